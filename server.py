@@ -84,6 +84,7 @@ from outbound.errors import FileUnusable, UrlRefused
 from providers import tokenizer
 from settings import Settings
 from storage import facts
+from storage.lengths import Lengths
 from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
@@ -174,7 +175,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
-    inputs = MediaInputs(uploads, facts.read, settings.file_limits, urls)
+    inputs = MediaInputs(uploads, facts.read, Lengths(), settings.file_limits, urls)
     return Resources(
         claims=IdempotentRequests(
             wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime

@@ -15,7 +15,7 @@ from api.deps import CurrentResources, MayOrder, RetriedRequest
 from api.finished_jobs import FinishedJob, JobBody
 from api.stream_response import stream_headers
 from api.wire.base import EVENT_STREAM
-from domain.errors import OutputTooLarge
+from domain.errors import OutputTooLarge, RequestInvalid
 from domain.media import Kind
 from domain.media_schema import MAX_TEXT_CHARACTERS, MediaSchema
 
@@ -25,6 +25,8 @@ MAX_BYTES = 16 << 20
 """Of a transcript: many times what 25 MiB of speech can have."""
 _JSON, _TEXT = "application/json", "text/plain; charset=utf-8"
 _FORMAT = "response_format"
+_VERBOSE = "verbose_json"
+_TIMESTAMPS, _GRANULARITIES = "timestamp_granularities", ("segment", "word")
 _WRITTEN_HERE = ("json", "text")
 """Formats that are made of any transcript. Any other comes from the model, or not at all."""
 
@@ -35,6 +37,8 @@ class CreateTranscription(JobBody):
     prompt: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)] = Field("", repr=False)
     """Words that it may have."""
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"] = "json"
+    timestamp_granularities: list[str] | None = Field(None, examples=[["word", "segment"]])
+    """Of `verbose_json`: `word`, `segment` or both."""
     stream: bool | None = None
 
     OWN = JobBody.OWN | {"file", "response_format", "stream"}
@@ -42,11 +46,23 @@ class CreateTranscription(JobBody):
     def parameters(self, schema: MediaSchema) -> dict[str, object]:
         """Raises `RequestInvalid` for a format that the model does not write."""
         given = super().parameters(schema)
+        if given.pop(_TIMESTAMPS, None) is not None:
+            given[_TIMESTAMPS] = self._timestamps()
         if schema.allows(_FORMAT, self.response_format):
             return given
         if self.response_format not in _WRITTEN_HERE:
             raise finished_jobs.refuse(_FORMAT, f"must be one of {', '.join(_WRITTEN_HERE)} for this model.")
         return {name: value for name, value in given.items() if name != _FORMAT}
+
+    def _timestamps(self) -> str:
+        """Return them as our own parameter has them. OpenAI has a list."""
+        wanted = self.given(_TIMESTAMPS)
+        names = [wanted] if isinstance(wanted, str) else wanted
+        if not isinstance(names, list) or not names or not all(name in _GRANULARITIES for name in names):
+            raise RequestInvalid(f"'{_TIMESTAMPS}' must be a list of: {', '.join(_GRANULARITIES)}.", param=_TIMESTAMPS)
+        if self.response_format != _VERBOSE:
+            raise finished_jobs.refuse(_TIMESTAMPS, f"is taken with the 'response_format' {_VERBOSE} alone.")
+        return ",".join(name for name in _GRANULARITIES if name in names)
 
     def require_streamable(self) -> None:
         if self.stream and self.response_format not in _WRITTEN_HERE:
@@ -90,9 +106,16 @@ def _written(form: str, finished: FinishedJob, content: bytes) -> tuple[bytes, s
     """Return the transcript in the format that the caller wants, and its content type."""
     if form == "text":
         return _text(finished, content).encode(), _TEXT
-    if form == "json" and finished.outputs[0].content_type != _JSON:
-        return orjson.dumps({"text": _text(finished, content)}), _JSON
-    return content, _JSON if form.endswith("json") else _TEXT
+    if not form.endswith("json"):
+        return content, _TEXT
+    known = orjson.loads(content) if finished.outputs[0].content_type == _JSON else {"text": content.decode()}
+    return orjson.dumps(known | _usage(finished)), _JSON
+
+
+def _usage(finished: FinishedJob) -> dict[str, Any]:
+    """Return what the price counted: the seconds of the recording."""
+    seconds = finished.job.seconds
+    return {} if seconds is None else {"usage": {"type": "duration", "seconds": seconds}}
 
 
 def _text(finished: FinishedJob, content: bytes) -> str:

@@ -102,13 +102,24 @@ class Jobs:
         """Return what a model takes. Raises `ModelNotFound`, and `RequestInvalid` if it makes something else."""
         return media_orders.schema_of(self._catalog().find(model), kind)
 
-    def price(self, order: JobRequest) -> PricedJob:
-        """Check a job by its model's schema, and price it. Holds nothing, and reads no file.
+    async def price(self, account_id: UUID, order: JobRequest) -> PricedJob:
+        """Check a job by its model's schema, and price it. Holds nothing.
 
-        Raises `ModelNotFound`, and `RequestInvalid` that names the field.
+        Only a recording is read: its length has the price. Raises `ModelNotFound`, `RequestInvalid` that names the
+        field, and `InsufficientCredits` for a recording of an account without credits.
         """
         checked = self._checked(order)
-        return checked.priced(checked.counted)
+        if order.kind is not Kind.TRANSCRIPTION:
+            return checked.priced(checked.counted)
+        async with self._inputs.turn(account_id):
+            return checked.priced(counts(await self._resolved(account_id, checked)))
+
+    async def _resolved(self, account_id: UUID, checked: _Checked) -> tuple[ResolvedInput, ...]:
+        """Read the input files of an account that can pay. Call it in its turn."""
+        balance, least = await self._stored.balance(account_id), checked.least()
+        if balance.available < least:
+            raise InsufficientCredits(least, balance.available, balance.held)
+        return await self._inputs.resolve(account_id, checked.inputs)
 
     def _checked(self, order: JobRequest) -> _Checked:
         model = self._catalog().find(order.model)
@@ -139,10 +150,7 @@ class Jobs:
             claim = order.idempotent.claim if order.idempotent else None
             if claim is not None and (earlier := await self._stored.made_before(caller.account_id, claim)):
                 return earlier
-            balance, least = await self._stored.balance(caller.account_id), checked.least()
-            if balance.available < least:
-                raise InsufficientCredits(least, balance.available, balance.held)
-            inputs = await self._inputs.resolve(caller.account_id, checked.inputs)
+            inputs = await self._resolved(caller.account_id, checked)
             return await self._accept(caller, order, checked, inputs)
 
     async def _accept(
@@ -169,6 +177,7 @@ class Jobs:
                 unroutable=partial(_unroutable, priced),
                 webhook_url=order.webhook_url,
                 files=tuple(one.input for one in inputs),
+                recorded=None if counted.seconds is None else float(counted.seconds),
             )
         )
         if not accepted.replayed:

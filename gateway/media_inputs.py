@@ -6,7 +6,7 @@ They are read before anything is held, and checked by their bytes. Every fault i
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import field
 from datetime import timedelta
@@ -32,9 +32,19 @@ MAX_FILES = 16
 PRICED_IMAGES = frozenset({"image", "reference"})
 """Roles of pictures that have a price each, where a model has one."""
 FETCH_TIMEOUT = timedelta(seconds=10)
+UNMEASURED = (
+    "The length of '{name}' cannot be measured: it has no sound, is damaged, is longer than 8 hours, takes too long to "
+    "decode, or has a format that this server does not decode. Every server measures WAV (PCM), MP3, FLAC, AAC (ADTS) "
+    "and Ogg (Opus)."
+)
+
+MAX_MEASURED = 2
+"""Recordings that are measured at a time, in a process: one of an account."""
 
 ReadFacts = Callable[[bytes], FileFacts | None]
 """What a file is by its bytes; None for what is not taken."""
+Measure = Callable[[bytes, str], Awaitable[Decimal | None]]
+"""The seconds of a recording of a content type. None for one that cannot be measured."""
 
 
 _ALSO_NAMED = frozenset(
@@ -97,11 +107,8 @@ class ResolvedInput:
     name: str = field(repr=False)
     """The field of the request."""
     file: MediaFile = field(repr=False)
-
-    @property
-    def seconds(self) -> float | None:
-        """The length of a recording."""
-        return self.file.facts.seconds
+    seconds: Decimal | None = None
+    """The length of a recording, as it was measured. None for other files."""
 
     @property
     def input(self) -> MediaInput:
@@ -160,22 +167,20 @@ def _require_number(name: str, rule: Input, number: int) -> None:
 
 
 def counts(inputs: Sequence[ResolvedInput]) -> InputCounts:
-    """Return what is priced of the files. Raises `RequestInvalid` for a recording that does not say how long it is."""
-    sounds = [one for one in inputs if one.role == "audio"]
-    for one in sounds:
-        if one.seconds is None:
-            raise RequestInvalid(
-                "The length of this recording cannot be read. Send it as MP3, WAV, FLAC, Ogg or M4A.", param=one.name
-            )
-    seconds = sum((Decimal(str(one.seconds)) for one in sounds), Decimal(0)) if sounds else None
+    """Return what is priced of the files."""
+    lengths = [one.seconds for one in inputs if one.seconds is not None]
+    seconds = sum(lengths, Decimal(0)) if lengths else None
     return InputCounts(images=sum(one.role in PRICED_IMAGES for one in inputs), seconds=seconds)
 
 
 class MediaInputs:
-    def __init__(self, uploads: Uploads, facts: ReadFacts, limits: FileLimits, urls: UrlFiles | None = None) -> None:
+    def __init__(
+        self, uploads: Uploads, facts: ReadFacts, measure: Measure, limits: FileLimits, urls: UrlFiles | None = None
+    ) -> None:
         """Without `urls`, no URL is taken."""
-        self._uploads, self._facts, self._limits, self._urls = uploads, facts, limits, urls
-        self._turns = FairTurns(MAX_RUNNING, MAX_WAITING)
+        self._uploads, self._facts, self._measure = uploads, facts, measure
+        self._limits, self._urls = limits, urls
+        self._turns, self._measured = FairTurns(MAX_RUNNING, MAX_WAITING), FairTurns(MAX_MEASURED, MAX_WAITING)
 
     @asynccontextmanager
     async def turn(self, account_id: UUID) -> AsyncIterator[None]:
@@ -219,7 +224,16 @@ class MediaInputs:
         content = await self._content(account_id, given, most)
         if len(content) > most:
             raise _too_large(given, most)
-        return ResolvedInput(given.role, given.name, await self.checked(content, given.name, given.accepted))
+        file = await self.checked(content, given.name, given.accepted)
+        seconds = await self._length(account_id, given.name, file) if given.role == "audio" else None
+        return ResolvedInput(given.role, given.name, file, seconds)
+
+    async def _length(self, account_id: UUID, name: str, file: MediaFile) -> Decimal:
+        async with self._measured.turn(account_id):
+            seconds = await self._measure(file.content, file.facts.content_type)
+        if seconds is None:
+            raise RequestInvalid(UNMEASURED.format(name=name), param=name)
+        return seconds
 
     async def _content(self, account_id: UUID, given: GivenInput, most: int) -> bytes:
         source = given.source

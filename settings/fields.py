@@ -6,19 +6,22 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BeforeValidator
 
-Seconds = Annotated[
-    timedelta,
-    BeforeValidator(lambda v: timedelta(seconds=float(v)) if isinstance(v, str | int | float) else v),
-]
-Days = Annotated[
-    timedelta | None,
-    BeforeValidator(lambda v: (timedelta(days=float(v)) or None) if isinstance(v, str | int | float) else v),
-]
+
+def _span(value: object, unit: timedelta) -> object:
+    """Read a number of units. Its error does not repeat the value."""
+    if not isinstance(value, str | int | float):
+        return value
+    try:
+        return float(value) * unit
+    except (ValueError, OverflowError):
+        raise ValueError("must be a number") from None
+
+
+_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
+Seconds = Annotated[timedelta, BeforeValidator(lambda value: _span(value, _SECOND))]
+Days = Annotated[timedelta | None, BeforeValidator(lambda value: _span(value, _DAY) or None)]
 """0 days: for ever."""
-Lifetime = Annotated[
-    timedelta | None,
-    BeforeValidator(lambda v: (timedelta(seconds=float(v)) or None) if isinstance(v, str | int | float) else v),
-]
+Lifetime = Annotated[timedelta | None, BeforeValidator(lambda value: _span(value, _SECOND) or None)]
 """0 seconds: for ever."""
 
 

@@ -6,10 +6,8 @@ import imagesize  # type: ignore[import-untyped]  # it comes without types
 from tinytag import TinyTag, TinyTagException
 
 from domain.media_files import ACCEPTED, IMAGES, FileFacts
-from storage import sniff
+from storage import sniff, waves
 
-_MAX_BITS_PER_SECOND = {"audio/mpeg": 320_000, "audio/aac": 576_000, "audio/ogg": 512_000, "audio/mp4": 1_500_000}
-"""What a second of sound takes at most. A file cannot be shorter than its bytes, whatever its head says."""
 _PCM = "audio/wav"
 
 
@@ -32,13 +30,11 @@ def _size(content: bytes) -> tuple[int | None, int | None]:
 
 
 def _seconds(content: bytes, content_type: str) -> float | None:
+    """Return the length as the head has it. Prices never follow it: see `storage.lengths`."""
+    if content_type == _PCM and (exact := waves.seconds(content)):
+        return float(exact)
     try:
         tag = TinyTag.get(file_obj=BytesIO(content), tags=False)
     except (TinyTagException, Exception):  # as above
         return None
-    if not tag.duration or tag.duration <= 0:
-        return None
-    rate = _MAX_BITS_PER_SECOND.get(content_type)
-    if content_type == _PCM and tag.samplerate and tag.channels and tag.bitdepth:
-        rate = tag.samplerate * tag.channels * tag.bitdepth
-    return max(tag.duration, len(content) * 8 / rate) if rate else tag.duration
+    return tag.duration if tag.duration and tag.duration > 0 else None

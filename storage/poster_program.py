@@ -3,7 +3,6 @@
 A program of its own: a film comes from a provider, and its decoder is foreign code. It ends with its limits.
 """
 
-import resource
 import sys
 from fractions import Fraction
 from io import BytesIO
@@ -12,16 +11,20 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from storage.program_limits import import_all, set_limits
+
 MAX_CPU_SECONDS = 10
 MAX_MEMORY_BYTES = 2 * 1024**3
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 1280
 FORM = "yuvj420p"
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
+"""Of films that may be stored. No playlist is among them: one would name other files."""
 
 
 def jpeg(film: bytes) -> bytes:
     """Raises for what is no film, and for one that is too large."""
-    with av.open(BytesIO(film), "r") as file:
+    with av.open(BytesIO(film), "r", options={"format_whitelist": FORMATS}) as file:
         stream = file.streams.video[0]
         stream.codec_context.thread_count = 1
         if not 0 < stream.width * stream.height <= MAX_PIXELS:
@@ -44,9 +47,8 @@ def _encoded(frame: VideoFrame) -> bytes:
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    import_all(av)
+    set_limits(cpu_seconds=MAX_CPU_SECONDS, memory_bytes=MAX_MEMORY_BYTES)
     sys.stdout.buffer.write(jpeg(sys.stdin.buffer.read()))
 
 

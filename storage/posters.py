@@ -5,9 +5,8 @@ import importlib.util
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
-from storage import sniff
+from storage import programs, sniff
 
 PROGRAM = (sys.executable, "-m", "storage.poster_program")
 CONTENT_TYPE = "image/jpeg"
@@ -15,7 +14,6 @@ LIBRARY = "av"
 MAX_RUNNING = 2
 MAX_FILM_BYTES = 64 * 1024 * 1024
 TIMEOUT = timedelta(seconds=20)
-_ROOT = Path(__file__).parent.parent
 
 
 class Posters:
@@ -33,27 +31,5 @@ class Posters:
             return None
         async with self._running:
             content = b"".join([chunk async for chunk in film])
-            try:
-                async with asyncio.timeout(self._timeout.total_seconds()):
-                    made = await self._run(content)
-            except (TimeoutError, OSError):
-                return None
+            made = await programs.answer(self._program, content, self._timeout)
         return made if sniff.content_type(made[: sniff.FIRST]) == CONTENT_TYPE else None
-
-    async def _run(self, film: bytes) -> bytes:
-        """Run the program, which ends with its caller. It sees no setting, so no secret."""
-        process = await asyncio.create_subprocess_exec(
-            *self._program,
-            cwd=_ROOT,
-            env={},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            made, _ = await process.communicate(film)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return made if process.returncode == 0 else b""

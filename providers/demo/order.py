@@ -49,6 +49,8 @@ class Order:
     format: str = "mp3"
     speed: float = 1.0
     language: str = field(default="en", repr=False)
+    timestamps: frozenset[str] = frozenset()
+    """Of a transcript: of its words, of its segments."""
     pictures: tuple[bytes, ...] = field(default=(), repr=False)
     """Input files, which are shown in what is made."""
 
@@ -75,6 +77,7 @@ def read(request: MediaRequest, inputs: Sequence[MediaInput] = ()) -> Order:
         format=request.response_format or _DEFAULT_FORMAT.get(request.kind, "mp3"),
         speed=request.speed,
         language=request.text("language") or "en",
+        timestamps=frozenset((request.text("timestamp_granularities") or "").split(",")) - {""},
         pictures=tuple(given.content for given in inputs),
     )
     _require(bool(request.prompt.strip()) or request.kind is Kind.TRANSCRIPTION, "prompt")
@@ -116,6 +119,7 @@ def _check_speech(order: Order) -> None:
 
 def _check_transcription(order: Order) -> None:
     _require(order.format in transcript.FORMATS, "response_format")
+    _require(order.timestamps <= transcript.TIMESTAMPS, "timestamp_granularities")
     _require(order.n == 1, "n")
 
 

@@ -58,5 +58,6 @@ async def _transcript(order: Order, folder: Path) -> File:
     content_type = transcript.FORMATS[order.format]
     extension = "json" if content_type == "application/json" else "txt"
     path = folder / f"0.{extension}"
-    await asyncio.to_thread(path.write_text, transcript.write(order.seed, order.format, order.language))
+    written = transcript.write(order.seed, order.format, order.language, order.timestamps)
+    await asyncio.to_thread(path.write_text, written)
     return File(name=path.name, content_type=content_type, extension=extension)

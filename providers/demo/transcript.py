@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Collection, Iterator
 
 FORMATS = {
     "json": "application/json",
@@ -11,6 +12,8 @@ FORMATS = {
     "vtt": "text/plain",
 }
 """The content types of the formats that OpenAI has."""
+SEGMENT, WORD = "segment", "word"
+TIMESTAMPS = frozenset({SEGMENT, WORD})
 SENTENCE_SECONDS = 2
 _SENTENCES = (
     "The mist has lifted from the valley.",
@@ -22,15 +25,15 @@ _SENTENCES = (
 )
 
 
-def write(seed: str, form: str, language: str) -> str:
-    """Return a transcript of three sentences, in one of the `FORMATS`."""
+def write(seed: str, form: str, language: str, timestamps: Collection[str] = ()) -> str:
+    """Return a transcript of three sentences, in one of the `FORMATS`. Without `timestamps`, segments have them."""
     spoken = random.Random(seed).sample(_SENTENCES, 3)  # noqa: S311  words of a demo, not a secret
     text = " ".join(spoken)
     match form:
         case "json":
             return json.dumps({"text": text})
         case "verbose_json":
-            return json.dumps(_verbose(spoken, language))
+            return json.dumps(_verbose(spoken, language, timestamps or (SEGMENT,)))
         case "srt":
             return "\n".join(f"{number + 1}\n{_span(number, ',')}\n{said}\n" for number, said in enumerate(spoken))
         case "vtt":
@@ -39,15 +42,27 @@ def write(seed: str, form: str, language: str) -> str:
     return f"{text}\n"
 
 
-def _verbose(spoken: list[str], language: str) -> dict[str, object]:
+def _verbose(spoken: list[str], language: str, timestamps: Collection[str]) -> dict[str, object]:
+    length = len(spoken) * SENTENCE_SECONDS
+    written = {"task": "transcribe", "language": language, "duration": length, "text": " ".join(spoken)}
     segments = [
         {"id": number, "start": number * SENTENCE_SECONDS, "end": (number + 1) * SENTENCE_SECONDS, "text": said}
         for number, said in enumerate(spoken)
     ]
-    length = len(spoken) * SENTENCE_SECONDS
-    return {"task": "transcribe", "language": language, "duration": length, "text": " ".join(spoken)} | {
-        "segments": segments
-    }
+    return (
+        written
+        | ({"segments": segments} if SEGMENT in timestamps else {})
+        | ({"words": list(_words(spoken))} if WORD in timestamps else {})
+    )
+
+
+def _words(spoken: list[str]) -> Iterator[dict[str, object]]:
+    """The words of a sentence take the same time each."""
+    for number, sentence in enumerate(spoken):
+        words = sentence.rstrip(".").split()
+        edges = [round(SENTENCE_SECONDS * (number + place / len(words)), 2) for place in range(len(words) + 1)]
+        for word, start, end in zip(words, edges, edges[1:], strict=False):
+            yield {"word": word, "start": start, "end": end}
 
 
 def _span(number: int, point: str) -> str:

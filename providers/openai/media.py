@@ -22,6 +22,7 @@ from providers.media_http import Download, HttpRequest, HttpRules, JsonAnswer, M
 from providers.openai import videos
 from providers.polled_jobs import PolledJobs
 
+TIMESTAMPS = "timestamp_granularities"
 PATIENCE = timedelta(seconds=240)
 """Until an image in the highest quality."""
 _POLICY = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
@@ -59,7 +60,7 @@ _IMAGE = Dialect(
     names=same("quality", "background", "output_format", "output_compression", "moderation", "input_fidelity", "style"),
 )
 """`response_format` is not sent: models of today refuse it, and answer in base64 without it."""
-_TRANSCRIPT = Dialect(names=same("response_format", "language", "temperature"))
+_TRANSCRIPT = Dialect(names=same("response_format", "language", "temperature", TIMESTAMPS))
 _TRANSCRIPT_FIELDS = ("task", "language", "languages", "duration", "text", "segments", "words")
 """Of a transcript in JSON, what is stored."""
 _JSON_FORMATS = frozenset({"json", "verbose_json", "diarized_json"})
@@ -173,7 +174,9 @@ class OpenAIMedia(PolledJobs):
         if [given.role for given in submission.inputs] != ["audio"]:
             raise UpstreamRefused
         (sound,) = submission.inputs
-        texts = {name: str(value) for name, value in _TRANSCRIPT.fields(request).items() if value != ""}
+        texts: dict[str, Any] = {k: str(value) for k, value in _TRANSCRIPT.fields(request).items() if value != ""}
+        if timestamps := texts.pop(TIMESTAMPS, ""):
+            texts[f"{TIMESTAMPS}[]"] = timestamps.split(",")
         name = _SOUND_NAMES.get(sound.content_type)
         if name is None:
             raise UpstreamRefused

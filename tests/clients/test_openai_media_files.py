@@ -12,7 +12,8 @@ import pytest_asyncio
 from openai import AsyncOpenAI
 from PIL import Image
 
-from tests.support.media_samples import picture, sound
+from tests.support.forged_sounds import FORGERIES
+from tests.support.media_samples import film, picture, sound
 from tests.support.media_stack import Customer, World, embedded
 from tests.support.stack import Stack
 
@@ -90,18 +91,39 @@ async def test_pictures_are_edited_by_json(client: Client) -> None:
 )
 async def test_a_recording_is_written_down(client: Client, form: Any, begins: str) -> None:
     raw = await client.sdk.audio.transcriptions.with_raw_response.create(
-        **HEARD, response_format=form, prompt="Lake", timestamp_granularities=["segment"]
+        **HEARD, response_format=form, prompt="Lake", chunking_strategy="auto"
     )
     assert raw.text.startswith(begins)
     assert raw.headers["content-type"].startswith("application/json" if "json" in form else "text/plain")
-    assert raw.headers["x-yout-dropped-parameters"] == "timestamp_granularities"
-    assert (raw.headers["x-yout-credits-charged"], await client.spent()) == ("201", 201)
+    assert raw.headers["x-yout-dropped-parameters"] == "chunking_strategy"
+    assert (raw.headers["x-yout-credits-charged"], await client.spent()) == ("200", 200)
     assert await client.jobs() == [("succeeded", 0)]
+
+
+@pytest.mark.parametrize("granularities", [["word"], ["segment"], ["word", "segment"]])
+async def test_words_and_segments_have_times(client: Client, granularities: Any) -> None:
+    made = await client.sdk.audio.transcriptions.create(
+        **HEARD, response_format="verbose_json", timestamp_granularities=granularities
+    )
+    assert (made.words is not None, made.segments is not None) == ("word" in granularities, "segment" in granularities)
+    assert "".join(word.word for word in made.words or ()) in made.text.replace(" ", "").replace(".", "")
+    assert made.usage is not None
+    assert (made.usage.type, made.usage.seconds) == ("duration", 2.0)
+
+
+@pytest.mark.parametrize("form", FORGERIES)
+async def test_a_recording_costs_what_it_sounds_like_and_not_what_it_says(client: Client, form: str) -> None:
+    container, codec, forge = FORGERIES[form]
+    file = (f"talk.{form}", forge(sound(container, codec, 4.0)))
+    raw = await client.sdk.audio.transcriptions.with_raw_response.create(model="demo-transcription", file=file)
+    assert int(raw.headers["x-yout-credits-charged"]) == pytest.approx(400, abs=8)
 
 
 async def test_a_transcript_is_an_object_a_text_or_a_stream(client: Client) -> None:
     whole = await client.sdk.audio.transcriptions.create(**HEARD)
     verbose = await client.sdk.audio.transcriptions.create(**HEARD, response_format="verbose_json")
+    assert whole.usage is not None
+    assert (whole.usage.type, whole.usage.seconds) == ("duration", 2.0)
     assert [segment.start for segment in verbose.segments or ()] == [0, 2, 4]
     assert verbose.text == whole.text
     assert await client.sdk.audio.transcriptions.create(**HEARD, response_format="text") == whole.text + "\n"
@@ -126,13 +148,15 @@ async def test_a_video_begins_with_a_picture(client: Client) -> None:
 
 
 async def test_more_than_an_account_has_is_not_begun(client: Client) -> None:
-    poor = await client.world.customer(200)
+    poor = await client.world.customer(199)
     sdk = client.sdk.with_options(api_key=poor.token)
     with pytest.raises(openai.APIStatusError) as caught:
         await sdk.audio.transcriptions.create(**HEARD)
     assert caught.value.status_code == 402
 
 
+SILENT = ("film.mp4", film(0.2), "video/mp4")
+CUT = ("talk.m4a", sound("ipod", "aac")[:400], "audio/mp4")
 NOISE = ("a.wav", b"noise", "audio/wav")
 REFUSED: list[tuple[str, dict[str, Any], list[tuple[str, Any]], str]] = [
     ("images/edits", EDIT, [], "image"),
@@ -143,6 +167,8 @@ REFUSED: list[tuple[str, dict[str, Any], list[tuple[str, Any]], str]] = [
     ("images/edits", EDIT | {"image": "upload_" + "0" * 32}, [], "image"),
     ("audio/transcriptions", {"model": "demo-transcription"}, [], "file"),
     ("audio/transcriptions", {"model": "demo-transcription"}, [("file", NOISE)], "file"),
+    ("audio/transcriptions", {"model": "demo-transcription"}, [("file", SILENT)], "file"),
+    ("audio/transcriptions", {"model": "demo-transcription"}, [("file", CUT)], "file"),
     ("audio/transcriptions", {"model": "demo-speech"}, [("file", WAV)], "model"),
     ("audio/transcriptions", {"model": "demo-transcription", "temperature": "hot"}, [("file", WAV)], "temperature"),
     (
@@ -150,6 +176,18 @@ REFUSED: list[tuple[str, dict[str, Any], list[tuple[str, Any]], str]] = [
         {"model": "demo-transcription", "response_format": "diarized_json"},
         [("file", WAV)],
         "response_format",
+    ),
+    (
+        "audio/transcriptions",
+        {"model": "demo-transcription", "timestamp_granularities[]": "word"},
+        [("file", WAV)],
+        "timestamp_granularities",
+    ),
+    (
+        "audio/transcriptions",
+        {"model": "demo-transcription", "timestamp_granularities[]": "letter", "response_format": "verbose_json"},
+        [("file", WAV)],
+        "timestamp_granularities",
     ),
     (
         "audio/transcriptions",

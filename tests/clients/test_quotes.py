@@ -1,5 +1,6 @@
 """What a call would hold, asked beforehand; and `max_credits`, the caller's own bound."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import CREDITS, QUESTION, AccountClient
 from tests.support.doubles.openai_server import OpenAIServer
+from tests.support.media_samples import sound
+
+TALK = "data:audio/wav;base64," + base64.b64encode(sound("wav", "pcm_s16le")).decode()
 
 
 async def quoted(owner: AccountClient, model: str, **fields: object) -> dict[str, Any]:
@@ -81,6 +85,7 @@ async def test_a_quote_of_a_stream_whose_hold_grows_tells_how_far(new_owner: Ope
         ("demo-image", {"prompt": "A lake", "n": 3}),
         ("demo-video", {"prompt": "A lake", "duration": 5}),
         ("demo-speech", {"input": "Hello"}),
+        ("demo-transcription", {"audio": TALK}),
     ],
 )
 async def test_a_media_quote_is_the_jobs_price(owner: AccountClient, model: str, fields: dict[str, Any]) -> None:
@@ -104,6 +109,8 @@ async def test_a_media_quote_is_the_jobs_price(owner: AccountClient, model: str,
         ({"model": "test-plain", **QUESTION, "max_credits": "10"}, "max_credits", 400),
         ({"model": "test-plain", **QUESTION, "service_tier": "priority"}, "service_tier", 400),
         ({"model": "test-plain", **QUESTION, "strict": True, "unheard_of": 1}, "unheard_of", 400),
+        ({"model": "demo-transcription"}, "audio", 400),
+        ({"model": "demo-transcription", "audio": "data:audio/wav;base64,bm9pc2U="}, "audio", 400),
         ({"model": "demo-image"}, "prompt", 400),
         ({"model": "demo-image", "prompt": "A lake", "size": "huge"}, "size", 400),
         ({"model": "demo-image", "prompt": "A lake", "colour": "blue"}, "colour", 400),
@@ -198,3 +205,10 @@ async def test_a_body_that_nests_too_deeply_is_refused(owner: AccountClient) -> 
     body = '{"model":"test-plain","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","f":%s}]}'
     answer = await owner.http.post("/api/billing/quote/", content=body % deep)
     assert answer.status_code == 400
+
+
+async def test_a_recording_of_an_account_without_credits_is_not_measured(new_owner: OpenAccountClient) -> None:
+    poor = await new_owner(0)
+    body = {"model": "demo-transcription", "audio": TALK}
+    answer = await poor.http.post("/api/billing/quote/", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (402, "insufficient_credits")

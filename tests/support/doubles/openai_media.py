@@ -4,14 +4,14 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from tests.support.doubles import media_files
 from tests.support.doubles.media_double import SECRET, MediaDouble, Seen, endless
 
 IMAGE = {"model", "prompt", "n", "size", "quality", "background", "output_format", "output_compression", "moderation"}
 EDIT = IMAGE | {"image", "image[]", "mask", "input_fidelity"}
-TRANSCRIPT = {"model", "prompt", "file", "response_format", "language", "temperature"}
+TRANSCRIPT = {"model", "prompt", "file", "response_format", "language", "temperature", "timestamp_granularities[]"}
 SPEECH = {"model", "input", "voice", "response_format", "speed", "instructions"}
 SPOKEN = "The lake lies still."
 TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "opus": "audio/ogg"}
@@ -50,11 +50,13 @@ class OpenAIMediaServer(MediaDouble):
     async def _form(self, request: web.Request) -> dict[str, Any]:
         body: dict[str, Any] = {}
         async for part in await request.multipart():
-            assert part.name is not None  # type: ignore[union-attr]  # no form of these tests has parts within parts
-            content = await part.read()  # type: ignore[union-attr]
-            body[part.name] = content.decode() if part.filename is None else ""  # type: ignore[union-attr]
-            if part.filename is not None:  # type: ignore[union-attr]
-                self.files.append((part.name, bytes(content)))  # type: ignore[union-attr]
+            assert isinstance(part, BodyPartReader)
+            assert part.name is not None
+            content = bytes(await part.read())
+            if part.filename is not None:
+                self.files.append((part.name, content))
+            text = content.decode() if part.filename is None else ""
+            body[part.name] = [*body.get(part.name, []), text] if part.name.endswith("s[]") else text
         self.seen.append(Seen(request.method, request.path_qs, dict(request.headers), body))
         return body
 

@@ -1,8 +1,10 @@
 """Input files as callers give them: what is taken, and that every fault names its field."""
 
+import asyncio
 import base64
 from collections.abc import Collection
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from domain.errors import NotFound, RequestInvalid
 from domain.media_files import FileFacts, FileLimits, MediaFile, upload_id, upload_name
 from domain.media_schema import Input, MediaSchema, Parameter, ParameterType
-from gateway.media_inputs import MAX_FILES, GivenInput, MediaInputs, UrlFiles, split
+from gateway.media_inputs import MAX_FILES, MAX_MEASURED, GivenInput, MediaInputs, UrlFiles, counts, split
 from outbound.client import Fetched
 
 ACCOUNT = UUID(int=1)
@@ -52,9 +54,13 @@ def facts(content: bytes) -> FileFacts | None:
     return FileFacts(name.decode(), side, side) if name.startswith(b"image") else FileFacts(name.decode(), seconds=3.5)
 
 
+async def measure(content: bytes, content_type: str) -> Decimal | None:
+    return None if content.endswith(b"noise") else Decimal("3.5")
+
+
 def inputs(fetcher: OneFetcher | None = None) -> MediaInputs:
     urls = UrlFiles(fetcher, (UrlUnusable,)) if fetcher else None
-    return MediaInputs(OneUpload(), facts, LIMITS, urls)  # type: ignore[arg-type]  # as much of it as is used
+    return MediaInputs(OneUpload(), facts, measure, LIMITS, urls)  # type: ignore[arg-type]  # as much of it as is used
 
 
 def data_uri(content: bytes, content_type: str = "image/png") -> str:
@@ -160,3 +166,28 @@ def test_a_mask_needs_the_picture_that_it_is_for() -> None:
     assert (refused.value.param, refused.value.code) == ("image[]", "missing_required_parameter")
     _, files = split(schema, {"mask": UPLOAD, "image": UPLOAD}, {}, {})
     assert [file.role for file in files] == ["image", "mask"]
+
+
+async def test_a_recording_is_measured_and_named_if_it_cannot_be() -> None:
+    given = [GivenInput("audio", b"audio/wav 1"), GivenInput("audio", b"audio/mpeg 2")]
+    assert counts(await inputs().resolve(ACCOUNT, given)).seconds == 7
+    with pytest.raises(RequestInvalid, match="cannot be measured") as caught:
+        await inputs().resolve(ACCOUNT, [GivenInput("audio", b"audio/wav noise", "file")])
+    assert caught.value.param == "file"
+
+
+async def test_two_recordings_are_measured_at_a_time() -> None:
+    running, most = 0, 0
+
+    async def slow(content: bytes, content_type: str) -> Decimal:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return Decimal(1)
+
+    busy = MediaInputs(OneUpload(), facts, slow, LIMITS)  # type: ignore[arg-type]  # as above
+    accounts = [UUID(int=number) for number in range(9)]
+    await asyncio.gather(*(busy.resolve(each, [GivenInput("audio", b"audio/wav 1")]) for each in accounts))
+    assert most == MAX_MEASURED

@@ -1,7 +1,5 @@
 """What a file says of itself, for every type that a job may be given, and for bytes that are none."""
 
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,15 +41,6 @@ def test_a_film_is_known_by_its_type(container: str, content_type: str) -> None:
     known = facts.read(film(container=container))
     assert known is not None
     assert known.content_type == content_type
-
-
-def test_a_recording_is_not_shorter_than_its_bytes() -> None:
-    whole = sound("wav", "pcm_s16le")
-    at = whole.index(b"data") + 4
-    forged = whole[:at] + struct.pack("<I", 1000) + whole[at + 4 :]
-    known = facts.read(forged)
-    assert known is not None
-    assert known.seconds == pytest.approx(SECONDS, abs=0.1)
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF", b"<svg/>", b"%PDF-1.7", b"\0" * 100, b"#!/bin/sh"])

@@ -120,10 +120,11 @@ async def test_speech(adapter: Adapter) -> None:
 async def test_transcripts(adapter: Adapter, form: str, written: str) -> None:
     sound = MediaInput("audio", "audio/wav", SOUND)
     parameters: dict[str, Any] = {"response_format": form, "language": "en", "temperature": 0.5}
+    parameters["timestamp_granularities"] = "segment,word"
     assert await adapter.made(Kind.TRANSCRIPTION, "Lake", sound, **parameters) == [written.encode()]
     assert adapter.server.files[-1] == ("file", SOUND)
     sent = {"model": "m", "prompt": "Lake", "response_format": form, "language": "en", "temperature": "0.5", "file": ""}
-    assert adapter.server.seen[-1].body == sent
+    assert adapter.server.seen[-1].body == sent | {"timestamp_granularities[]": ["segment", "word"]}
 
 
 @pytest.mark.parametrize(("fault", "form"), [("none", "json"), ("page", "json"), ("garbage", "json"), ("page", "text")])
