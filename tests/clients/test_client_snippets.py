@@ -152,7 +152,7 @@ def test_a_snippet_receives_what_happens(
     endpoint = post("/api/webhooks/", {"url": f"http://127.0.0.1:{port}/hook"})
     running = subprocess.Popen(
         SNIPPETS[name].command(folder),
-        env={**variables, "YOUT_WEBHOOK_SECRET": endpoint["secret"], "PORT": str(port)},
+        env={**variables, "WEBHOOK_SECRET": endpoint["secret"], "PORT": str(port)},
         cwd=folder,
         stdout=subprocess.PIPE,
         text=True,

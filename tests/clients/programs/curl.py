@@ -1,4 +1,4 @@
-"""Stands in for curl on a machine that has none, as far as docs/clients.md uses it: -s, -f, -N, -H, -d, -o and a URL."""
+"""Stands in for curl on a machine without it, as far as docs/clients.md uses it: -s, -f, -N, -H, -d, -o and a URL."""
 
 import argparse
 import shutil
