@@ -150,7 +150,7 @@ class Submissions:
             # Here, after the search: the work of an earlier attempt is not lost when the provider's class is lowered.
             return await self.providers(job.provider, submission.request).submit(submission)
         except UpstreamError as error:
-            if isinstance(error, UpstreamBusy | UpstreamRefused | RetentionDenied) or error.not_accepted:
+            if isinstance(error, UpstreamBusy | UpstreamRefused) or error.not_accepted:
                 await self.jobs.forget_submit(job)
                 raise _NotAccepted(error) from None
             raise
