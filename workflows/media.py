@@ -1,7 +1,7 @@
 """One media job, from its acceptance to its end. PostgreSQL holds its state; this workflow decides the next step."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, TimeoutError, is_cancelled_exception
@@ -52,13 +52,14 @@ class MediaWorkflow:
         self._at_provider = False
         self._provider_cancel_sent = False
         self._lost = False
+        self._step = ""
+        self._since = workflow.now()
 
     @workflow.run
     async def run(self, _ref: JobRef) -> MediaResult:
         self._main = asyncio.current_task()
         error = await self._to_its_end()
-        if self._state is not None:
-            self._show(f"The job is {self._state.value}")
+        self._show(_end_of(self._state, error))
         await uninterrupted(workflow.wait_condition(workflow.all_handlers_finished))
         if error is None or self._state is State.SUCCEEDED:
             return self._result()
@@ -99,7 +100,7 @@ class MediaWorkflow:
 
     async def _make(self) -> None:
         self._stop_if_requested()
-        self._begun = await call(BookkeepingActivities.begin, self._ref, **BOOKKEEPING)
+        self._begun = await call(BookkeepingActivities.begin, self._ref, **about("mark as running", BOOKKEEPING))
         if self._begun.state.terminal:
             self._state = self._begun.state
             if workflow.patched("2026-11-30-note-an-early-end"):
@@ -136,8 +137,8 @@ class MediaWorkflow:
                 return
             percent = "" if standing.percent is None else f", {standing.percent} %"
             queued = ", in its queue" if standing.queued else ""
-            self._show(f"Polling provider {self._begun_job.provider}{queued}{percent}")
-            await workflow.sleep(min(pause, self._left()))
+            self._show(f"Polling provider {self._begun_job.provider}", f"{queued}{percent}")
+            await workflow.sleep(min(pause, self._left()), summary="until the next poll")
             watch, pause = Watch(job_id=self._ref.job_id, known=standing), min(pause * 1.5, MAX_POLL_PAUSE)
 
     async def _polled(self, watch: Watch) -> PollResult:
@@ -158,7 +159,7 @@ class MediaWorkflow:
             return False
         self._show(f"Cancelling at provider {self._begun_job.provider}")
         try:
-            return (await call(MediaActivities.cancel, self._ref, **self._about(CANCELLING))).billed
+            return (await call(MediaActivities.cancel, self._ref, **self._about(CANCELLING, "ask to stop"))).billed
         except ActivityError:
             return False
 
@@ -185,11 +186,11 @@ class MediaWorkflow:
             return
         if not self._provider_cancel_sent and self._state is not State.SUCCEEDED:
             await self._is_billed()
-        await call(MediaActivities.discard, self._ref, **self._about(CLEANUP))
+        await call(MediaActivities.discard, self._ref, **self._about(CLEANUP, "delete its files"))
 
     async def _discard_at_leisure(self) -> None:
         try:
-            await call(MediaActivities.discard, self._ref, **self._about(CLEANUP))
+            await call(MediaActivities.discard, self._ref, **self._about(CLEANUP, "delete its files"))
         except ActivityError:
             workflow.logger.warning("the provider keeps a copy of what it made")
 
@@ -211,13 +212,16 @@ class MediaWorkflow:
     def _note(self, state: State) -> None:
         workflow.upsert_search_attributes([attributes.STATE.value_set(state.value)])
 
-    def _show(self, details: str) -> None:
-        """Tell the operator, who sees it in Temporal's UI, what happens and since when."""
-        workflow.set_current_details(f"{details}\n\nSince {workflow.now():%Y-%m-%d %H:%M:%S} UTC")
+    def _show(self, step: str, progress: str | None = None) -> None:
+        """Tell the operator, who sees it in Temporal's UI, what happens, since when, and when the provider answered."""
+        if step != self._step:
+            self._step, self._since = step, workflow.now()
+        news = "" if progress is None else f". The provider last answered at {_time(workflow.now())}"
+        workflow.set_current_details(f"{step}{progress or ''}\n\nSince {_time(self._since)}{news}")
 
-    def _about(self, kind: ActivityConfig) -> ActivityConfig:
+    def _about(self, kind: ActivityConfig, what: str = "") -> ActivityConfig:
         """Add whom the activity concerns: names of the catalog only."""
-        return about(f"{self._begun_job.provider}: {self._begun_job.model}", kind)
+        return about(f"{self._begun_job.provider}: {what or self._begun_job.model}", kind)
 
     def _result(self) -> MediaResult:
         if self._state is None:
@@ -243,3 +247,18 @@ def _why(error: BaseException) -> JobError | None:
     if isinstance(cause, TimeoutError):
         return JobError(code=_LATE.code, message=_LATE.message)
     return JobError(code=INTERNAL, message=INTERNAL_SENTENCE)
+
+
+def _end_of(state: State | None, error: BaseException | None) -> str:
+    """What an operator reads of a run that has ended: how, why, and what became of the credits."""
+    if state is None:
+        return "This run could not end the job. Maintenance ends it within minutes, and its credits go back"
+    if state is State.SUCCEEDED:
+        return "The job is succeeded, and charged"
+    why = _why(error) if error is not None else None
+    reason = f" with {why.code}: {why.message}" if why is not None and state is State.FAILED else ""
+    return f"The job is {state.value}{reason or '.'} Its credits went back"
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -110,7 +110,7 @@ async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: tim
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             priority=Priority(fairness_key=str(delivery.account_id)),
             search_attributes=attributes.for_account(delivery.account_id),
-            static_summary="webhook",
+            static_summary="delivery of a webhook",
             rpc_timeout=max_wait,
         )
 
@@ -147,7 +147,14 @@ class Starter:
 
 
 def _details(job: Job) -> str:
-    return f"Job {job.id}\n\n{job.credits_cost} credits held, to end by {job.deadline:%Y-%m-%d %H:%M:%S} UTC"
+    """What an operator reads first. Ids and names of the catalog only."""
+    return "\n\n".join(
+        (
+            f"Job {job.id} of account {job.account_id}",
+            f"{job.credits_cost} credits held, to end by {job.deadline:%Y-%m-%d %H:%M:%S} UTC: then they go back",
+            f"`yout jobs show {job.id}` has its state and movements, `yout jobs cancel {job.id}` stops it",
+        )
+    )
 
 
 @contextmanager

@@ -21,7 +21,8 @@ class WebhookWorkflow:
             if step.pause is None:
                 workflow.set_current_details(f"The delivery is {step.state}")
                 return DeliveryResult(state=step.state)
-            workflow.set_current_details("Waiting for the next attempt")
-            await workflow.sleep(step.pause)
+            due = workflow.now() + step.pause
+            workflow.set_current_details(f"Waiting for the next attempt, at {due:%Y-%m-%d %H:%M:%S} UTC")
+            await workflow.sleep(step.pause, summary="until the next attempt")
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(ref)

@@ -202,4 +202,4 @@ async def test_an_operator_sees_the_provider_that_has_the_job(client: Client) ->
         for event in history.events
         if event.HasField("activity_task_scheduled_event_attributes") and event.user_metadata.HasField("summary")
     ]
-    assert summaries == ["demo: demo-image", "second: demo-image"]
+    assert summaries == ["mark as running", "demo: demo-image", "second: demo-image"]
