@@ -89,6 +89,7 @@ from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
 from temporal.codec_server import PayloadDecoder
+from web.api import Server
 from web.shares import SharedPages
 from wiring import Wired, maintenance_of, open_wired, url_check, wrapping
 from workflows.engine import Engine
@@ -136,6 +137,9 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             people = await stack.enter_async_context(_people(wired, strangers))
             app.state.resources = _resources(wired, calls, temporal, people)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
+            app.state.page_server = Server(
+                app.state.resources.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
+            )
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
             app.state.codec = CodecServer(

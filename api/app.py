@@ -20,11 +20,9 @@ from api import (
     error_document,
     errors,
     health,
-    home,
     images,
     keys,
     limit,
-    link_pages,
     media,
     media_events,
     media_files,
@@ -53,6 +51,7 @@ from api.direct import DirectExchange, Handler
 from api.edge import Edge, canonical
 from api.exchange import Headers
 from api.outputs import Outputs
+from api.page_calls import PageCalls
 from api.resources import Resources
 from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire, ErrorAnswer
@@ -203,12 +202,10 @@ def create_app(
         health.router,
         metrics.router,
         codec.router,
-        home.router,
-        link_pages.router,
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
-    app.include_router(web.routes.router(_shared_pages))
+    app.include_router(web.routes.router(_shared_pages, PageCalls))
     docs.install(app)
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app

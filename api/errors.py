@@ -21,6 +21,8 @@ from api.exchange import Exchange
 from api.wire.base import JSON, ClientWire, ErrorAnswer
 from domain import errors
 from domain.errors import GatewayError
+from web import faults
+from web.faults import Problem
 
 log = structlog.get_logger(__name__)
 
@@ -244,7 +246,13 @@ async def reply(exchange: Exchange, error: Exception) -> None:
 
 def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
-        return written(answer_to(error, request.scope), request.scope)
+        answer = answer_to(error, request.scope)
+        if faults.concerns(request):
+            problem = Problem(
+                answer.status, answer.message, answer.headers.get("retry-after"), request.state.request_id
+            )
+            return faults.page(problem)
+        return written(answer, request.scope)
 
     async def handle_fault(request: Request, error: Exception) -> Response:
         request.state.fault = error

@@ -1,6 +1,8 @@
 """Answers with whole pages, and the headers that keep them from doing anything else."""
 
+import gzip
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,12 +16,21 @@ STILL = (
     "frame-ancestors 'none'"
 )
 """The policy of a page without scripts and forms."""
+LIVE = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' blob:; "
+    "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'; require-trusted-types-for 'script'; trusted-types yout-code"
+)
+"""The policy of the web app's pages: their own scripts and forms, no script in their text, and no other host."""
 GUARDS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "permissions-policy": (
+        "accelerometer=(), autoplay=(self), camera=(), display-capture=(), encrypted-media=(), fullscreen=(self), "
+        "geolocation=(), gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
+    ),
 }
 """Headers of every page."""
 UNLISTED = {
@@ -29,6 +40,15 @@ UNLISTED = {
 """Headers of a page that nobody but its readers should find or keep."""
 STILL_PAGE = {"content-security-policy": STILL} | GUARDS | UNLISTED
 """Headers of a page that has no scripts and that nobody indexes or keeps."""
+
+
+def live(
+    content: str | bytes, *, status: int = 200, secret: bool = False, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a page of the web app. It is its reader's own; a `secret` one is kept by no browser."""
+    kept = "no-store" if secret or status >= HTTPStatus.BAD_REQUEST else "private, no-cache"
+    own = {"content-security-policy": LIVE, "cache-control": kept, "vary": "cookie"}
+    return Response(content, status, own | GUARDS | dict(headers or {}), HTML)
 
 
 def answer(content: str | bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -60,3 +80,15 @@ def asset(request: Request) -> Response | None:
     if found.packed is not None and takes_gzip(request):
         content, headers["content-encoding"] = found.packed, "gzip"
     return Response(content, headers=headers, media_type=found.content_type)
+
+
+def packed(response: Response, request: Request) -> Response:
+    """Return the answer with gzip, if the browser takes it. One with a secret is not compressed: RFC 9110, 17.6."""
+    secret = response.headers.get("cache-control") == "no-store"
+    if secret or not response.body or not takes_gzip(request) or "content-encoding" in response.headers:
+        return response
+    response.body = gzip.compress(bytes(response.body), compresslevel=5, mtime=0)
+    response.headers["content-encoding"] = "gzip"
+    response.headers["content-length"] = str(len(response.body))
+    response.headers.append("vary", "accept-encoding")
+    return response

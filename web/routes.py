@@ -1,17 +1,24 @@
 """The addresses of the pages. `api/app.py` includes them behind its edge."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from web import assets, pages
+from web import assets, faults, first_visit, keys, pages, sign_in
+from web.api import Api, Fault
+from web.faults import Problem
 from web.shares import SharedPages, missing
+from web.visit import Page, begin, recognize
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 """Shared pages are not in it: a crawler must see that they say noindex."""
+PAGES: Sequence[Page] = (*first_visit.PAGES, *sign_in.PAGES, *keys.PAGES)
+"""Every page of the web app."""
+_UNAUTHORIZED = 401
 _PAGE: dict[str, object] = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _ANSWERS: dict[int | str, dict[str, object]] = {
     200: {"description": "The page", **_PAGE},
@@ -20,8 +27,8 @@ _ANSWERS: dict[int | str, dict[str, object]] = {
 }
 
 
-def router(shared_pages: Callable[[Request], SharedPages]) -> APIRouter:
-    """Return the routes. `shared_pages` is called per request, because its resources exist only after the start."""
+def router(shared_pages: Callable[[Request], SharedPages], api: Callable[[Request], Api]) -> APIRouter:
+    """Return the routes. Both arguments are called per request, because their resources exist only after the start."""
     routes = APIRouter(tags=["share"])
 
     async def shared(request: Request) -> Response:
@@ -29,15 +36,6 @@ def router(shared_pages: Callable[[Request], SharedPages]) -> APIRouter:
 
     async def nothing() -> Response:
         return missing()
-
-    async def asset(request: Request) -> Response:
-        answer = pages.asset(request)
-        if answer is None:
-            raise HTTPException(404)
-        return answer
-
-    async def robots() -> Response:
-        return PlainTextResponse(ROBOTS)
 
     slug = {"name": "slug", "in": "path", "required": True, "schema": {"type": "string"}}
     routes.add_api_route(
@@ -50,6 +48,38 @@ def router(shared_pages: Callable[[Request], SharedPages]) -> APIRouter:
         openapi_extra={"parameters": [slug]},
     )
     routes.add_api_route("/c", nothing, methods=["GET"], include_in_schema=False)
-    routes.add_api_route(assets.PATH, asset, methods=["GET"], include_in_schema=False)
-    routes.add_api_route("/robots.txt", robots, methods=["GET"], include_in_schema=False)
+    routes.add_api_route(assets.PATH, _asset, methods=["GET"], include_in_schema=False)
+    routes.add_api_route("/robots.txt", _robots, methods=["GET"], include_in_schema=False)
+    for page in PAGES:
+        shown = partial(_shown, page, api)
+        routes.add_route(page.path, shown, methods=list(page.methods), include_in_schema=False)
     return routes
+
+
+async def _asset(request: Request) -> Response:
+    answer = pages.asset(request)
+    if answer is None:
+        raise HTTPException(404)
+    return answer
+
+
+async def _robots() -> Response:
+    return PlainTextResponse(ROBOTS)
+
+
+async def _shown(page: Page, api: Callable[[Request], Api], request: Request) -> Response:
+    """Answer a request for a page, whatever comes of it."""
+    visit = begin(request, api(request))
+    try:
+        visit.api.require_same_origin()
+        if page.with_account:
+            visit = await recognize(visit)
+        if page.needs_account and visit.account is None:
+            return visit.to_sign_in()
+        answer = await page.show(visit)
+    except Fault as fault:
+        if fault.status == _UNAUTHORIZED:
+            return visit.to_sign_in()
+        again = fault.retry_after if request.method == "GET" else None
+        answer = faults.page(Problem(fault.status, fault.message, again, request.state.request_id), visit.theme)
+    return pages.packed(answer, request)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from web import assets
+from web import assets, numbers
+from web.icons import Icons
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -21,10 +22,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals["asset"] = assets.load().url
+    environment.globals |= {"asset": assets.load().url, "percent": numbers.percent, "theme": ""}
+    environment.filters |= {"credits": numbers.credits, "dollars": numbers.dollars, "time": numbers.time}
     return environment
 
 
 def html(template: str, values: Mapping[str, object]) -> str:
-    """Render a template. What it is given is escaped, unless it is `Markup`."""
-    return _environment().get_template(template).render(values)
+    """Render a template. What it is given is escaped, unless it is `Markup`. `icons` are the page's own."""
+    return _environment().get_template(template).render({"icons": Icons(), **values})

@@ -70,7 +70,7 @@ async def test_all_that_a_page_loads_is_its_own_and_stays_as_it_is(
     assert [address.rpartition(".")[2] for address in loaded] == ["svg", "css"]
     style = await visitor.get(loaded[1])
     folder = loaded[1].rpartition("/")[0]
-    fonts = [f"{folder}/{part.partition(')')[0].strip(chr(34))}" for part in style.text.split("url(")[1:]]
+    fonts = [f"{folder}/{part.partition(')')[0].strip(chr(34))}" for part in style.text.split('url("')[1:]]
     assert len(fonts) == 2
     for address in [*loaded, *fonts]:
         asset = await visitor.get(address)

@@ -1,0 +1,201 @@
+"""Pages of the web app over a real port, as a browser without a script uses them."""
+
+import re
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import httpx2
+import pytest
+
+from dev import ports
+from tests.support.stack import Stack
+from web.routes import PAGES
+
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+BROWSER = {"accept": "text/html,application/xhtml+xml"}
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def site(stack: Stack) -> Iterator[Stack]:
+    """An API that opens accounts at once, beside the one of the other tests, on the same database."""
+    extra = stack.extra | {"YOUT_EMAIL_VERIFICATION": "false", "YOUT_TRUSTED_PROXIES": "127.0.0.0/8"}
+    process = replace(stack, extra=extra, port=ports.free(), state=stack.state / "pages")
+    with process.running("api"):
+        yield process
+
+
+@pytest.fixture
+async def browser(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
+    """Without an account, in a network of its own."""
+    words = uuid.uuid4().hex
+    headers = BROWSER | SAME_ORIGIN | {"x-forwarded-for": f"2001:db8:{words[:4]}:{words[4:8]}::1"}
+    async with httpx2.AsyncClient(base_url=site.url, headers=headers, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def member(browser: httpx2.AsyncClient) -> httpx2.AsyncClient:
+    """Signed in."""
+    email = f"{uuid.uuid4().hex}@example.com"
+    answer = await browser.post("/sign-up", data={"email": email, "password": PASSWORD, "next": "/keys"})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/keys"), answer.text
+    return browser
+
+
+async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response:
+    form = {"name": "laptop", "scopes": ["chat", "models"], "once": str(uuid.uuid4()), **fields}
+    return await member.post("/keys/new", data=form)
+
+
+async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.AsyncClient) -> None:
+    for page in PAGES:
+        path = page.path.format(key_id=uuid.uuid4())
+        if "GET" not in page.methods:
+            continue
+        answer = await browser.get(path)
+        if page.needs_account:
+            assert (answer.status_code, answer.headers["location"]) == (303, f"/sign-in?next={path}"), path
+        else:
+            assert answer.status_code == 200, path
+            assert "default-src 'none'" in answer.headers["content-security-policy"], path
+            assert answer.headers["referrer-policy"] == "no-referrer", path
+            assert not re.search(r"(?:src|href|action)=[\"']?(?:https?:)?//", answer.text), path
+
+
+async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
+    home = await member.get("/")
+    assert (home.status_code, home.headers["location"]) == (303, "/chat")
+    assert (await member.get("/sign-in?next=/keys")).headers["location"] == "/keys"
+    left = await member.post("/sign-out")
+    assert (left.status_code, left.headers["clear-site-data"]) == (303, '"cache", "storage"')
+    assert (await member.get("/keys")).headers["location"] == "/sign-in?next=/keys"
+
+
+@pytest.mark.parametrize("there", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "/\nx"])
+async def test_nobody_is_led_to_another_server(browser: httpx2.AsyncClient, there: str) -> None:
+    form = {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "next": there}
+    assert (await browser.post("/sign-up", data=form)).headers["location"] == "/chat"
+
+
+async def test_an_unknown_address_and_a_wrong_password_read_the_same(member: httpx2.AsyncClient) -> None:
+    email = re.search(r"[0-9a-f]{32}@example\.com", (await member.get("/keys")).text)
+    assert email is not None
+    await member.post("/sign-out")
+    pages = []
+    for address in (email[0], f"{uuid.uuid4().hex}@example.com"):
+        answer = await member.post("/sign-in", data={"email": address, "password": "another one", "next": "/keys"})
+        assert answer.status_code == 401
+        assert address in answer.text
+        assert PASSWORD not in answer.text
+        pages.append(answer.text.replace(address, "…"))
+    assert pages[0] == pages[1]
+
+
+async def test_a_token_is_in_one_answer_that_no_browser_keeps(member: httpx2.AsyncClient, site: Stack) -> None:
+    made = await made_key(member, credits_day="20,000")
+    token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
+    assert token is not None
+    assert (made.status_code, made.headers["cache-control"]) == (200, "no-store")
+    assert "content-encoding" not in made.headers
+    for path in ("/keys", "/keys/new"):
+        again = await member.get(path)
+        assert token[0] not in again.text
+        assert again.headers["cache-control"] == "private, no-cache"
+    assert "20,000" in (await member.get("/keys")).text
+    assert token[0] not in site.log("api")
+    call = await member.get("/v1/models", headers={"authorization": f"Bearer {token[0]}"})
+    assert call.status_code == 200
+
+
+async def test_two_clicks_make_one_key(member: httpx2.AsyncClient) -> None:
+    once = str(uuid.uuid4())
+    first, second = await made_key(member, once=once), await made_key(member, once=once)
+    assert (first.status_code, second.status_code) == (200, 422)
+    assert "was made before" in second.text
+    assert "1 key<" in (await member.get("/keys")).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "at_fault"),
+    [
+        ({"name": ""}, "name"),
+        ({"scopes": "nothing"}, "scopes"),
+        ({"credits_day": "many"}, "credits_day"),
+        ({"requests": "0"}, "requests"),
+        ({"expires_on": "2001-01-01"}, "expires_on"),
+    ],
+)
+async def test_a_fault_stands_at_its_field_and_nothing_is_lost(
+    member: httpx2.AsyncClient, fields: dict[str, str], at_fault: str
+) -> None:
+    answer = await made_key(member, **{"name": "<b>ci</b>", "tokens": "70,000", **fields})
+    assert answer.status_code == 400
+    assert f'id="{at_fault}-fault"' in answer.text
+    assert 'value="70,000"' in answer.text
+    if "name" not in fields:
+        assert "&lt;b&gt;ci&lt;/b&gt;" in answer.text
+    assert "No key yet" in (await member.get("/keys")).text
+
+
+async def test_a_key_is_rotated_and_revoked(member: httpx2.AsyncClient) -> None:
+    await made_key(member)
+    found = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
+    assert found is not None
+    rotated = await member.post(f"{found[0]}/rotate", data={"grace_hours": "1", "once": str(uuid.uuid4())})
+    assert (rotated.status_code, rotated.headers["cache-control"]) == (200, "no-store")
+    assert "works until" in rotated.text
+    revoked = await member.post(f"{found[0]}/revoke")
+    assert (revoked.status_code, revoked.headers["location"]) == (303, "/keys")
+    assert "was revoked" in (await member.get(found[0])).text
+    assert (await member.get(f"/keys/{uuid.uuid4()}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "none"},
+        {"sec-fetch-site": "", "origin": "https://evil.example"},
+        {"sec-fetch-site": ""},
+    ],
+)
+async def test_no_other_site_sends_a_form(member: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    cookies = "; ".join(f"{name}={value}" for name, value in member.cookies.items())
+    own = {name: value for name, value in (BROWSER | headers).items() if value}
+    async with httpx2.AsyncClient(base_url=member.base_url, headers={**own, "cookie": cookies}) as elsewhere:
+        for page in PAGES:
+            if "POST" in page.methods:
+                path = page.path.format(key_id=uuid.uuid4())
+                answer = await elsewhere.post(path, data={"name": "x", "theme": "dark"})
+                assert answer.status_code == 403, path
+                assert "set-cookie" not in answer.headers, path
+    assert "No key yet" in (await member.get("/keys")).text
+
+
+async def test_a_browser_gets_errors_as_pages_and_a_program_as_json(browser: httpx2.AsyncClient) -> None:
+    page = await browser.get("/nothing")
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is no such page." in page.text
+    assert (await browser.put("/keys")).status_code == 405
+    program = await browser.get("/nothing", headers={"accept": "*/*"})
+    assert program.json()["error"]["message"].startswith("There is nothing at GET /nothing")
+    assert (await browser.get("/v1/nothing")).json()["error"]["message"]
+
+
+async def test_a_theme_is_chosen_without_a_script(browser: httpx2.AsyncClient) -> None:
+    assert 'data-theme="' not in (await browser.get("/sign-in")).text
+    chosen = await browser.post("/theme", data={"theme": "dark", "next": "/sign-in"})
+    assert (chosen.status_code, chosen.headers["location"]) == (303, "/sign-in")
+    assert 'data-theme="dark"' in (await browser.get("/sign-in")).text
+    await browser.post("/theme", data={"theme": "system", "next": "/sign-in"})
+    assert 'data-theme="' not in (await browser.get("/sign-in")).text
+
+
+async def test_a_session_that_has_ended_is_no_error(member: httpx2.AsyncClient) -> None:
+    member.cookies.set("yout", "x" * 43, domain="127.0.0.1")
+    answer = await member.get("/keys")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/keys")
+    assert (await member.get("/")).status_code == 200

@@ -1,0 +1,47 @@
+"""How pages write credits, dollars and times."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from web import numbers
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("amount", "credits", "owned", "spent"),
+    [
+        (0, "0", "$0.00", "$0.00"),
+        (438, "438", "$0.00", "$0.01"),
+        (2_481_904, "2,481,904", "$24.81", "$24.82"),
+        (-438, "\N{MINUS SIGN}438", "$0.00", "\N{MINUS SIGN}$0.01"),
+        (123_456_789_012_345, "123,456,789,012,345", "$1,234,567,890.12", "$1,234,567,890.13"),
+    ],
+)
+def test_credits_and_dollars(amount: int, credits: str, owned: str, spent: str) -> None:
+    assert numbers.credits(amount) == credits
+    assert (numbers.dollars(amount), numbers.dollars(amount, up=True)) == (owned, spent)
+
+
+@pytest.mark.parametrize(
+    ("distance", "text"),
+    [
+        (timedelta(seconds=-3), "just now"),
+        (timedelta(seconds=3), "in a moment"),
+        (timedelta(minutes=-1), "1 minute ago"),
+        (timedelta(hours=-23, minutes=-59), "23 hours ago"),
+        (timedelta(days=61), "in 2 months"),
+        (timedelta(days=-800), "2 years ago"),
+    ],
+)
+def test_times(distance: timedelta, text: str) -> None:
+    written = (NOW + distance).isoformat()
+    shown = numbers.time(written, NOW)
+    assert f">{text}</time>" in shown
+    assert f'datetime="{NOW + distance:%Y-%m-%dT%H:%M:%SZ}"' in shown
+
+
+@pytest.mark.parametrize(("part", "whole", "text"), [(331, 1000, "33.10%"), (5, 0, "0.00%"), (9, 3, "100.00%")])
+def test_shares_of_a_bar(part: int, whole: int, text: str) -> None:
+    assert numbers.percent(part, whole) == text

@@ -1,0 +1,85 @@
+"""The public API as pages use it: called in this process, in the name of the browser that asks for the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+NO_CONTENT = 204
+_ERRORS_FROM = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Fault(Exception):
+    """An error of the API, as its envelope has it."""
+
+    status: int
+    message: str = field(repr=False)
+    code: str | None = None
+    param: str | None = None
+    """The field at fault."""
+    retry_after: str | None = None
+    more: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Any = field(repr=False)
+    """JSON that was read. None: it had none."""
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of a header, which is named in lower case."""
+        return [value for header, value in self.headers if header == name]
+
+    def fault(self) -> Fault | None:
+        if self.status < _ERRORS_FROM:
+            return None
+        error = self.body.get("error", {}) if isinstance(self.body, dict) else {}
+        known = {"message", "code", "param", "type"}
+        return Fault(
+            self.status,
+            error.get("message", "The request could not be served."),
+            error.get("code"),
+            error.get("param"),
+            next(iter(self.values("retry-after")), None),
+            {name: value for name, value in error.items() if name not in known},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What pages say of this server."""
+
+    public_url: str
+    """Without a slash at its end."""
+    contact: str | None
+    """How its operator is reached: an e-mail address, or a link."""
+    free_credits: int
+    """Of a new account."""
+
+
+class Api(Protocol):
+    @property
+    def server(self) -> Server: ...
+
+    @property
+    def has_session(self) -> bool:
+        """Tell whether the browser sent the cookie of a session, which may have ended."""
+
+    def require_same_origin(self) -> None:
+        """Raise `Fault` if the request changes something and no page of this server made it."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Call an endpoint. `body` is sent as JSON. The caller's session, address and limits are those of the page.
+
+        Does not raise for an answer with an error: `Answer.fault` has it.
+        """

@@ -1,0 +1,115 @@
+"""API keys: the list, a new one whose token is shown once, rotation and revocation."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from starlette.datastructures import FormData
+from starlette.responses import Response
+
+from web.api import Fault
+from web.visit import Page, Visit
+
+SCOPES = {
+    "chat": "Chats",
+    "models": "List of models",
+    "media": "Images, video, speech",
+    "billing": "Balance and charges",
+    "webhooks": "Webhooks",
+    "share": "Shared chats",
+    "keys": "API keys",
+    "purge": "Erasing everything",
+}
+DEFAULT_SCOPES = frozenset(SCOPES) - {"keys", "purge"}
+LIMITS = {
+    "credits_day": "Credits a day",
+    "credits_month": "Credits a month",
+    "requests": "Requests a minute",
+    "tokens": "Tokens a minute",
+    "concurrent": "Calls at a time",
+}
+_KEYS = "/api/chat/keys/"
+_HOUR_SECONDS = 3600
+
+
+async def keys(visit: Visit) -> Response:
+    return await _listed(visit)
+
+
+async def new_key(visit: Visit) -> Response:
+    """Show the form, or make a key with it. The answer with the token is the page itself: no redirect carries it."""
+    if visit.request.method == "GET":
+        return visit.render("key-new.html", _form_values({}))
+    form = await visit.form()
+    try:
+        made = await visit.send("POST", _KEYS, _order(form), headers={"idempotency-key": str(form.get("once", ""))})
+    except Fault as fault:
+        return visit.render("key-new.html", _form_values(form, fault), status=fault.status)
+    return await _listed(visit, made.body)
+
+
+async def rotate(visit: Visit) -> Response:
+    """Give a key a new token. The old one works for the hours that the form says."""
+    form = await visit.form()
+    hours = _count(str(form.get("grace_hours", "24")))
+    grace = {"grace_seconds": hours * _HOUR_SECONDS if isinstance(hours, int) else hours}
+    once = {"idempotency-key": str(form.get("once", ""))}
+    made = await visit.send("POST", f"{_path(visit)}rotate/", grace, headers=once)
+    return await _listed(visit, made.body, rotated=True)
+
+
+async def revoke(visit: Visit) -> Response:
+    await visit.send("POST", f"{_path(visit)}revoke/")
+    return visit.redirect("/keys")
+
+
+async def key(visit: Visit) -> Response:
+    """One key: what it may do, and the forms that rotate and revoke it."""
+    return visit.render("key.html", {"key": await visit.get(_path(visit)), "once": uuid.uuid4(), **_NAMES})
+
+
+async def _listed(visit: Visit, made: Mapping[str, Any] | None = None, *, rotated: bool = False) -> Response:
+    rows = (await visit.get(_KEYS))["data"]
+    values = {"keys": rows, "made": made, "rotated": rotated, **_NAMES}
+    return visit.render("keys.html", values, secret=made is not None)
+
+
+_NAMES = {"scope_names": SCOPES, "limit_names": LIMITS}
+
+
+def _form_values(form: Mapping[str, Any] | FormData, fault: Fault | None = None) -> dict[str, object]:
+    chosen = form.getlist("scopes") if isinstance(form, FormData) else DEFAULT_SCOPES
+    written = {name: form.get(name, "") for name in ("name", "expires_on", *LIMITS)}
+    return {"written": written, "chosen": chosen, "fault": fault, "once": uuid.uuid4(), **_NAMES}
+
+
+def _order(form: FormData) -> dict[str, object]:
+    """Return what the API takes, from what was written. What is no number goes on as it is: the API says so."""
+    limits = {name: _count(text) for name in LIMITS if (text := str(form.get(name, "")).strip())}
+    end = str(form.get("expires_on", "")).strip()
+    return {
+        "name": str(form.get("name", "")).strip(),
+        "scopes": [str(scope) for scope in form.getlist("scopes")],
+        "limits": limits,
+        "expires_at": f"{end}T00:00:00Z" if end else None,
+    }
+
+
+def _count(text: str) -> int | str:
+    """Read a number as people write it, such as `20,000`."""
+    digits = text.replace(",", "").replace(" ", "").replace("_", "")
+    return int(digits) if digits.isascii() and digits.isdigit() else text
+
+
+def _path(visit: Visit) -> str:
+    return f"{_KEYS}{quote(str(visit.request.path_params['key_id']), safe='')}/"
+
+
+PAGES = (
+    Page("/keys", keys),
+    Page("/keys/new", new_key, ("GET", "POST")),
+    Page("/keys/{key_id}", key),
+    Page("/keys/{key_id}/rotate", rotate, ("POST",)),
+    Page("/keys/{key_id}/revoke", revoke, ("POST",)),
+)

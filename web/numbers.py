@@ -1,0 +1,52 @@
+"""How pages write numbers and times. Dollars are rounded down where they are owned, and up where they are spent."""
+
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from markupsafe import Markup
+
+CREDITS_PER_DOLLAR = 100_000
+"""At list price. product.md, section 1."""
+_CENT = Decimal("0.01")
+_MINUS = "\N{MINUS SIGN}"
+_UNITS = ((31_536_000, "year"), (2_592_000, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
+
+
+def credits(amount: int) -> str:
+    """Write whole credits, such as `2,481,904`. Less than nothing has the sign of typography."""
+    return f"{amount:,}".replace("-", _MINUS)
+
+
+def dollars(amount: int, *, up: bool = False) -> str:
+    """Write what credits are worth at list price, such as `$24.81`."""
+    value = (Decimal(abs(amount)) / CREDITS_PER_DOLLAR).quantize(_CENT, ROUND_CEILING if up else ROUND_FLOOR)
+    return f"{_MINUS if amount < 0 and value else ''}${value:,}"
+
+
+def moment(written: str) -> datetime:
+    """Read a time of the API."""
+    return datetime.fromisoformat(written).astimezone(UTC)
+
+
+def relative(when: datetime, now: datetime) -> str:
+    """Write the distance to a time, such as `2 minutes ago` and `in 61 days`."""
+    seconds = (when - now).total_seconds()
+    for size, unit in _UNITS:
+        if (count := int(abs(seconds) // size)) > 0:
+            text = f"{count} {unit}{'' if count == 1 else 's'}"
+            return f"in {text}" if seconds > 0 else f"{text} ago"
+    return "in a moment" if seconds > 0 else "just now"
+
+
+def time(written: str, now: datetime) -> Markup:
+    """Return a `<time>` that reads relatively, and has UTC to the second beside it."""
+    when = moment(written)
+    exact = f"{when:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{0}" title="{1}">{2}</time>').format(
+        f"{when:%Y-%m-%dT%H:%M:%SZ}", exact, relative(when, now)
+    )
+
+
+def percent(part: float, whole: float) -> str:
+    """Write a share of a bar's width, such as `33.10%`, from nothing to all of it."""
+    return f"{100 * min(max(part / whole, 0), 1) if whole > 0 else 0:.2f}%"

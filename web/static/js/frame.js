@@ -1,0 +1,109 @@
+// What every page of the web app has: the menu of phones, copying, passwords that are shown, mailed links.
+
+const COPIED_MS = 1600;
+
+/** Copies the text of the element that `for` names. */
+class Copy extends HTMLElement {
+  connectedCallback() {
+    const button = this.querySelector("button"), label = this.querySelector("span");
+    if (!button || !label) return;
+    this.hidden = false;
+    const before = label.textContent;
+    button.addEventListener("click", async () => {
+      const source = document.getElementById(this.getAttribute("for") ?? "");
+      await navigator.clipboard.writeText(source?.textContent ?? "");
+      label.textContent = "Copied";
+      setTimeout(() => { label.textContent = before; }, COPIED_MS);
+    });
+  }
+}
+
+/** Shows and hides a password. */
+class Reveal extends HTMLElement {
+  connectedCallback() {
+    const button = this.querySelector("button"), input = document.getElementById(this.getAttribute("for") ?? "");
+    if (!button || !(input instanceof HTMLInputElement)) return;
+    this.hidden = false;
+    button.addEventListener("click", () => {
+      const shown = input.type === "password";
+      input.type = shown ? "text" : "password";
+      button.textContent = shown ? "Hide" : "Show";
+      button.setAttribute("aria-pressed", String(shown));
+    });
+  }
+}
+
+/** Sends the secret of a mailed link, which is behind the `#`, when its reader asks for it. */
+class Link extends HTMLElement {
+  connectedCallback() {
+    const form = this.querySelector("form"), status = this.querySelector("output");
+    if (!form || !status) return;
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const body = {token: location.hash.slice(1), ...Object.fromEntries(new FormData(form))};
+      const headers = {"content-type": "application/json"};
+      try {
+        const answer = await fetch(this.getAttribute("endpoint") ?? "", {method: "POST", headers, body: JSON.stringify(body)});
+        status.textContent = answer.ok ? this.getAttribute("done") : (await answer.json()).error.message;
+        const button = form.querySelector("button:not([type=button])");
+        if (button instanceof HTMLButtonElement) button.disabled = answer.ok;
+      } catch {
+        status.textContent = "The server did not answer. Try again.";
+      }
+    });
+  }
+}
+
+/** Warns once when a page with a token is left before it was copied. */
+class Once extends HTMLElement {
+  connectedCallback() {
+    const warn = (/** @type {BeforeUnloadEvent} */ event) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    this.addEventListener("click", () => removeEventListener("beforeunload", warn));
+    document.addEventListener("copy", () => removeEventListener("beforeunload", warn));
+  }
+}
+
+/** On a phone the menu is a sheet that holds the focus; without a script, the link leads to it. */
+function sheet() {
+  const side = document.querySelector(".side"), button = document.querySelector(".menu-button");
+  if (!side || !button) return;
+  const dialog = document.createElement("dialog");
+  dialog.className = "menu-sheet";
+  dialog.setAttribute("aria-label", "Menu");
+  const place = document.createComment("menu");
+  button.addEventListener("click", (event) => {
+    event.preventDefault();
+    side.replaceWith(place);
+    dialog.append(side);
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+  dialog.addEventListener("close", () => {
+    place.replaceWith(side);
+    dialog.remove();
+  });
+  dialog.addEventListener("click", (event) => {
+    const closes = event.target instanceof Element && event.target.closest(".menu-close");
+    if (closes) event.preventDefault();
+    if (closes || event.target === dialog) dialog.close();
+  });
+}
+
+/** A form is sent once, however often its button is pressed. */
+function sentOnce() {
+  const sent = new WeakSet();
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented || !(event.target instanceof HTMLFormElement)) return;
+    if (sent.has(event.target)) event.preventDefault();
+    sent.add(event.target);
+  });
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}
+
+customElements.define("yout-copy", Copy);
+customElements.define("yout-reveal", Reveal);
+customElements.define("yout-link", Link);
+customElements.define("yout-once", Once);
+sheet();
+sentOnce();

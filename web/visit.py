@@ -1,0 +1,150 @@
+"""One request for a page: who asks, what the API answers to them, and the page that they get."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from web import pages, templating
+from web.api import Answer, Api, Fault
+
+THEME = "yout-theme"
+THEMES = ("light", "dark")
+MAX_COUNTED_JOBS = 10
+_UNAUTHORIZED = 401
+_SEE_OTHER = 303
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is signed in, as every page shows it."""
+
+    email: str = field(repr=False)
+    balance: int
+    """Credits to spend: what is held is not in it."""
+    held: int
+    plan: str | None
+    plan_active: bool
+    running_jobs: int
+    """Up to `MAX_COUNTED_JOBS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    request: Request
+    api: Api
+    now: datetime
+    account: Account | None = None
+
+    @property
+    def theme(self) -> str:
+        """`light` or `dark`, as the browser's cookie has it. Empty: as the system has it."""
+        chosen = self.request.cookies.get(THEME, "")
+        return chosen if chosen in THEMES else ""
+
+    @property
+    def address(self) -> str:
+        """The path and the query of this page."""
+        url = self.request.url
+        return f"{url.path}?{url.query}" if url.query else url.path
+
+    async def get(self, path: str, **query: object) -> Any:
+        """Return what an endpoint answers. Raises `Fault`."""
+        return (await self.send("GET", path, query=query)).body
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Call an endpoint. Raises `Fault`."""
+        answer = await self.api.call(method, path, query=query, body=body, headers=headers)
+        if (fault := answer.fault()) is not None:
+            raise fault
+        return answer
+
+    async def form(self) -> FormData:
+        return await self.request.form()
+
+    def render(
+        self,
+        template: str,
+        values: Mapping[str, object] | None = None,
+        *,
+        status: int = 200,
+        secret: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Return a page. `secret`: it shows a token, so that no browser keeps it."""
+        shown = {
+            "account": self.account,
+            "now": self.now,
+            "theme": self.theme,
+            "address": self.address,
+            "path": self.request.url.path,
+            "server": self.api.server,
+            **(values or {}),
+        }
+        return pages.live(templating.html(template, shown), status=status, secret=secret, headers=headers)
+
+    def redirect(self, to: str, answer: Answer | None = None) -> Response:
+        """Lead to another page. The cookies that `answer` sets go along."""
+        response = RedirectResponse(to, _SEE_OTHER, {"cache-control": "no-store"})
+        for cookie in answer.values("set-cookie") if answer is not None else ():
+            response.headers.append("set-cookie", cookie)
+        return response
+
+    def to_sign_in(self) -> Response:
+        """Lead to the page for signing in, and back to this one."""
+        back = self.address if self.request.method == "GET" else self.request.url.path
+        return self.redirect(f"/sign-in?next={quote(back, safe='/')}")
+
+
+Show: TypeAlias = Callable[[Visit], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the web app. `needs_account`: whoever has none is led to the page for signing in."""
+
+    path: str
+    show: Show
+    methods: Sequence[str] = ("GET",)
+    needs_account: bool = True
+    with_account: bool = True
+    """False: the page is the same for everybody, and nothing is looked up."""
+
+
+def begin(request: Request, api: Api) -> Visit:
+    return Visit(request, api, datetime.now(UTC))
+
+
+async def recognize(visit: Visit) -> Visit:
+    """Return the visit with the account whose session the browser has. Raises `Fault`."""
+    return replace(visit, account=await _account(visit)) if visit.api.has_session else visit
+
+
+async def _account(visit: Visit) -> Account | None:
+    try:
+        me = await visit.get("/api/auth/me/")
+    except Fault as fault:
+        if fault.status == _UNAUTHORIZED:
+            return None
+        raise
+    jobs = await visit.get("/api/media/jobs/", status="running", limit=MAX_COUNTED_JOBS)
+    return Account(me["email"], me["balance"], me["held"], me["plan"], me["plan_active"], len(jobs["data"]))
+
+
+def local(address: str, otherwise: str = "/chat") -> str:
+    """Return an address of this server to go on to. One of another host, or of another form, is not taken."""
+    plain = address.isascii() and address.isprintable() and "\\" not in address
+    return address if plain and address.startswith("/") and not address.startswith("//") else otherwise
