@@ -37,10 +37,20 @@ class Listeners:
     arrivals: asyncio.Queue[float] = field(default_factory=asyncio.Queue)
     """When a change of progress reached a listener."""
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    refused: int = 0
+    """Connections that were made again."""
 
     async def listen(self, job: str) -> None:
+        """As a browser does, it connects again when the server has no room for the moment."""
         await self.opening.acquire()
+        while not await self._listened(job):
+            self.refused += 1
+            await asyncio.sleep(1)
+
+    async def _listened(self, job: str) -> bool:
         async with self.running.customer.session.get(f"/api/media/jobs/{job}/events/") as answer:
+            if answer.status in (429, 503):
+                return False
             answer.raise_for_status()
             self.opening.release()
             async for line in answer.content:
@@ -48,6 +58,7 @@ class Listeners:
                     self.opened.release()
                 elif line.startswith(b"event: progress"):
                     self.arrivals.put_nowait(time.perf_counter())
+        return True
 
     async def open(self, count: int) -> None:
         self.tasks = [asyncio.create_task(self.listen(self.jobs[n % len(self.jobs)])) for n in range(count)]
@@ -81,6 +92,7 @@ async def listened(running: Running, plan: Plan) -> list[Figure]:
     await listeners.open(plan.listeners)
     figures = [
         Figure(Part.LISTEN, "listeners", [plan.listeners], 0),
+        Figure(Part.LISTEN, "connections answered 429 or 503, and made again", [listeners.refused], 0),
         Figure(Part.LISTEN, "seconds to open them", [time.perf_counter() - began]),
         Figure(
             Part.LISTEN, "KiB of the API for each", [(process.memory(running.api) - memory) / plan.listeners / 1024]
