@@ -99,6 +99,8 @@ MADE: Mapping[tuple[str, str], tuple[str, dict[str, object], int, list[str]]] = 
     ("replicate", "string"): ("video", {}, VIDEO, ["video/mp4"]),
     ("elevenlabs", "speech"): ("speech", {}, SPEECH, ["audio/mpeg"]),
 }
+FEWER = (("fal", "half"), ("fal", "mixed"), ("replicate", "fewer"))
+"""Two of three images come: 301 credits are held, and 200.67 are owed."""
 
 
 def _model(provider: str, name: str, upstream: str, modality: str) -> str:
@@ -106,7 +108,7 @@ def _model(provider: str, name: str, upstream: str, modality: str) -> str:
     return f"""
 [models.{provider}-{name}]
 modality = "{modality}"
-credits_per_{unit} = {price}
+credits_per_{unit} = {100.1 if (provider, name) in FEWER else price}
 routes = [{{ provider = "{provider}", model = "{upstream}" }}]
 """
 
@@ -120,6 +122,7 @@ def _catalog(urls: Mapping[str, str]) -> str:
     ]
     bases = {"fal": ("fal-ai/flux", "image"), "replicate": ("a/b", "image"), "elevenlabs": ("eleven_v3", "speech")}
     models = [_model(name, each, f"{bases[name][0]}--{each}", bases[name][1]) for name, each, _ in ENDINGS]
+    models += [_model(name, each, f"{bases[name][0]}--{each}", "image") for name, each in FEWER]
     models += [_model(name, f"never-{name}", f"{base}--never", kind) for name, (base, kind) in bases.items()]
     models += [
         _model("fal", "image", "fal-ai/flux/dev", "image"),
@@ -164,7 +167,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
             opened.enter_context(stack.running(module))
         world = await opened.enter_async_context(World.of(stack))
         customer = await world.customer(OPENING)
-        names = [*MADE, *((provider, behaviour) for provider, behaviour, _ in ENDINGS)]
+        names = [*MADE, *FEWER, *((provider, behaviour) for provider, behaviour, _ in ENDINGS)]
         jobs = await asyncio.gather(*(_ordered(customer, *name) for name in names))
         doubles: dict[str, Double] = {"fal": fal, "replicate": replicate, "elevenlabs": elevenlabs}
         yield Site(world, doubles, customer, dict(zip(names, jobs, strict=True)))
@@ -173,6 +176,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
 async def _ordered(customer: Customer, provider: str, name: str) -> Job:
     speaks = provider == "elevenlabs"
     kind, parameters, _, _ = MADE.get((provider, name), ("speech" if speaks else "image", {}, 0, []))
+    parameters = parameters | ({"n": 3} if (provider, name) in FEWER else {})
     text = {"input": "Good evening.", "voice": "Rachel"} if speaks else {"prompt": "a lake"}
     return await customer.ordered(kind, model=f"{provider}-{name}", **text, **parameters)
 
@@ -202,6 +206,14 @@ async def test_however_a_provider_behaves_a_job_is_charged_once_or_not_at_all(
     assert site.doubles[provider].submissions(behaviour) <= 1
 
 
+@pytest.mark.parametrize(("provider", "name"), FEWER)
+async def test_what_was_not_made_is_not_charged(site: Site, provider: str, name: str) -> None:
+    job = await site.customer.ended(site.orders[provider, name])
+    assert (job["status"], len(job["outputs"])) == ("succeeded", 2)
+    assert (job["credits_cost"], job["credits_refunded"]) == (301, 100)
+    assert await site.world.movements(job["job_uuid"]) == ["hold", "charge"]
+
+
 @pytest.mark.parametrize("provider", ["fal", "replicate"])
 async def test_a_job_that_never_ends_is_cancelled_there(site: Site, provider: str) -> None:
     customer = await site.world.customer(OPENING)
@@ -217,7 +229,7 @@ async def test_a_job_that_never_ends_is_cancelled_there(site: Site, provider: st
 
 async def test_the_books_are_clean_and_nothing_is_left_of_a_speech(site: Site) -> None:
     jobs = [await site.customer.ended(order) for order in site.orders.values()]
-    charged = sum(job["credits_cost"] for job in jobs if job["status"] == "succeeded")
+    charged = sum(job["credits_cost"] - job["credits_refunded"] for job in jobs if job["status"] == "succeeded")
     assert await site.customer.balance() == (OPENING - charged, 0)
     await site.world.books_are_clean()
     elevenlabs = site.doubles["elevenlabs"]

@@ -7,13 +7,14 @@ from typing import Any
 
 from tests.support.doubles.google_media import GoogleMedia
 from tests.support.doubles.media_double import MediaDouble
+from tests.support.doubles.openai_media import OpenAIMediaServer
 from tests.support.doubles.openrouter_media import OpenRouterMedia
 from tests.support.doubles.sora_server import SoraServer
 from tests.support.doubles.xai_media import XaiMedia
 from tests.support.key_files import key_file
 
 BROKEN, POLICY = "upstream_error", "content_policy_violation"
-PRICES = {"image": ("image", 300), "video": ("call", 5000), "speech": ("call", 700)}
+PRICES = {"image": ("image", 301), "video": ("call", 5000), "speech": ("call", 700)}
 ROUTES: Mapping[str, tuple[str, str, str]] = {
     "studio-image": ("image", "studio", "gemini-3.1-flash-image"),
     "cloud-image": ("image", "cloud", "gemini-3.1-flash-image"),
@@ -27,6 +28,7 @@ ROUTES: Mapping[str, tuple[str, str, str]] = {
     "router-image": ("image", "router", "google/gemini-3.1-flash-image"),
     "router-video": ("video", "router", "google/veo-3.1"),
     "sora-video": ("video", "sora", "sora-2"),
+    "painter-image": ("image", "painter", "gpt-image-2"),
 }
 """By model: what it makes, its provider and its name there."""
 TYPES = {"image": "image/png", "video": "video/mp4", "speech": "audio/wav"}
@@ -80,7 +82,7 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
     },
 }
 """By model and fault, the code with which a job ends. None: it succeeds. The tests of the adapters have every fault."""
-PARTLY = {"studio-image": "moderated-once", "xai-image": "partly", "router-image": "partly"}
+PARTLY = {"studio-image": "moderated-once", "xai-image": "partly", "router-image": "partly", "painter-image": "fewer"}
 """Several images are ordered, and some are made."""
 
 
@@ -119,6 +121,11 @@ def catalog(google: GoogleMedia, xai: XaiMedia, router: OpenRouterMedia, sora: S
         _provider("sora", "openai", sora.url, sora.key),
     ]
     return "\n".join([*providers, *(_model(name, *route) for name, route in ROUTES.items())])
+
+
+def painter(server: OpenAIMediaServer) -> str:
+    """OpenAI's images, as a provider of the catalog."""
+    return "\n" + _provider("painter", "openai", server.url, server.key)
 
 
 def _provider(name: str, kind: str, url: str, key: str) -> str:

@@ -198,7 +198,8 @@ class ReplicateServer(ThreadedApp):
             "words": f"The picture shows {SECRET}",
             "half": [url.replace("half", "plain"), url.replace("half", "missing")],
         }
-        return shapes.get(made.behaviour, [url] * made.input.get("num_outputs", 1))
+        count = made.input.get("num_outputs", 1) - (made.behaviour == "fewer")
+        return shapes.get(made.behaviour, [url] * count)
 
     async def _note(self, request: web.Request) -> web.Response | None:
         self.seen.append(await Seen.of(request))
