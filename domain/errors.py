@@ -299,6 +299,8 @@ class RetentionDenied(UpstreamError):
     """The provider does not keep its promise to store nothing. The call has ended; it costs nothing."""
 
     retryable = False
+    not_accepted = True
+    """As a rule it is noticed before anything is sent. False where only the provider's answer says so."""
 
 
 class UpstreamBusy(UpstreamError):

@@ -33,6 +33,9 @@ MAX_REDIRECTS = 5
 ACCOUNT_PAUSE = timedelta(minutes=1)
 """Until a submission that our key or our account there does not allow is tried again: the operator may mend it."""
 
+_UNAVAILABLE = (503, 529)
+_ENVELOPES = frozenset({"error", "detail"})
+
 Explain = Callable[[int, Headers, bytes], GatewayError | None]
 """What an error's status, headers and body mean at one vendor. None: what the status means anywhere."""
 Credentials = Callable[[], Awaitable[Mapping[str, str]]]
@@ -64,6 +67,8 @@ class HttpRequest:
     """In place of `MediaTimeouts.answer`, where the vendor works before it answers."""
     require: Callable[[], None] | None = None
     """Called once there is a connection, right before the request leaves. If it raises, nothing is sent."""
+    answers: bool = False
+    """The vendor does nothing after its answer: when it says itself that it is unavailable, it has made nothing."""
 
 
 @record
@@ -154,7 +159,7 @@ class MediaHttp:
             if not response.has_redirect_location:
                 if response.is_success:
                     return response
-                raise await self._failure(response, own=self._is_own(url))
+                raise await self._failure(request, response, own=self._is_own(url))
             await response.aclose()
             if request.method != "GET":
                 break  # whether it was accepted is not known
@@ -239,7 +244,7 @@ class MediaHttp:
         finally:
             await response.aclose()
 
-    async def _failure(self, response: httpx2.Response, *, own: bool) -> GatewayError:
+    async def _failure(self, request: HttpRequest, response: httpx2.Response, *, own: bool) -> GatewayError:
         """Return what an error's status means. Its body is read for the adapter's `explain`, and dropped."""
         status, headers = response.status_code, response.headers
         try:
@@ -248,6 +253,8 @@ class MediaHttp:
             body = b""
         explained = self._rules.explain(status, headers, body) if own and self._rules.explain else None
         error = explained or of_status(status, headers, own=own)
+        if isinstance(error, UpstreamBusy) and _leaves_doubt(request, status, body):
+            error = UpstreamError(retry_after=error.retry_after)
         if isinstance(error, UpstreamError):
             error.status = status
             if error.blames_key:
@@ -267,7 +274,7 @@ def of_status(status: int, headers: Headers, *, own: bool = True) -> UpstreamErr
     """Return what a status means at any vendor, for a request that may have been accepted."""
     if status in (408, 504, 524):
         return UpstreamTimeout()
-    if status in (429, 503, 529):
+    if status == 429 or status in _UNAVAILABLE:
         return UpstreamBusy(retry_after=retry_after(headers))
     if not own:
         return UpstreamError()
@@ -278,6 +285,26 @@ def of_status(status: int, headers: Headers, *, own: bool = True) -> UpstreamErr
     if 400 <= status < 500 and status != 409:
         return UpstreamRefused()
     return UpstreamError()
+
+
+def _leaves_doubt(request: HttpRequest, status: int, body: bytes) -> bool:
+    """Tell whether the vendor may work, and bill, behind an answer that it is unavailable.
+
+    A proxy before it may have given the answer after it had passed the request on. And what a vendor puts into a queue
+    may be there although its answer says so.
+    """
+    if status not in _UNAVAILABLE or request.method != "POST":
+        return False
+    return not (request.answers and _is_of_a_vendor(body))
+
+
+def _is_of_a_vendor(body: bytes) -> bool:
+    """Tell whether an error is written as vendors write theirs: proxies answer with a page, a text or nothing."""
+    try:
+        value = upstream_json.read_whole(body)
+    except UpstreamError:
+        return False
+    return isinstance(value, Mapping) and not _ENVELOPES.isdisjoint(value)
 
 
 def of_our_account() -> UpstreamError:

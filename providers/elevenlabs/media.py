@@ -42,7 +42,7 @@ class ElevenLabsMedia:
         if self._logging and request.privacy is PrivacyClass.ZERO_RETENTION:
             raise RetentionDenied
         path = speech.path(request, self._voices, logging=self._logging)
-        order = HttpRequest(f"{self._base_url}{path}", json=speech.body(request), patience=PATIENCE)
+        order = HttpRequest(f"{self._base_url}{path}", json=speech.body(request), patience=PATIENCE, answers=True)
         download = await self._http.open(order)
         return Submitted(_job_id(download.headers, submission.reference), _sound(request, download))
 

@@ -18,8 +18,8 @@ from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, S
 from providers.fal import families, results
 from providers.fal.addresses import Addresses
 from providers.fal.results import RequestFailed
-from providers.lost_jobs import LostJobs
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
+from providers.polled_jobs import PolledJobs
 from providers.remote_files import opened
 
 HOSTS = ("fal.media", "*.fal.media")
@@ -28,20 +28,20 @@ MAX_ANSWER_BYTES = 4 << 20
 COMPLETED, IN_QUEUE = "COMPLETED", "IN_QUEUE"
 
 
-class FalMedia:
+class FalMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`."""
 
     traits = MediaTraits(cancels=True)
     """fal takes no reference of ours: a submission without an answer cannot be looked up."""
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
+        super().__init__()
         self._base_url = provider.base_url
         self._key = key_in("Authorization", provider, "Key ")
         self._signal = signals.of(provider.kind, provider.capabilities)
         rules = HttpRules(self._credentials, HOSTS, explain=results.refused_submission)
         self._http = MediaHttp(http, provider, rules)
         self._results = MediaHttp(http, provider, replace(rules, explain=results.failed_request))
-        self._lost = LostJobs()
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         request = submission.request
@@ -50,26 +50,24 @@ class FalMedia:
         answer = await self._json(self._http, f"/{model}", HttpRequest("", json=arguments, headers=headers))
         return Submitted(Addresses.answered(answer, self._base_url, model).job_id)
 
-    async def find(self, reference: str) -> str | None:
-        return None
-
     async def poll(self, provider_job_id: str) -> Progress:
         """Return the state. `COMPLETED` is not success: the result decides."""
-        addresses = Addresses.read(provider_job_id)
         try:
-            state = (await self._get(self._http, addresses.status)).get("status")
-            if state == COMPLETED:
-                results.files(await self._get(self._results, addresses.result))
+            return await super().poll(provider_job_id)
         except RequestFailed as failed:
             return failed.progress
-        except UpstreamError as error:
-            if self._lost.counts(error) and self._lost.lost(provider_job_id):
-                return Progress(Stage.FAILED, failure=UpstreamError.code)
-            raise
-        self._lost.seen(provider_job_id)
-        if state == COMPLETED:
+
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
+        addresses = Addresses.read(provider_job_id)
+        answer = await self._get(self._http, addresses.status)
+        if answer.get("status") == COMPLETED:
+            results.files(await self._get(self._results, addresses.result))
+        return answer
+
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        if answer.get("status") == COMPLETED:
             return Progress(Stage.DONE)
-        return Progress(Stage.RUNNING, queued=state == IN_QUEUE)
+        return Progress(Stage.RUNNING, queued=answer.get("status") == IN_QUEUE)
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         try:
@@ -94,9 +92,6 @@ class FalMedia:
         if answer.get("status") == "OK":
             return Progress(Stage.CANCELLED)
         return await self.poll(provider_job_id)
-
-    async def discard(self, provider_job_id: str) -> None:
-        return None
 
     async def _get(self, http: MediaHttp, path: str) -> Mapping[str, Any]:
         return await self._json(http, path, HttpRequest("", "GET"))

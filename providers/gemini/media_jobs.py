@@ -18,9 +18,9 @@ from providers import media_data, several_calls, signals, upstream_json
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
 from providers.gemini import errors, images, omni, speech, veo
 from providers.gemini.adapter import KEY_HEADER
-from providers.lost_jobs import LostJobs
 from providers.media_data import DataFile
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
+from providers.polled_jobs import PolledJobs
 from providers.signals import Signal
 
 PATIENCE = timedelta(seconds=240)
@@ -62,14 +62,14 @@ class Work:
         return f"{self.form}:{self.name}"
 
 
-class GeminiMedia:
+class GeminiMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. Google takes no reference of ours: nothing can be found by it."""
 
     traits = MediaTraits(cancels=True)
 
     def __init__(self, http: MediaHttp, place: Place) -> None:
+        super().__init__()
         self._http, self._place = http, place
-        self._lost = LostJobs()
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         match submission.request.kind:
@@ -83,27 +83,19 @@ class GeminiMedia:
                 return Submitted(await self._operation(submission))
         raise UpstreamRefused
 
-    async def find(self, reference: str) -> str | None:
-        return None
-
     async def poll(self, provider_job_id: str) -> Progress:
-        work = Work.of(provider_job_id)
-        if work.form == MADE:
+        if Work.of(provider_job_id).form == MADE:
             return Progress(Stage.DONE)
-        try:
-            answer = await self._state(work)
-        except UpstreamError as error:
-            if error.status == 404 and self._lost.lost(provider_job_id):
-                return media_data.failed(UpstreamError())
-            raise
-        self._lost.seen(provider_job_id)
-        if work.form == OPERATION:
+        return await super().poll(provider_job_id)
+
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        if Work.of(provider_job_id).form == OPERATION:
             return veo.progress(answer)
         return await self._of_interaction(answer)
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         work = Work.of(provider_job_id)
-        answer = await self._state(work)
+        answer = await self._state(provider_job_id)
         found = veo.videos(answer) if work.form == OPERATION else omni.videos(answer)
         for video in found:
             data = video.get("bytesBase64Encoded") or video.get("data")
@@ -145,7 +137,8 @@ class GeminiMedia:
 
     async def _generated(self, submission: MediaSubmission, body: Mapping[str, Any]) -> Mapping[str, Any]:
         url = self._place.model(submission.request.model, "generateContent")
-        return await self._answer(HttpRequest(url, json=signals.signed(body, self._place.signal), patience=PATIENCE))
+        signed = signals.signed(body, self._place.signal)
+        return await self._answer(HttpRequest(url, json=signed, patience=PATIENCE, answers=True))
 
     async def _operation(self, submission: MediaSubmission) -> str:
         url = self._place.model(submission.request.model, "predictLongRunning")
@@ -161,7 +154,8 @@ class GeminiMedia:
         answer = await self._answer(HttpRequest(self._interactions, json=omni.body(submission)))
         return Work(INTERACTION, omni.name(answer)).id
 
-    async def _state(self, work: Work) -> Mapping[str, Any]:
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
+        work = Work.of(provider_job_id)
         if work.form == INTERACTION:
             return await self._answer(HttpRequest(f"{self._interactions}/{work.name}", "GET"))
         if not self._place.vertex:

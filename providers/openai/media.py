@@ -103,9 +103,9 @@ class OpenAIMedia:
         if submission.inputs:
             texts = {name: str(value) for name, value in body.items()}
             url, files = f"{self._base_url}/images/edits", _files(submission.inputs)
-            order = HttpRequest(url, data=texts, files=files, patience=PATIENCE)
+            order = HttpRequest(url, data=texts, files=files, patience=PATIENCE, answers=True)
         else:
-            order = HttpRequest(f"{self._base_url}/images/generations", json=body, patience=PATIENCE)
+            order = HttpRequest(f"{self._base_url}/images/generations", json=body, patience=PATIENCE, answers=True)
         answer = (await self._http.json(order)).value
         given = media_data.mappings(answer.get("data") if isinstance(answer, dict) else None)[: request.n]
         if not given:
@@ -126,8 +126,8 @@ class OpenAIMedia:
 
     async def _speech(self, request: MediaRequest) -> AsyncIterator[OutputFile]:
         body = {"model": request.model, **_SPEECH.fields(request)}
-        download = await self._http.open(HttpRequest(f"{self._base_url}/audio/speech", json=body, patience=PATIENCE))
-        return _sound(request, download)
+        order = HttpRequest(f"{self._base_url}/audio/speech", json=body, patience=PATIENCE, answers=True)
+        return _sound(request, await self._http.open(order))
 
     async def _transcript(self, submission: MediaSubmission) -> AsyncIterator[OutputFile]:
         request = submission.request
@@ -140,7 +140,8 @@ class OpenAIMedia:
             raise UpstreamRefused
         url = f"{self._base_url}/audio/transcriptions"
         files = [("file", (name, sound.content, sound.content_type))]
-        order = HttpRequest(url, data={"model": request.model, **texts}, files=files, patience=PATIENCE)
+        fields = {"model": request.model, **texts}
+        order = HttpRequest(url, data=fields, files=files, patience=PATIENCE, answers=True)
         if (request.response_format or "json") in _JSON_FORMATS:
             return _written(await self._http.json(order, max_bytes=MAX_TRANSCRIPT_BYTES))
         download = await self._http.open(order)

@@ -12,10 +12,10 @@ from domain.media import Kind
 from domain.privacy import PrivacyClass
 from providers import media_data, several_calls, signals, upstream_json
 from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
-from providers.lost_jobs import LostJobs
 from providers.media_data import DataFile
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.openrouter import images, videos
+from providers.polled_jobs import PolledJobs
 
 PATIENCE = timedelta(seconds=240)
 _MADE = "made:"
@@ -23,15 +23,15 @@ _POLICY = frozenset({"content_policy_violation", "refusal"})
 _REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "unprocessable"})
 
 
-class OpenRouterMedia:
+class OpenRouterMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. OpenRouter takes no reference of ours, and cannot cancel or delete."""
 
     traits = MediaTraits()
 
     def __init__(self, http: MediaHttp, provider: Provider) -> None:
+        super().__init__()
         self._http, self._base = http, provider.base_url.rstrip("/")
         self._signal = signals.OF_KIND[provider.kind]
-        self._lost = LostJobs()
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         match submission.request.kind:
@@ -42,54 +42,39 @@ class OpenRouterMedia:
                 return Submitted(await self._video(submission))
         raise UpstreamRefused
 
-    async def find(self, reference: str) -> str | None:
-        return None
-
-    async def poll(self, provider_job_id: str) -> Progress:
-        try:
-            answer = await self._state(provider_job_id)
-        except UpstreamError as error:
-            if error.status == 404 and self._lost.lost(provider_job_id):
-                return media_data.failed(UpstreamError())
-            raise
-        self._lost.seen(provider_job_id)
-        return videos.progress(answer)
-
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         for index in range(videos.files(await self._state(provider_job_id))):
             download = await self._http.download(f"{self._url(provider_job_id)}/content?index={index}")
             yield OutputFile("video/mp4", "mp4", download.chunks)
 
-    async def cancel(self, provider_job_id: str) -> Progress:
-        return await self.poll(provider_job_id)
-
-    async def discard(self, provider_job_id: str) -> None:
-        return None
-
     async def _images(self, submission: MediaSubmission) -> list[DataFile]:
         """What may not be kept goes as a chat, where the signal is; a chat makes one image."""
         if not images.must_not_be_kept(submission.request):
             body = images.written(submission)
-            return images.read(await self._sent(images.IMAGES, body, PATIENCE), submission.request)
+            return images.read(await self._made(images.IMAGES, body), submission.request)
         return await several_calls.all_made([self._by_chat(submission, index) for index in range(submission.request.n)])
 
     async def _by_chat(self, submission: MediaSubmission, index: int) -> list[DataFile]:
         body = signals.signed(images.chat(submission, index), self._signal)
-        return images.read_chat(await self._sent(images.CHAT, body, PATIENCE))
+        return images.read_chat(await self._made(images.CHAT, body))
 
     async def _video(self, submission: MediaSubmission) -> str:
         """There is no signal for videos: OpenRouter keeps them as the account there has it."""
         if submission.request.privacy is not PrivacyClass.UNKNOWN:
             raise RetentionDenied
-        return videos.name(await self._sent(videos.VIDEOS, videos.body(submission)))
+        order = HttpRequest(f"{self._base}/{videos.VIDEOS}", json=videos.body(submission))
+        return videos.name(_checked((await self._http.json(order)).value))
 
-    async def _state(self, video_id: str) -> Mapping[str, Any]:
-        answer = await self._http.json(HttpRequest(self._url(video_id), "GET"))
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
+        answer = await self._http.json(HttpRequest(self._url(provider_job_id), "GET"))
         return _checked(answer.value)
 
-    async def _sent(self, path: str, body: Mapping[str, Any], patience: timedelta | None = None) -> Mapping[str, Any]:
-        answer = await self._http.json(HttpRequest(f"{self._base}/{path}", json=body, patience=patience))
-        return _checked(answer.value)
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        return videos.progress(answer)
+
+    async def _made(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        order = HttpRequest(f"{self._base}/{path}", json=body, patience=PATIENCE, answers=True)
+        return _checked((await self._http.json(order)).value)
 
     def _url(self, video_id: str) -> str:
         return f"{self._base}/{videos.VIDEOS}/{video_id}"

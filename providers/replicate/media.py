@@ -15,8 +15,8 @@ from domain.catalog import Provider
 from domain.errors import AdapterFault, UpstreamError
 from domain.media import DEADLINES
 from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
-from providers.lost_jobs import LostJobs
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
+from providers.polled_jobs import PolledJobs
 from providers.remote_files import opened
 from providers.replicate import families, results
 
@@ -27,17 +27,17 @@ _ID = re.compile(r"[a-z0-9]{8,64}", re.ASCII)
 _VERSION = re.compile(r"([\w.-]+/[\w.-]+:)?[0-9a-f]{64}", re.ASCII)
 
 
-class ReplicateMedia:
+class ReplicateMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`."""
 
     traits = MediaTraits(cancels=True, tells_percent=True)
     """Its list of predictions has nothing of ours, and no input: a submission in doubt cannot be looked up there."""
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
+        super().__init__()
         rules = HttpRules(key_in("Authorization", provider, "Bearer "), HOSTS)
         self._http = MediaHttp(http, provider, rules)
         self._base_url = provider.base_url
-        self._lost = LostJobs()
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         """Create a prediction. `Cancel-After` ends it when nobody waits any more."""
@@ -53,21 +53,8 @@ class ReplicateMedia:
             raise AdapterFault
         return Submitted(id_)
 
-    async def find(self, reference: str) -> str | None:
-        return None
-
-    async def poll(self, provider_job_id: str) -> Progress:
-        try:
-            prediction = await self._prediction(provider_job_id)
-        except UpstreamError as error:
-            if self._lost.counts(error) and self._lost.lost(provider_job_id):
-                return Progress(Stage.FAILED, failure=UpstreamError.code)
-            raise
-        self._lost.seen(provider_job_id)
-        return results.progress(prediction)
-
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
-        prediction = await self._prediction(provider_job_id)
+        prediction = await self._state(provider_job_id)
         async for file in opened(self._http, results.files(prediction)):
             yield file
 
@@ -80,11 +67,11 @@ class ReplicateMedia:
                 return Progress(Stage.CANCELLED)
             raise
 
-    async def discard(self, provider_job_id: str) -> None:
-        return None
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
+        return await self._json(f"/predictions/{provider_job_id}", HttpRequest("", "GET"))
 
-    async def _prediction(self, id_: str) -> Mapping[str, Any]:
-        return await self._json(f"/predictions/{id_}", HttpRequest("", "GET"))
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        return results.progress(answer)
 
     async def _json(self, path: str, request: HttpRequest) -> Mapping[str, Any]:
         there = replace(request, url=f"{self._base_url}{path}")

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import httpx2
+import structlog
 
 from domain.catalog import Provider
 from domain.errors import ContentPolicyViolation, RetentionDenied, UpstreamError, UpstreamRefused
@@ -13,9 +14,11 @@ from domain.media import Kind
 from domain.privacy import PrivacyClass
 from providers import media_data, signals, upstream_json
 from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
-from providers.lost_jobs import LostJobs
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in, of_our_account
+from providers.polled_jobs import PolledJobs
 from providers.xai import images, videos
+
+log = structlog.get_logger(__name__)
 
 PATIENCE = timedelta(seconds=240)
 HOSTS = ("*.x.ai",)
@@ -25,65 +28,65 @@ _MADE = "made:"
 _KEY = re.compile(rb"api key|credential", re.IGNORECASE)
 
 
-class XaiMedia:
+class XaiMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. xAI takes no reference of ours, and can neither cancel nor delete."""
 
     traits = MediaTraits(tells_percent=True)
 
     def __init__(self, http: MediaHttp, provider: Provider) -> None:
+        super().__init__()
         self._http, self._base = http, provider.base_url.rstrip("/")
         self._signal = signals.OF_KIND[provider.kind]
-        self._lost = LostJobs()
+        self._name, self._keeps = provider.name, False
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         match submission.request.kind:
             case Kind.IMAGE:
                 path, body = images.written(submission)
-                files = images.read(await self._sent(submission, path, body), submission.request)
+                order = HttpRequest(f"{self._base}/{path}", json=self._signed(body), patience=PATIENCE, answers=True)
+                files = images.read(await self._sent(submission, order), submission.request)
                 return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
             case Kind.VIDEO:
                 body = videos.body(submission)
-                return Submitted(videos.name(await self._sent(submission, videos.GENERATIONS, body)))
+                order = HttpRequest(f"{self._base}/{videos.GENERATIONS}", json=self._signed(body), patience=PATIENCE)
+                return Submitted(videos.name(await self._sent(submission, order)))
         raise UpstreamRefused
-
-    async def find(self, reference: str) -> str | None:
-        return None
-
-    async def poll(self, provider_job_id: str) -> Progress:
-        try:
-            answer = await self._state(provider_job_id)
-        except UpstreamError as error:
-            if error.status == 404 and self._lost.lost(provider_job_id):
-                return media_data.failed(UpstreamError())
-            raise
-        self._lost.seen(provider_job_id)
-        return videos.progress(answer)
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         answer = await self._state(provider_job_id)
         download = await self._http.download(videos.url(answer))
         yield OutputFile("video/mp4", "mp4", download.chunks, duration=videos.duration(answer))
 
-    async def cancel(self, provider_job_id: str) -> Progress:
-        return await self.poll(provider_job_id)
+    def _signed(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        return signals.signed(body, self._signal)
 
-    async def discard(self, provider_job_id: str) -> None:
-        return None
+    async def _sent(self, submission: MediaSubmission, order: HttpRequest) -> Mapping[str, Any]:
+        """Raises `RetentionDenied` if xAI keeps what must not be kept.
 
-    async def _sent(self, submission: MediaSubmission, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Raises `RetentionDenied` if xAI says that it keeps what must not be kept."""
-        signed = signals.signed(body, self._signal)
-        answer = await self._http.json(HttpRequest(f"{self._base}/{path}", json=signed, patience=PATIENCE))
-        name, keeps = signals.RETAINED
-        if submission.request.privacy is PrivacyClass.ZERO_RETENTION and answer.headers.get(name, "").lower() == keeps:
+        Only its answers tell, once the work is made and billed: then no other route may make it again. What it has said
+        is remembered until the catalog is read again, and such requests are not sent meanwhile.
+        """
+        strict = submission.request.privacy is PrivacyClass.ZERO_RETENTION
+        if strict and self._keeps:
             raise RetentionDenied
+        answer = await self._http.json(order)
+        name, keeps = signals.RETAINED
+        self._keeps = answer.headers.get(name, "").strip().lower() == keeps
+        if strict and self._keeps:
+            log.error("a media provider keeps what its entry in the catalog says it does not", provider=self._name)
+            denied = RetentionDenied()
+            denied.not_accepted = False
+            raise denied
         if not isinstance(answer.value, Mapping):
             raise UpstreamError
         return answer.value
 
-    async def _state(self, video_id: str) -> Mapping[str, Any]:
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        return videos.progress(answer)
+
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
         """Return the state of a video: empty while xAI answers without a body, which it does while it works."""
-        answer = await self._http.open(HttpRequest(f"{self._base}/{videos.VIDEOS}/{video_id}", "GET"))
+        answer = await self._http.open(HttpRequest(f"{self._base}/{videos.VIDEOS}/{provider_job_id}", "GET"))
         body = bytearray()
         async for chunk in answer.chunks:
             body += chunk

@@ -17,7 +17,7 @@ from providers.media_http import media_client
 from storage import sniff
 from tests.support.doubles.google_media import GoogleMedia
 from tests.support.key_files import key_file
-from tests.support.media_runs import ENDS, Run, provider, run
+from tests.support.media_runs import ENDS, ENDS_OF_QUEUED, Run, provider, run
 from tests.support.submissions import REFERENCE, submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -119,7 +119,7 @@ async def test_some_of_the_images(studio: GeminiMedia, google: GoogleMedia, faul
     assert (seen.end, len(seen.files)) == ("done", made)
 
 
-@pytest.mark.parametrize("ending", [*ENDS, ("no-id", BROKEN, False)])
+@pytest.mark.parametrize("ending", [*ENDS_OF_QUEUED, ("no-id", BROKEN, False)])
 @pytest.mark.parametrize("model", [VEO, OMNI])
 async def test_videos_that_are_not_accepted(
     studio: GeminiMedia, google: GoogleMedia, model: str, ending: tuple[str, str, bool]

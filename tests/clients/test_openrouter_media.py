@@ -13,7 +13,7 @@ from providers.openrouter import media
 from providers.openrouter.media import OpenRouterMedia
 from storage import sniff
 from tests.support.doubles.openrouter_media import OpenRouterMedia as OpenRouterServer
-from tests.support.media_runs import ENDS, provider, run
+from tests.support.media_runs import ENDS, ENDS_OF_QUEUED, provider, run
 from tests.support.submissions import submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,7 +96,7 @@ async def test_fewer_images_than_were_ordered(adapter: OpenRouterMedia) -> None:
     assert (seen.end, len(seen.files)) == ("done", 1)
 
 
-@pytest.mark.parametrize(("fault", "end", "safe"), [*ENDS, *AT_ANY, ("no-id", BROKEN, False)])
+@pytest.mark.parametrize(("fault", "end", "safe"), [*ENDS_OF_QUEUED, *AT_ANY, ("no-id", BROKEN, False)])
 async def test_videos_that_are_not_accepted(
     adapter: OpenRouterMedia, router: OpenRouterServer, fault: str, end: str, safe: bool
 ) -> None:

@@ -12,7 +12,7 @@ from providers.xai import media
 from providers.xai.media import XaiMedia
 from storage import sniff
 from tests.support.doubles.xai_media import XaiMedia as XaiServer
-from tests.support.media_runs import ENDS, provider, run
+from tests.support.media_runs import ENDS, ENDS_OF_QUEUED, provider, run
 from tests.support.submissions import submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -71,10 +71,17 @@ async def test_a_key_that_is_wrong_is_no_fault_of_the_caller(xai: XaiServer) -> 
     assert (seen.end, seen.safe) == (f"submit:{BROKEN}", True)
 
 
-@pytest.mark.parametrize(("privacy", "end"), [(PrivacyClass.UNKNOWN, "done"), (PrivacyClass.ZERO_RETENTION, BROKEN)])
-async def test_xai_says_that_it_keeps_what_must_not_be_kept(adapter: XaiMedia, privacy: PrivacyClass, end: str) -> None:
-    seen = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt="[kept]", privacy=privacy))
-    assert seen.end.removeprefix("submit:") == end
+async def test_what_xai_keeps_against_its_word_is_made_once_and_then_no_more_asked_for(xai: XaiServer) -> None:
+    strict = submission(Kind.IMAGE, IMAGE, prompt="strict [kept]", privacy=PrivacyClass.ZERO_RETENTION)
+    async with media_client() as http:
+        adapter = media.media(provider("xai", xai.url, xai.key), http)
+        seen = [await run(adapter, strict) for _ in range(3)]
+        others = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt="any [kept]"))
+        unkept = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt="another"))
+        again = await run(adapter, strict)
+    assert [(one.end, one.safe) for one in seen] == [(f"submit:{BROKEN}", safe) for safe in (False, True, True)]
+    assert (others.end, unkept.end) == ("done", "done")
+    assert (again.safe, xai.accepted["strict [kept]"]) == (False, 2)
 
 
 async def test_images_of_which_some_are_held_back(adapter: XaiMedia) -> None:
@@ -82,7 +89,7 @@ async def test_images_of_which_some_are_held_back(adapter: XaiMedia) -> None:
     assert (seen.end, len(seen.files)) == ("done", 1)
 
 
-@pytest.mark.parametrize(("fault", "end", "safe"), [*ENDS, ("no-id", BROKEN, False)])
+@pytest.mark.parametrize(("fault", "end", "safe"), [*ENDS_OF_QUEUED, ("no-id", BROKEN, False)])
 async def test_videos_that_are_not_accepted(
     adapter: XaiMedia, xai: XaiServer, fault: str, end: str, safe: bool
 ) -> None:

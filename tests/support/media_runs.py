@@ -24,6 +24,8 @@ ENDS: list[tuple[str, str, bool]] = [
     ("huge", "upstream_error", False),
 ]
 """A fault of a submission, how the job ends with it, and whether it may be submitted again."""
+ENDS_OF_QUEUED = [("unavailable", "upstream_error", False) if end[0] == "unavailable" else end for end in ENDS]
+"""The same where the vendor goes on with its work after the answer: "unavailable" leaves a doubt there."""
 
 
 def provider(kind: str, base_url: str, key: str, **fields: Any) -> Provider:

@@ -96,6 +96,19 @@ async def test_what_certainly_was_not_accepted_goes_to_the_next_route(error: Ups
     assert (world.bench.job.provider, world.bench.job.provider_job_id) == ("second", world.bench.work)
 
 
+def denied_afterwards() -> RetentionDenied:
+    """The provider has made it, and has said in its answer that it keeps it."""
+    error = RetentionDenied()
+    error.not_accepted = False
+    return error
+
+
+async def test_what_was_made_and_may_not_be_used_is_made_nowhere_else() -> None:
+    world = Routes(demo=[denied_afterwards()])
+    failure = await world.bench.fails(world.bench.does.submit)
+    assert (failure.non_retryable, world.tried, world.bench.job.provider) == (True, {"demo": 1}, "demo")
+
+
 @pytest.mark.parametrize("error", [UpstreamError(), UpstreamTimeout()], ids=lambda error: type(error).__name__)
 async def test_a_submission_in_doubt_never_moves(error: UpstreamError) -> None:
     world = Routes(demo=[error])

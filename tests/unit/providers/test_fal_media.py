@@ -138,7 +138,7 @@ async def test_a_file_without_end_is_read_piece_by_piece(provider: MediaProvider
     ("behaviour", "error", "not_accepted"),
     [
         ("busy", UpstreamBusy, False),
-        ("unavailable", UpstreamBusy, False),
+        ("unavailable", UpstreamError, False),
         ("rejected", UpstreamRefused, False),
         ("refused", ContentPolicyViolation, False),
         ("locked", UpstreamError, True),

@@ -44,6 +44,8 @@ class Faults(ThreadedApp):
         app.router.add_route("*", "/{fault}", self._fault)
 
     async def _status(self, request: web.Request) -> web.Response:
+        if request.query.get("form") == "json":
+            return web.json_response({"error": {"message": SECRET}}, status=int(request.match_info["status"]))
         hints = {name: value for name, value in request.query.items() if name.startswith("retry")}
         return web.Response(status=int(request.match_info["status"]), text=SECRET, headers=hints)
 
@@ -119,8 +121,8 @@ MEANINGS: Mapping[str, tuple[type[UpstreamError], bool, float | None]] = {
     "429": (UpstreamBusy, False, None),
     "429?retry-after=7": (UpstreamBusy, False, 7),
     "429?retry-after-ms=1500": (UpstreamBusy, False, 1.5),
-    "503?retry-after=30": (UpstreamBusy, False, 30),
-    "529": (UpstreamBusy, False, None),
+    "503?retry-after=30": (UpstreamError, False, 30),
+    "529": (UpstreamError, False, None),
     "500": (UpstreamError, False, None),
     "502": (UpstreamError, False, None),
     "504": (UpstreamTimeout, False, None),
@@ -139,6 +141,28 @@ async def test_what_a_status_means(faults: Faults, client: httpx2.AsyncClient, s
     assert (error.not_accepted, error.status) == (not_accepted, int(status[:3]))
     assert error.retry_after == (None if pause is None else timedelta(seconds=pause))
     assert SECRET not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "certain"),
+    [
+        ("503?form=json", {"answers": True}, True),
+        ("529?form=json", {"answers": True}, True),
+        ("503", {"answers": True}, False),
+        ("503?form=json", {}, False),
+        ("503", {"method": "GET"}, True),
+    ],
+    ids=["the vendor itself", "the vendor itself, too", "a proxy", "a queue", "a poll"],
+)
+async def test_unavailable_is_a_doubt_unless_nothing_can_be_under_way(
+    faults: Faults, client: httpx2.AsyncClient, path: str, request_: Mapping[str, Any], certain: bool
+) -> None:
+    media, origin = at(faults, client)
+    with pytest.raises(UpstreamError) as failure:
+        await media.json(HttpRequest(f"{origin}/status/{path}", **request_))
+    assert isinstance(failure.value, UpstreamBusy) is certain
+    assert not failure.value.not_accepted
+    assert SECRET not in str(failure.value)
 
 
 async def test_our_account_is_the_operators_matter(

@@ -102,7 +102,7 @@ async def test_a_file_elsewhere_is_not_read(provider: MediaProvider) -> None:
     ("behaviour", "error", "not_accepted"),
     [
         ("busy", UpstreamBusy, False),
-        ("unavailable", UpstreamBusy, False),
+        ("unavailable", UpstreamError, False),
         ("rejected", UpstreamRefused, False),
         ("unpaid", UpstreamError, True),
         ("gone", UpstreamError, True),
