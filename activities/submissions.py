@@ -162,7 +162,11 @@ class Submissions:
             # Here, after the search: the work of an earlier attempt is not lost when the provider's class is lowered.
             return await self.providers(job.provider, submission.request).submit(submission)
         except UpstreamError as error:
-            if isinstance(error, UpstreamBusy | UpstreamRefused) or error.not_accepted:
+            if isinstance(error, UpstreamRefused):
+                # The end of the job. Its intent stays: the vendor may have worked, and no attempt that follows a lost
+                # result may have it work again.
+                raise _NotAccepted(error) from None
+            if isinstance(error, UpstreamBusy) or error.not_accepted:
                 await self.jobs.forget_submit(job, intent)
                 raise _NotAccepted(error) from None
             raise

@@ -14,7 +14,7 @@ from domain.media import SubmitIntent
 
 
 class Lease:
-    """Implements `providers.base.SubmitLease`."""
+    """Implements `providers.submit_lease.SubmitLease`."""
 
     def __init__(self, jobs: Jobs, job_id: UUID, intent: SubmitIntent, lasts: timedelta) -> None:
         self._jobs, self._job_id, self._intent, self._lasts = jobs, job_id, intent, lasts

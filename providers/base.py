@@ -11,6 +11,7 @@ from domain.media import MediaInput, MediaRequest
 from domain.meters import DEFAULT_SEARCHES
 from domain.pricing import Usage
 from domain.records import record
+from providers.submit_lease import NoLease, SubmitLease
 
 
 class Stage(StrEnum):
@@ -60,22 +61,6 @@ class MediaTraits:
     tells_percent: bool = False
 
 
-class SubmitLease(Protocol):
-    """Whether a job may still be submitted by this attempt. Both raise if not."""
-
-    async def renew(self) -> None:
-        """Await it before the job is handed over."""
-
-    def require(self) -> None:
-        """Call it as the last thing before: the job must leave within seconds of `renew`."""
-
-
-class _NoLease:
-    async def renew(self) -> None: ...
-
-    def require(self) -> None: ...
-
-
 @record
 class MediaSubmission:
     """A job to submit."""
@@ -84,7 +69,7 @@ class MediaSubmission:
     reference: str
     """Ours, the same for each attempt: sent where the vendor takes one. It says nothing about the caller."""
     inputs: tuple[MediaInput, ...] = ()
-    lease: SubmitLease = field(default=_NoLease(), repr=False)
+    lease: SubmitLease = field(default=NoLease(), repr=False)
 
 
 @record

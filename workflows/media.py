@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
         CANCELLING,
         CLEANUP,
         COPYING,
+        ENDING,
         FIRST_WATCH,
         MAX_POLL_PAUSE,
         MIN_POLL_PAUSE,
@@ -168,7 +169,7 @@ class MediaWorkflow:
         copied = await call(MediaActivities.copy, self._ref, **self._about(within(self._left(), COPYING)))
         success = Success(job_id=self._ref.job_id, outputs=copied.outputs)
         outputs = f"charge for {len(copied.outputs)} outputs"
-        ended = await call(BookkeepingActivities.succeed, success, **about(outputs, BOOKKEEPING))
+        ended = await call(BookkeepingActivities.succeed, success, **about(outputs, ENDING))
         if ended.state is not State.SUCCEEDED:
             raise job_ended()
         self._ended(ended)
@@ -178,7 +179,7 @@ class MediaWorkflow:
         state = State.FAILED if why else State.CANCELLED
         ending = Ending(job_id=self._ref.job_id, state=state, error=why)
         summary = f"release, {why.code if why else 'cancelled'}"
-        self._ended(await call(BookkeepingActivities.end, ending, **about(summary, BOOKKEEPING)))
+        self._ended(await call(BookkeepingActivities.end, ending, **about(summary, ENDING)))
 
     async def _clean_up(self, _error: BaseException) -> None:
         """Stop the provider and delete the output there and in our storage. Runs after the hold was released."""

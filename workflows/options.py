@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from domain.media import Kind
@@ -29,9 +29,12 @@ BOOKKEEPING = ActivityConfig(
     # Longer than the database's statement timeout (10 s), which so comes first; and no longer than a job may wait
     # for a worker that was killed.
     start_to_close_timeout=timedelta(seconds=12),
-    # No limit: the database comes back, and a bug is fixed by a deploy. Page on the attempt count.
-    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5)),
+    # No limit: the database comes back, and a bug is fixed by a deploy. Page on the attempt count. Pauses are short: a
+    # job that is done waits for its charge.
+    retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
 )
+ENDING = ActivityConfig(**BOOKKEEPING, priority=Priority(priority_key=1))
+"""Jobs end before others begin: in a long queue an end would else wait behind all of them."""
 
 # `within` limits the next three to the time that is left until the job's deadline.
 SUBMITTING = ActivityConfig(

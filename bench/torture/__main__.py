@@ -34,7 +34,7 @@ from dev.errors import CannotStart
 from domain.namespaces import MAINTENANCE
 
 CREDITS = 10**9
-QUIET_SECONDS = 900.0
+QUIET_SECONDS = 3600.0
 """For the last jobs to end, once nothing is broken any more."""
 ROUND = 5.0
 AHEAD = 12

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import aiohttp
@@ -15,7 +15,6 @@ import orjson
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from bench.torture.orders import Ordered
-from bench.torture.stack import TortureStack
 from tests.support import leak_scan
 
 MAGIC = {"image/png": (b"\x89PNG",), "video/mp4": (b"ftyp",), "audio/mpeg": (b"ID3", b"\xff\xfb", b"\xff\xf3")}
@@ -34,9 +33,26 @@ class Check:
     faults: list[str] = field(default_factory=list)
 
 
+class Evidence(Protocol):
+    """What is looked at: `bench.torture.stack`."""
+
+    account: str
+    token: str
+    hook_secret: str
+    job_secret: str
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def state(self) -> Path: ...
+    async def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]: ...
+    async def of_vendors(self, path: str, /) -> Any: ...
+    async def audit(self) -> dict[str, Any]: ...
+
+
 @dataclass(slots=True)
 class Proof:
-    stack: TortureStack
+    stack: Evidence
     orders: Sequence[Ordered]
     opening: int
     canary: str
@@ -137,7 +153,7 @@ class Proof:
 
     async def _read(self, session: aiohttp.ClientSession, order: Ordered, check: Check) -> AsyncIterator[str]:
         headers = {"authorization": f"Bearer {self.stack.token}"}
-        async with session.get(f"{self.stack.apis[0].url}/api/media/jobs/{order.job}/", headers=headers) as answer:
+        async with session.get(f"{self.stack.url}/api/media/jobs/{order.job}/", headers=headers) as answer:
             outputs = (await answer.json())["outputs"]
         if not outputs:
             yield "succeeded without an output"

@@ -3,26 +3,30 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 from typing import Any, Protocol
 
 import aiohttp
-import orjson
 import psycopg
 
 from bench import process
 from bench.stack import HERE, Api, Checkout, answering
 from db import migrate
+from db.audit import audit
+from db.engine import Database
+from db.writer import LedgerWriter
 from dev import ports
-from dev.child import Child, Program, finish
+from dev.child import Child
 from dev.errors import CannotStart
 from dev.postgres import EmbeddedPostgres
 from dev.server import EmbeddedServer
 from dev.temporal import EmbeddedTemporal
+from domain.sealing import Wrapping
+from tests.support.bank import open_account
 
 PROGRAM = "tests.support.toy_program"
 """Our programs, with a provider that only tests have."""
@@ -122,6 +126,11 @@ class TortureStack:
         return self.folder / "state"
 
     @property
+    def url(self) -> str:
+        """Of an API."""
+        return self.apis[0].url
+
+    @property
     def environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("YOUT_")}
         return inherited | {
@@ -146,7 +155,7 @@ class TortureStack:
             await self._opened.enter_async_context(server)
         await answering(self.vendors, child)
         migrate.upgrade(self.postgres.url, self.postgres.app_url)
-        self.account, self.token = await self.open_account("bench@example.test", credits)
+        await self._open_account(credits)
         for _ in range(workers):
             await self.add_worker()
         for number in range(apis):
@@ -167,11 +176,19 @@ class TortureStack:
         await worker.start()
         return worker
 
-    async def open_account(self, email: str, credits: int) -> tuple[str, str]:
-        """Its id and its first key."""
-        words = ("accounts", "create", "--email", email, "--credits", str(credits), "--json")
-        made = orjson.loads(await self._yout(*words))
-        return made["account_id"], made["api_key"]
+    async def _open_account(self, credits: int) -> None:
+        """In this process: a command takes a second to start."""
+        async with self._database() as database, LedgerWriter(self.postgres.app_url) as ledger:
+            customer = await open_account(database, ledger, credits, Wrapping.of(self._secret))
+        self.account, self.token = str(customer.account_id), customer.token
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncIterator[Database]:
+        database = Database.open(self.postgres.app_url, pool=3)
+        try:
+            yield database
+        finally:
+            await database.close()
 
     async def _secret_of(self, path: str, body: dict[str, str], status: int) -> str:
         """The secret of webhooks. The vendors' process receives them."""
@@ -202,21 +219,13 @@ class TortureStack:
         return int(found or 0)
 
     async def audit(self) -> dict[str, Any]:
-        report: dict[str, Any] = orjson.loads(await self._yout("audit", "--json", codes=(0, 1)))
-        return report
+        async with self._database() as database, database.connection() as connection:
+            report = await audit(connection)
+        return asdict(report) | {"clean": report.clean}
 
     async def of_vendors(self, path: str = "/") -> Any:
         async with aiohttp.ClientSession() as session, session.get(self.vendors + path) as answer:
             return await answer.json()
-
-    async def _yout(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
-        command = self.checkout.command("cli", *words)
-        done = await finish(Program(name="yout", command=command, environment=self.environment, folder=HERE.root))
-        with (self.state / "yout.log").open("a") as log:
-            log.write(done.output + done.errors if words[0] != "accounts" else done.errors)
-        if done.code not in codes:
-            raise CannotStart(f"`yout {' '.join(words)}` failed:\n{done.errors or done.output}")
-        return done.output
 
 
 def _program(name: str, program: Api | Worker) -> Part:

@@ -9,7 +9,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.failures import JOB_ENDED
-from domain.errors import UpstreamBusy, UpstreamError
+from domain.errors import ContentPolicyViolation, UpstreamBusy, UpstreamError
 from domain.media import JobRoute, State
 from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import QUICK
@@ -92,6 +92,15 @@ async def test_a_late_no_takes_no_intent_back_that_another_attempt_has_elsewhere
     intended = bench.job.created_at
     await frozen_at(bench, "jobs.forget_submit", {"provider": "second", "submit_intended_at": intended})
     assert bench.job.submit_intended_at == intended
+
+
+async def test_what_was_refused_is_not_submitted_again_when_the_refusal_got_lost(bench: Bench) -> None:
+    """The vendor may have worked before it refused, and nobody can ask it."""
+    bench.provider.find_is_complete = False
+    bench.script.fail("provider.submitted", ContentPolicyViolation())
+    assert (await bench.fails(bench.does.submit)).type == ContentPolicyViolation.code
+    assert (await bench.fails(bench.does.submit)).non_retryable
+    assert len(bench.provider.submitted) == 1
 
 
 async def test_a_route_that_has_taken_long_leaves_the_next_one_to_the_next_attempt() -> None:

@@ -63,6 +63,16 @@ async def test_what_an_operator_sees(world: World) -> None:
     assert first.priority.fairness_key == str(world.job.account_id)
 
 
+async def test_jobs_end_before_others_begin(world: World) -> None:
+    """In one queue. Who waits for the same is served in turns by account."""
+    async with world.working():
+        await world.handle.result()
+    events = [event.activity_task_scheduled_event_attributes for event in (await world.handle.fetch_history()).events]
+    priorities = {event.activity_type.name: event.priority.priority_key for event in events if event.activity_id}
+    assert (priorities["begin"], priorities["submit"], priorities["succeed"]) == (0, 0, 1)
+    assert {event.priority.fairness_key for event in events if event.activity_id} <= {"", str(world.job.account_id)}
+
+
 async def test_nothing_readable_lies_at_the_server(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """Not the prompt, not the text of an error, not even an id in a payload."""
     caplog.set_level(logging.DEBUG)
