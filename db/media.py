@@ -78,8 +78,7 @@ class Order:
     """Who is told its end, beside the account's endpoints."""
     files: tuple[MediaInput, ...] = field(default=(), repr=False)
     """The input files. Their caller is known by its account, too."""
-    recorded: float | None = None
-    """The seconds of a recording to transcribe, as it was measured."""
+    recorded_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class MediaJobs(DueJobs):
                 priority=turn.priority,
                 share=turn.share,
                 size=order.request.text("size") if order.kind is Kind.VIDEO else None,
-                seconds=order.request.seconds if order.kind is Kind.VIDEO else order.recorded,
+                seconds=order.request.seconds if order.kind is Kind.VIDEO else order.recorded_seconds,
             )
             session.add(row)
             await session.flush()

@@ -177,7 +177,7 @@ class Jobs:
                 unroutable=partial(_unroutable, priced),
                 webhook_url=order.webhook_url,
                 files=tuple(one.input for one in inputs),
-                recorded=None if counted.seconds is None else float(counted.seconds),
+                recorded_seconds=None if counted.seconds is None else float(counted.seconds),
             )
         )
         if not accepted.replayed:

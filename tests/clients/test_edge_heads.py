@@ -9,7 +9,7 @@ import pytest
 from api.edge import FILES
 from tests.clients.conftest import OpenAccount
 from tests.support import edge_requests
-from tests.support.edge_requests import AT_ONCE, WIRES, Endpoint, RawAnswer
+from tests.support.edge_requests import AT_ONCE, UPLOADS, WIRES, Endpoint, RawAnswer
 from tests.support.stack import Stack
 from tests.support.wire_requests import openai_error
 
@@ -70,7 +70,7 @@ WRONG_FRAMES: dict[str, tuple[list[bytes], bytes]] = {
 
 @pytest.mark.parametrize("case", WRONG_FRAMES)
 async def test_a_request_that_is_framed_wrongly_is_refused(send: Raw, case: str) -> None:
-    for endpoint in AT_ONCE:
+    for endpoint in (*AT_ONCE, UPLOADS):
         answer = await send(endpoint, *WRONG_FRAMES[case])
         assert answer is not None
         assert answer.status == 400, (endpoint.path, answer)

@@ -17,6 +17,7 @@ MODEL = "test-plain"
 PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
+RECORDING = "data:audio/wav;base64,UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
 PATIENCE = 20.0
 """Seconds for an answer: longer than the server waits for anything."""
 
@@ -65,6 +66,7 @@ WIRES = (
 CONTROL = (
     Endpoint("/api/media/image/", {"model": "demo-image", "prompt": TEXT}, ("n",)),
     Endpoint("/v1/videos", {"model": "demo-video", "prompt": TEXT}),
+    Endpoint("/api/media/transcription/", {"model": "demo-transcription", "audio": RECORDING}),
     Endpoint("/api/chat/keys/", {"name": "edge"}),
     Endpoint("/api/chat/conversations/", {"title": "edge", "messages": MESSAGES}),
     Endpoint("/api/chat/share/", {"messages": MESSAGES}, ("expires_in",)),
@@ -77,10 +79,13 @@ WAITING = (
     Endpoint("/v1/images/generations", {"model": "demo-image", "prompt": TEXT}, ("n",)),
     Endpoint("/v1/audio/speech", {"model": "demo-speech", "input": TEXT}),
     Endpoint("/v1/images/edits", {"model": "demo-image", "prompt": TEXT, "image": PICTURE}, ("n",)),
+    Endpoint("/v1/audio/transcriptions", {"model": "demo-transcription", "file": RECORDING}),
 )
 """Endpoints that wait for a job: without a worker they do not answer a good request."""
 AT_ONCE = (*WIRES, *CONTROL)
 ALL = (*AT_ONCE, *WAITING)
+UPLOADS = Endpoint("/api/media/uploads/", {})
+"""Its body is a file, and no JSON: any bytes that are no file are wrong."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""Jobs at Google, xAI and OpenRouter: a catalog of their models, and how each job ends with a fault of its vendor."""
+"""Jobs at Google, OpenAI, xAI and OpenRouter: a catalog of their models, and how jobs end with their faults."""
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from tests.support.doubles.openrouter_media import OpenRouterMedia
 from tests.support.doubles.sora_server import SoraServer
 from tests.support.doubles.xai_media import XaiMedia
 from tests.support.key_files import key_file
+from tests.support.media_samples import sound
 
 BROKEN, POLICY = "upstream_error", "content_policy_violation"
-PRICES = {"image": ("image", 301), "video": ("call", 5000), "speech": ("call", 700)}
+PRICES = {"image": ("image", 301), "video": ("call", 5000), "speech": ("call", 700), "transcription": ("second", 90)}
 ROUTES: Mapping[str, tuple[str, str, str]] = {
     "studio-image": ("image", "studio", "gemini-3.1-flash-image"),
     "cloud-image": ("image", "cloud", "gemini-3.1-flash-image"),
@@ -23,15 +25,17 @@ ROUTES: Mapping[str, tuple[str, str, str]] = {
     "studio-veo": ("video", "studio", "veo-3.1-generate-preview"),
     "cloud-veo": ("video", "cloud", "veo-3.1-generate-001"),
     "studio-omni": ("video", "studio", "gemini-omni-1.1-flash"),
+    "openai-image": ("image", "openai-media", "gpt-image-2"),
+    "openai-speech": ("speech", "openai-media", "gpt-4o-mini-tts"),
+    "openai-transcript": ("transcription", "openai-media", "gpt-transcribe"),
     "xai-image": ("image", "grok", "grok-imagine-image"),
     "xai-video": ("video", "grok", "grok-imagine-video"),
     "router-image": ("image", "router", "google/gemini-3.1-flash-image"),
     "router-video": ("video", "router", "google/veo-3.1"),
     "sora-video": ("video", "sora", "sora-2"),
-    "painter-image": ("image", "painter", "gpt-image-2"),
 }
 """By model: what it makes, its provider and its name there."""
-TYPES = {"image": "image/png", "video": "video/mp4", "speech": "audio/wav"}
+TYPES = {"image": "image/png", "video": "video/mp4", "speech": "audio/wav", "transcription": "application/json"}
 ENDS: Mapping[str, Mapping[str, str | None]] = {
     "studio-image": {
         "busy-once": None,
@@ -63,6 +67,20 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
     "studio-speech": {"busy-once": None, "blocked": POLICY},
     "studio-veo": {"wrong-type": BROKEN, "moderated": POLICY},
     "studio-omni": {"broken-poll": None, "lost": BROKEN, "moderated": POLICY},
+    "openai-image": {
+        "busy-once": None,
+        "broken": BROKEN,
+        "refused": BROKEN,
+        "lost": BROKEN,
+        "page": BROKEN,
+        "garbage": BROKEN,
+        "none": BROKEN,
+        "empty": BROKEN,
+        "wrong-type": BROKEN,
+        "moderation": POLICY,
+    },
+    "openai-speech": {"unavailable-once": None, "lost": BROKEN, "page": BROKEN, "empty": BROKEN, "moderation": POLICY},
+    "openai-transcript": {"busy-once": None, "lost": BROKEN, "none": BROKEN, "page": BROKEN, "moderation": POLICY},
     "xai-image": {"lost": BROKEN, "moderated": POLICY, "rejected": POLICY},
     "xai-video": {"broken-poll": None, "elsewhere": BROKEN, "expires": BROKEN, "moderated": POLICY},
     "router-image": {"blocked": POLICY, "error-with-200": BROKEN},
@@ -82,7 +100,7 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
     },
 }
 """By model and fault, the code with which a job ends. None: it succeeds. The tests of the adapters have every fault."""
-PARTLY = {"studio-image": "moderated-once", "xai-image": "partly", "router-image": "partly", "painter-image": "fewer"}
+PARTLY = {"studio-image": "moderated-once", "openai-image": "fewer", "xai-image": "partly", "router-image": "partly"}
 """Several images are ordered, and some are made."""
 
 
@@ -108,24 +126,38 @@ def order(model: str, prompt: str, **parameters: Any) -> tuple[str, dict[str, An
     kind = ROUTES[model][0]
     if kind == "speech":
         return kind, {"model": model, "input": prompt, "voice": "Kore", "response_format": "wav"} | parameters
+    if kind == "transcription":
+        recording = "data:audio/wav;base64," + base64.b64encode(sound("wav", "pcm_s16le", 1.0, 8000)).decode()
+        return kind, {"model": model, "prompt": prompt, "audio": recording} | parameters
     size = {"size": "1024x1024"} if kind == "image" and not model.startswith("router") else {}
     return kind, {"model": model, "prompt": prompt} | size | parameters
 
 
-def catalog(google: GoogleMedia, xai: XaiMedia, router: OpenRouterMedia, sora: SoraServer) -> str:
+@dataclass(frozen=True, slots=True)
+class Doubles:
+    """The vendors' servers."""
+
+    google: GoogleMedia
+    openai: OpenAIMediaServer
+    xai: XaiMedia
+    router: OpenRouterMedia
+    sora: SoraServer
+
+    def all(self) -> list[MediaDouble]:
+        return [self.google, self.openai, self.xai, self.router, self.sora]
+
+
+def catalog(doubles: Doubles) -> str:
+    google, openai, xai, router, sora = doubles.google, doubles.openai, doubles.xai, doubles.router, doubles.sora
     providers = [
         _provider("studio", "gemini", f"{google.origin}/v1beta", google.key),
         _provider("cloud", "vertex", f"{google.origin}/v1beta1", json.dumps(key_file(google.origin))),
+        _provider("openai-media", "openai", openai.url, openai.key),
         _provider("grok", "xai", xai.url, xai.key),
         _provider("router", "openrouter", router.url, router.key),
         _provider("sora", "openai", sora.url, sora.key),
     ]
     return "\n".join([*providers, *(_model(name, *route) for name, route in ROUTES.items())])
-
-
-def painter(server: OpenAIMediaServer) -> str:
-    """OpenAI's images, as a provider of the catalog."""
-    return "\n" + _provider("painter", "openai", server.url, server.key)
 
 
 def _provider(name: str, kind: str, url: str, key: str) -> str:
@@ -135,11 +167,13 @@ def _provider(name: str, kind: str, url: str, key: str) -> str:
 
 def _model(name: str, kind: str, provider: str, upstream: str) -> str:
     unit, price = PRICES[kind]
+    inputs = "inputs.audio = { required = true }" if kind == "transcription" else ""
     return f"""
 [models.{name}]
 modality = "{kind}"
 credits_per_{unit} = {price}
 routes = [{{ provider = "{provider}", model = "{upstream}" }}]
+{inputs}
 """
 
 
