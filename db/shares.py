@@ -10,13 +10,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from db import expiry
 from db.engine import Database
 from db.share_tables import ShareRow
 from db.tables import AccountRow
 
 BATCH = 1000
-MAX_BATCHES = 10
-"""The most batches of a round. The rest waits for the next round."""
 
 
 def _live() -> ColumnElement[bool]:
@@ -83,18 +82,6 @@ async def delete(session: AsyncSession, slug_hash: bytes, account_id: UUID | Non
 
 
 async def delete_expired(database: Database) -> int:
-    """Delete pages that have ended, a batch in each transaction. Returns how many."""
-    gone = 0
-    for _ in range(MAX_BATCHES):
-        async with database.transaction() as session:
-            ended = (
-                select(ShareRow.slug_hash)
-                .where(col(ShareRow.expires_at) <= func.now())
-                .order_by(col(ShareRow.expires_at))
-                .limit(BATCH)
-            )
-            deleted = await session.exec(deletion(ShareRow).where(col(ShareRow.slug_hash).in_(ended)))
-        gone += deleted.rowcount
-        if deleted.rowcount < BATCH:
-            break
-    return gone
+    """Delete pages that have ended. Returns how many."""
+    columns = col(ShareRow.slug_hash), col(ShareRow.expires_at)
+    return await expiry.delete_expired(database, ShareRow, *columns, BATCH)

@@ -9,13 +9,12 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
+from db import expiry
 from db.engine import Database
 from db.tables import AccountRow
 from db.upload_tables import UploadPartRow, UploadRow
 
 BATCH = 100
-MAX_BATCHES = 20
-"""The most batches of a round. The rest waits for the next round."""
 
 
 def _live() -> ColumnElement[bool]:
@@ -69,18 +68,6 @@ async def delete(session: AsyncSession, account_id: UUID, upload_id: UUID) -> bo
 
 
 async def delete_expired(database: Database) -> int:
-    """Delete uploads that have expired, a batch in each transaction. Returns how many."""
-    gone = 0
-    for _ in range(MAX_BATCHES):
-        async with database.transaction() as session:
-            ended = (
-                select(UploadRow.id)
-                .where(col(UploadRow.expires_at) <= func.now())
-                .order_by(col(UploadRow.expires_at))
-                .limit(BATCH)
-            )
-            deleted = await session.exec(deletion(UploadRow).where(col(UploadRow.id).in_(ended)))
-        gone += deleted.rowcount
-        if deleted.rowcount < BATCH:
-            break
-    return gone
+    """Delete uploads that have expired. Returns how many."""
+    columns = col(UploadRow.id), col(UploadRow.expires_at)
+    return await expiry.delete_expired(database, UploadRow, *columns, BATCH)

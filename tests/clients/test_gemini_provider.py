@@ -214,10 +214,10 @@ def message(client: OpenAI, model: str, stream: bool, **fields: Any) -> tuple[di
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("model", ["tool", "old-tool"])
 @pytest.mark.parametrize(
-    "kept", [("role", "content", "tool_calls", "reasoning_details"), ("role", "content", "tool_calls")]
+    "fields", [("role", "content", "tool_calls", "reasoning_details"), ("role", "content", "tool_calls")]
 )
 def test_tools_and_signatures_go_round(
-    client: OpenAI, google: GeminiServer, stream: bool, model: str, kept: tuple[str, ...]
+    client: OpenAI, google: GeminiServer, stream: bool, model: str, fields: tuple[str, ...]
 ) -> None:
     first, finish = message(client, model, stream, tools=TOOLS, user="PRIVATE-USER")
     assert finish == "tool_calls"
@@ -225,8 +225,8 @@ def test_tools_and_signatures_go_round(
         {"name": "f", "arguments": '{"city":"Paris"}'},
         {"name": "f", "arguments": '{"city":"Rome"}'},
     ]
-    said = {name: value for name, value in first.items() if name in kept}
-    if "reasoning_details" not in kept:  # as a client that knows OpenAI's fields alone
+    said = {name: value for name, value in first.items() if name in fields}
+    if "reasoning_details" not in fields:  # as a client that knows OpenAI's fields alone
         said["tool_calls"] = [
             {name: value for name, value in call.items() if name != "extra_content"} for call in said["tool_calls"]
         ]
@@ -235,7 +235,7 @@ def test_tools_and_signatures_go_round(
     *_, calls, returned = google.seen[-1].body["contents"]
     signatures = [part.get("thoughtSignature") for part in calls["parts"]]
     mark = None if model == "old-tool" else "skip_thought_signature_validator"
-    assert signatures == [SIGNATURE if "reasoning_details" in kept else mark, None]
+    assert signatures == [SIGNATURE if "reasoning_details" in fields else mark, None]
     assert [part["functionResponse"]["id"] for part in returned["parts"]] == [
         call["id"] for call in first["tool_calls"]
     ]

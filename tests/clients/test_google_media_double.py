@@ -42,8 +42,8 @@ def vertex(google: GoogleMedia) -> genai.Client:
 
 
 def drawn(client: genai.Client, prompt: str, **config: Any) -> types.GenerateContentResponse:
-    asked = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"], **config)
-    return client.models.generate_content(model=IMAGE, contents=prompt, config=asked)
+    options = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"], **config)
+    return client.models.generate_content(model=IMAGE, contents=prompt, config=options)
 
 
 def parts(answer: types.GenerateContentResponse) -> list[types.Part]:
@@ -66,8 +66,8 @@ def test_an_image_of_an_image(studio: genai.Client) -> None:
         types.Part.from_bytes(data=media_files.picture(), mime_type="image/png"),
         "make it green",
     ]
-    asked = types.GenerateContentConfig(response_modalities=["IMAGE"])
-    answer = studio.models.generate_content(model=IMAGE, contents=given, config=asked)
+    options = types.GenerateContentConfig(response_modalities=["IMAGE"])
+    answer = studio.models.generate_content(model=IMAGE, contents=given, config=options)
     assert any(part.inline_data for part in parts(answer))
 
 

@@ -44,7 +44,7 @@ KINDS = {
 }
 
 
-def told(client: OpenAI, model: str) -> tuple[Any, Any]:
+def answers_of(client: OpenAI, model: str) -> tuple[Any, Any]:
     """The output of an answer, and that of a stream, as the SDK reads them."""
     tools: Any = [TOOL, PATCH, {"type": "web_search"}]
     fields: Any = {"input": "x", "tools": tools, "reasoning": {"effort": "low", "summary": "auto"}}
@@ -57,9 +57,9 @@ def told(client: OpenAI, model: str) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("model", KINDS)
 def test_the_sdk_reads_the_double_and_the_server_alike(direct: OpenAI, client: OpenAI, model: str) -> None:
-    expected = [[item.to_dict() for item in answer.output] for answer in told(direct, model)]
+    expected = [[item.to_dict() for item in answer.output] for answer in answers_of(direct, model)]
     assert [item["type"] for item in expected[0]] == KINDS[model]
-    answers = told(client, f"native-{model}")
+    answers = answers_of(client, f"native-{model}")
     assert [[item.to_dict() for item in answer.output] for answer in answers] == expected
     for answer in answers:
         assert "SECRET" not in json.dumps(answer.to_dict())
@@ -164,13 +164,13 @@ def test_failures(
     client: OpenAI, failure: tuple[str, type[openai.APIStatusError], str, str | None], stream: Any
 ) -> None:
     model, error, code, param = failure
-    asked: Any = [{"role": "user", "content": "x"}]
+    messages: Any = [{"role": "user", "content": "x"}]
     with pytest.raises(error) as caught:
-        client.responses.create(model=model, input=asked, stream=stream)
+        client.responses.create(model=model, input=messages, stream=stream)
     assert (caught.value.code, caught.value.param) == (code, param)
     assert "SECRET" not in str(caught.value.body)
     with pytest.raises(error) as chat:
-        client.chat.completions.create(model=model, messages=asked, stream=stream)
+        client.chat.completions.create(model=model, messages=messages, stream=stream)
     assert chat.value.param in (None, "messages")
 
 

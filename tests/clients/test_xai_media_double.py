@@ -71,8 +71,8 @@ def test_moderation(client: OpenAI) -> None:
 
 
 def test_videos_as_recorded(http: httpx2.Client) -> None:
-    asked = {"model": "grok-imagine-video", "prompt": "a calm ocean", "duration": 1, "resolution": "480p"}
-    submitted = http.post("/videos/generations", json=asked).json()
+    order = {"model": "grok-imagine-video", "prompt": "a calm ocean", "duration": 1, "resolution": "480p"}
+    submitted = http.post("/videos/generations", json=order).json()
     assert submitted.keys() == {"request_id"}
     path = f"/videos/{submitted['request_id']}"
     first, last = http.get(path), http.get(path)
@@ -84,7 +84,7 @@ def test_videos_as_recorded(http: httpx2.Client) -> None:
 
 
 def test_a_video_that_never_ends(http: httpx2.Client) -> None:
-    asked = {"model": "grok-imagine-video", "prompt": "a calm ocean [never]"}
-    path = f"/videos/{http.post('/videos/generations', json=asked).json()['request_id']}"
+    order = {"model": "grok-imagine-video", "prompt": "a calm ocean [never]"}
+    path = f"/videos/{http.post('/videos/generations', json=order).json()['request_id']}"
     http.get(path)
     assert (http.get(path).status_code, http.get(path).json()) == (202, PENDING)

@@ -231,14 +231,14 @@ async def test_an_endpoint_is_switched_off_after_120_hours_of_failures_with_noti
         await post.worker.attempt(await post.webhooks.test(account_id, failing), 0)
         return await post.row("SELECT * FROM webhook_endpoints WHERE id = :id", id=failing)
 
-    told = "SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = :id"
+    count = "SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = :id"
     assert (await fail(timedelta(0))).failing_since is not None
     row = await fail(119 * HOUR)
-    assert (row.enabled, tuple(await post.row(told, id=other))) == (True, (0,))
+    assert (row.enabled, tuple(await post.row(count, id=other))) == (True, (0,))
     left = await post.webhooks.test(account_id, failing)
     row = await fail(120 * HOUR + timedelta(minutes=1))
     assert (row.enabled, row.disabled_reason) == (False, "failing")
-    assert tuple(await post.row(told, id=other)) == (1,)
+    assert tuple(await post.row(count, id=other)) == (1,)
     assert (await post.delivery(left)).state == "cancelled"
     with pytest.raises(RequestInvalid):
         await post.log.redeliver(account_id, left)
@@ -342,9 +342,9 @@ async def test_a_chat_call_sends_as_many_statements_with_endpoints_as_without(
 
     async def call() -> int:
         statements.clear()
-        asked = reserve(customer, 100)
-        await post.ledger.ask(asked)
-        await post.ledger.ask(settle(customer, asked.hold_id, 10))
+        operation = reserve(customer, 100)
+        await post.ledger.ask(operation)
+        await post.ledger.ask(settle(customer, operation.hold_id, 10))
         return len(statements)
 
     monkeypatch.setattr(PreparedConnection, "run", counted)

@@ -75,8 +75,8 @@ async def test_the_end_of_a_job_is_told_to_its_url_and_to_the_accounts_endpoints
     other = await registered(customer, site.receiver.url("/200/b"), events=["job.failed"])
     own = (await customer.http.post("/api/webhooks/settings/rotate-secret/", json={})).json()["secret"]
     job = await customer.ordered("image", **IMAGE, webhook_url=site.receiver.url("/200/own"))
-    (told,), (direct,) = await got(site, "/200/a"), await got(site, "/200/own")
-    message = verified(told, endpoint["secret"])
+    (sent,), (direct,) = await got(site, "/200/a"), await got(site, "/200/own")
+    message = verified(sent, endpoint["secret"])
     assert message == verified(direct, own)
     assert (message["type"], set(message)) == ("job.succeeded", {"type", "timestamp", "data"})
     assert message["data"] == {
@@ -86,15 +86,15 @@ async def test_the_end_of_a_job_is_told_to_its_url_and_to_the_accounts_endpoints
         "credits_charged": job["credits_cost"],
         "sequence": 1,
     }
-    assert told.headers["webhook-id"] == direct.headers["webhook-id"]
-    assert told.headers["webhook-id"].startswith("msg_")
-    assert told.headers["User-Agent"] == "yout-webhooks/1"
-    assert b"secret dawn" not in told.body
+    assert sent.headers["webhook-id"] == direct.headers["webhook-id"]
+    assert sent.headers["webhook-id"].startswith("msg_")
+    assert sent.headers["User-Agent"] == "yout-webhooks/1"
+    assert b"secret dawn" not in sent.body
     (delivery,) = await ended(customer, endpoint)
     assert (delivery["status"], delivery["event"], len(delivery["attempts"])) == ("delivered", "job.succeeded", 1)
     assert delivery["attempts"][0]["status"] == 200
     detail = (await customer.http.get(f"/api/webhooks/deliveries/{delivery['id']}/")).json()
-    assert detail["body"].encode() == told.body
+    assert detail["body"].encode() == sent.body
     assert await listed(customer, other) == []
     everything = (await customer.http.get("/api/webhooks/deliveries/?limit=1")).json()
     assert everything["has_more"]
@@ -215,10 +215,10 @@ async def test_the_end_of_a_purge_is_told_with_the_secret_that_it_erases(site: S
     for _ in range(2):
         await customer.http.post(f"/api/webhooks/{endpoint['id']}/test/")
     await ended(customer, endpoint, 2)
-    asked = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
-    purge_id = asked.json()["purge_id"]
-    told = (await got(site, "/200/purged", 3))[-1]
-    message = verified(told, endpoint["secret"])
+    purge = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
+    purge_id = purge.json()["purge_id"]
+    sent = (await got(site, "/200/purged", 3))[-1]
+    message = verified(sent, endpoint["secret"])
     assert message["type"] == "purge.completed"
     assert message["data"] == {"purge_id": purge_id, "status": "completed", "sequence": 1}
     assert (await customer.http.get("/api/webhooks/")).json()["data"] == []
@@ -258,10 +258,10 @@ async def test_deliveries_wait_for_an_api_and_a_worker(site: Site) -> None:
     customer = await site.world.customer(1_000_000)
     endpoint = await registered(customer, site.receiver.url("/200/outbox"))
     async with await psycopg.AsyncConnection.connect(site.stack.owner_url, autocommit=True) as owner:
-        told = await owner.execute(
+        recorded = await owner.execute(
             "SELECT record_event(%s, 'key.revoked', gen_random_uuid(), '{}')", [customer.account_id]
         )
-        assert await told.fetchone() == (1,)
+        assert await recorded.fetchone() == (1,)
     assert verified((await got(site, "/200/outbox"))[0], endpoint["secret"])["type"] == "key.revoked"
 
 

@@ -92,13 +92,13 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def receiving(tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application(client_max_size=2**20)
     app.router.add_route("*", "/{path:.*}", receiver.handle)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
     receiver.port = runner.addresses[0][1]
     try:
         yield receiver

@@ -79,13 +79,13 @@ async def test_what_is_kept_of_a_speech_is_deleted(elevenlabs: ElevenLabsServer,
 
 
 async def test_an_account_without_logs_keeps_nothing(elevenlabs: ElevenLabsServer) -> None:
-    before, kept = len(elevenlabs.seen), set(elevenlabs.history)
+    before, history = len(elevenlabs.seen), set(elevenlabs.history)
     async with adapter("elevenlabs", f"{elevenlabs.url}/v1", KEY, capabilities=NO_LOGS, voices="") as made:
         order = submission("eleven_v3", Kind.SPEECH, voice="Rachel", privacy=PrivacyClass.ZERO_RETENTION)
         submitted = await made.submit(order)
         await made.discard(submitted.provider_job_id)
     assert [each.path.rpartition("&")[2] for each in elevenlabs.seen[before:]] == ["enable_logging=false"]
-    assert elevenlabs.history == kept
+    assert elevenlabs.history == history
 
 
 async def test_a_strict_job_ends_where_it_would_be_kept(elevenlabs: ElevenLabsServer, provider: MediaProvider) -> None:

@@ -75,7 +75,7 @@ def test_what_the_catalog_passes_is_sent_but_replaces_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "kept", "dropped"),
+    ("model", "given", "sent", "dropped"),
     [
         (OLD, {"temperature": 1.5}, {"temperature": 1}, ()),
         (OLD, {"temperature": 0.5, "top_p": 0.5, "top_k": 5}, {"temperature": 0.5, "top_k": 5}, ("top_p",)),
@@ -85,10 +85,10 @@ def test_what_the_catalog_passes_is_sent_but_replaces_nothing() -> None:
         ("kimi", {"temperature": 0.5, "top_p": 0.5}, {"temperature": 0.5, "top_p": 0.5}, ()),
     ],
 )
-def test_sampling(model: str, given: dict[str, Any], kept: dict[str, Any], dropped: tuple[str, ...]) -> None:
+def test_sampling(model: str, given: dict[str, Any], sent: dict[str, Any], dropped: tuple[str, ...]) -> None:
     request = request_of(given, model)
     body = json.loads(request.body)
-    assert {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body} == kept
+    assert {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body} == sent
     assert request.dropped == dropped
 
 

@@ -69,8 +69,8 @@ async def test_the_double_answers_the_vendors_sdk(server: OpenAIMediaServer) -> 
         edited = await sdk.images.edit(**IMAGE, image=[("a.png", PICTURE, "image/png")] * 2)  # type: ignore[call-overload]  # of a mapping
         assert len(edited.data) == 1
         assert server.files[-2:] == [("image[]", PICTURE)] * 2
-        heard = await sdk.audio.transcriptions.create(**HEARD)  # type: ignore[call-overload]  # of a mapping
-        assert (heard.text, server.files[-1]) == (SPOKEN, ("file", SOUND))
+        transcript = await sdk.audio.transcriptions.create(**HEARD)  # type: ignore[call-overload]  # of a mapping
+        assert (transcript.text, server.files[-1]) == (SPOKEN, ("file", SOUND))
         text = await sdk.audio.transcriptions.create(**HEARD, response_format="srt")  # type: ignore[call-overload]  # of a mapping
         assert text == f"srt: {SPOKEN}\n"
         spoken = await sdk.audio.speech.create(**SPEECH)  # type: ignore[arg-type]  # of a mapping
