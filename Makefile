@@ -3,13 +3,13 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test coverage check fmt lock bench chaos torture fuzz clean
+.PHONY: help setup dev test coverage check lint types fmt lock bench chaos torture fuzz clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 # Tests, measurements and checks start hundreds of processes: Python compiles what they import once, not in each.
-test check bench chaos torture fuzz: export PYTHONDONTWRITEBYTECODE :=
+test check lint types bench chaos torture fuzz: export PYTHONDONTWRITEBYTECODE :=
 
 setup:  ## install into .venv what is locked; done by the others too
 	@$(PYTHON) scripts/setup.py
@@ -23,12 +23,16 @@ test: setup  ## run every test, against real servers; ARGS="-k name" selects
 coverage: setup  ## run every test, and report which lines they ran; ARGS as for test
 	@$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
 
-check: setup  ## format, lint, types, import rules, sizes, commit subjects
+check: lint types  ## format, lint, types, import rules, sizes, commit subjects
+
+lint: setup  ## what of check takes seconds: all but types
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/ruff check --quiet
-	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/check_sizes.py
+
+types: setup  ## what of check takes a minute or two when nothing is known yet
+	@$(BIN)/mypy --no-error-summary
 
 fmt: setup  ## format, and fix what can be fixed
 	@$(BIN)/ruff format --quiet

@@ -168,10 +168,14 @@ async def _recording(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _settle_garbage() -> None:
-    """What is there now stays: the collector need not look through it again and again, in the middle of calls."""
+    """What is there now stays: the collector need not look through it again and again, in the middle of calls.
+
+    `python -m api` has switched it off while the process starts.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
+    gc.enable()
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> Resources:

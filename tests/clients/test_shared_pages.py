@@ -107,7 +107,9 @@ async def test_what_is_gone_is_as_what_never_was(
         connection.execute("UPDATE accounts SET suspended_at = NULL WHERE id = %s", (suspended.customer.account_id,))
         assert (await visitor.get(f"/c/{of_suspended}")).status_code == 200
         connection.execute("UPDATE accounts SET epoch = epoch + 1 WHERE id = %s", (owner.customer.account_id,))
-    assert same(await visitor.get(f"/c/{purged}")) == never
+        assert same(await visitor.get(f"/c/{purged}")) == never
+        # Back, for an epoch without a data key is a fault in the books that other files look at.
+        connection.execute("UPDATE accounts SET epoch = epoch - 1 WHERE id = %s", (owner.customer.account_id,))
     for malformed in (
         "",
         "a",
