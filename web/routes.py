@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from web import assets, faults, first_visit, keys, pages, sign_in
+from web import account, assets, faults, first_visit, keys, models, pages, sign_in
 from web.api import Api, Fault
 from web.faults import Problem
 from web.shares import SharedPages, missing
@@ -16,8 +16,9 @@ from web.visit import Page, begin, recognize
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 """Shared pages are not in it: a crawler must see that they say noindex."""
-PAGES: Sequence[Page] = (*first_visit.PAGES, *sign_in.PAGES, *keys.PAGES)
+PAGES: Sequence[Page] = (*first_visit.PAGES, *sign_in.PAGES, *models.PAGES, *keys.PAGES, *account.PAGES)
 """Every page of the web app."""
+_PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
 _UNAUTHORIZED = 401
 _PAGE: dict[str, object] = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _ANSWERS: dict[int | str, dict[str, object]] = {
@@ -69,7 +70,7 @@ async def _robots() -> Response:
 
 async def _shown(page: Page, api: Callable[[Request], Api], request: Request) -> Response:
     """Answer a request for a page, whatever comes of it."""
-    visit = begin(request, api(request))
+    visit = begin(request, api(request), _PLACES)
     try:
         visit.api.require_same_origin()
         if page.with_account:

@@ -1,6 +1,6 @@
 """One request for a page: who asks, what the API answers to them, and the page that they get."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -39,6 +39,8 @@ class Visit:
     request: Request
     api: Api
     now: datetime
+    places: Collection[str] = ()
+    """The addresses of all pages."""
     account: Account | None = None
 
     @property
@@ -92,6 +94,7 @@ class Visit:
             "address": self.address,
             "path": self.request.url.path,
             "server": self.api.server,
+            "places": self.places,
             **(values or {}),
         }
         return pages.live(templating.html(template, shown), status=status, secret=secret, headers=headers)
@@ -124,8 +127,8 @@ class Page:
     """False: the page is the same for everybody, and nothing is looked up."""
 
 
-def begin(request: Request, api: Api) -> Visit:
-    return Visit(request, api, datetime.now(UTC))
+def begin(request: Request, api: Api, places: Collection[str]) -> Visit:
+    return Visit(request, api, datetime.now(UTC), places)
 
 
 async def recognize(visit: Visit) -> Visit:

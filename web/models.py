@@ -1,0 +1,150 @@
+"""The models of this server, their prices and limits. Filters work on the server, and live in the address."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from web.api import Fault
+from web.numbers import CREDITS_PER_DOLLAR
+from web.visit import Page, Visit
+
+Model = Mapping[str, Any]
+
+KINDS = {
+    "text": "Text",
+    "image": "Image",
+    "video": "Video",
+    "speech": "Speech",
+    "transcription": "Transcription",
+    "embedding": "Embedding",
+}
+UNITS = {"credits": "Credits per 1,000", "usd": "US$ per million"}
+_PLACES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """What some models have, as a filter and as a tag."""
+
+    filter: str
+    tag: str
+    of: Callable[[Model], bool]
+
+
+TRAITS: Mapping[str, Trait] = {
+    "mine": Trait("Available to me", "", lambda model: model["enabled"]),
+    "vision": Trait("Sees images", "vision", lambda model: "image" in model["input_modalities"]),
+    "tools": Trait("Calls tools", "tools", lambda model: "tools" in model["supported_parameters"]),
+    "reasoning": Trait("Reasons", "reasoning", lambda model: "reasoning_effort" in model["supported_parameters"]),
+    "fast": Trait("Fast", "fast", lambda model: "fast" in model["tags"]),
+    "private": Trait("Nothing is stored", "stores nothing", lambda model: model["zero_retention"]),
+}
+
+
+async def models(visit: Visit) -> Response:
+    everything: Sequence[Model] = (await visit.get("/api/chat/models/"))["data"]
+    query = visit.request.query_params
+    kinds = {kind: sum(kind == model["modality"] for model in everything) for kind in KINDS}
+    kind = query.get("kind", "") if query.get("kind") in KINDS else "text"
+    chosen = [name for name in query.getlist("has") if name in TRAITS]
+    words = query.get("q", "")[:200].lower().split()
+    of_kind = [model for model in everything if model["modality"] == kind]
+    shown = [
+        model
+        for model in of_kind
+        if all(TRAITS[name].of(model) for name in chosen) and all(word in _text(model) for word in words)
+    ]
+    unit = "usd" if query.get("unit") == "usd" else "credits"
+    values = {
+        "models": [(model, prices(model, unit)) for model in shown],
+        "kinds": {name: count for name, count in kinds.items() if count},
+        "of_kind": len(of_kind),
+        "chosen": chosen,
+        "kind": kind,
+        "unit": unit,
+        "q": query.get("q", "")[:200],
+        "link": _Links(kind, chosen, unit, query.get("q", "")[:200]),
+        **_NAMES,
+    }
+    return visit.render("models.html", values)
+
+
+async def model(visit: Visit) -> Response:
+    wanted = visit.request.path_params["model_id"]
+    everything: Sequence[Model] = (await visit.get("/api/chat/models/"))["data"]
+    found = next((model for model in everything if model["id"] == wanted), None)
+    if found is None:
+        raise Fault(404, "This server has no such model.")
+    return visit.render("model.html", {"model": found, "prices": prices(found, "credits"), **_NAMES})
+
+
+@dataclass(frozen=True, slots=True)
+class _Links:
+    """Addresses of this page that differ from the present one in one thing."""
+
+    kind: str
+    has: Sequence[str]
+    unit: str
+    q: str
+
+    def to(self, **changed: str) -> str:
+        return self._address(list(self.has), changed)
+
+    def toggled(self, name: str) -> str:
+        return self._address([one for one in self.has if one != name] + ([name] if name not in self.has else []), {})
+
+    def _address(self, has: list[str], changed: Mapping[str, str]) -> str:
+        fields = {"kind": self.kind, "unit": self.unit, "q": self.q, **changed}
+        pairs = [(name, value) for name, value in fields.items() if value]
+        return f"/models?{urlencode([*pairs, *(('has', one) for one in has)])}"
+
+
+def _text(model: Model) -> str:
+    return " ".join((model["id"], model["name"], model["provider"], model["description"], *model["tags"])).lower()
+
+
+def prices(model: Model, unit: str) -> Sequence[tuple[str, str, str]]:
+    """Return what a model costs: for what, how much, and a note such as the price of long inputs."""
+    price = model["prices"]
+    lines = [
+        (_METERS.get(meter, meter.replace("_", " ")), amount(rate, unit), _tiers(price["tiers"], meter, unit))
+        for meter, rate in price["per_1k"].items()
+    ]
+    if price["per_unit"] is not None:
+        ranges = [*price["variants"].values(), *(one["per_unit"] for one in price["by_parameters"])]
+        note = f"{number(min(ranges))} to {number(max(ranges))} by what is chosen" if len(set(ranges)) > 1 else ""
+        lines.append((f"each {price['unit']}", number(price["per_unit"]), note))
+    if price["per_input_image"] is not None:
+        lines.append(("each input image", number(price["per_input_image"]), ""))
+    if price["per_1k_prompt_characters"] is not None:
+        lines.append(("1,000 characters of the prompt", number(price["per_1k_prompt_characters"]), ""))
+    return lines
+
+
+def _tiers(tiers: Sequence[Mapping[str, Any]], meter: str, unit: str) -> str:
+    return ", ".join(
+        f"{amount(tier['per_1k'][meter], unit)} above {tier['above'] // 1000:,}k"
+        for tier in tiers
+        if meter in tier["per_1k"]
+    )
+
+
+def amount(credits_per_1k: float, unit: str) -> str:
+    """Write a price per 1,000 in credits, or per million in dollars."""
+    if unit == "credits":
+        return number(credits_per_1k)
+    return f"${number(float(Decimal(str(credits_per_1k)) * 1000 / CREDITS_PER_DOLLAR))}"
+
+
+def number(value: float) -> str:
+    return f"{value:,.{_PLACES}f}".rstrip("0").rstrip(".")
+
+
+_METERS = {"input": "Input", "output": "Output", "cached_input": "Cached input", "cache_write": "Cache write"}
+_NAMES = {"kind_names": KINDS, "unit_names": UNITS, "traits": TRAITS}
+
+PAGES = (Page("/models", models, needs_account=False), Page("/models/{model_id}", model, needs_account=False))
