@@ -37,7 +37,7 @@ class CreateTranscription(JobBody):
     prompt: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)] = Field("", repr=False)
     """Words that it may have."""
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"] = "json"
-    timestamp_granularities: list[str] | None = Field(None, examples=[["word", "segment"]])
+    timestamp_granularities: list[Literal["word", "segment"]] | None = Field(None, examples=[["word", "segment"]])
     """Of `verbose_json`: `word`, `segment` or both."""
     stream: bool | None = None
 
