@@ -83,6 +83,7 @@ HEADERS = {
     "x-request-id": ASKED,
     "traceparent": ASKED,
 }
+_ASKED = {"model": "demo-transcription", "prompt": ASKED, "language": ASKED}
 Misuse = tuple[str, str, dict[str, Any]]
 _CHAT, _NATIVE, _IMAGE = "/v1/chat/completions", "/api/chat/stream/", "/api/media/image/"
 _OTHERS = ("/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/completions", "/v1/embeddings")
@@ -113,6 +114,14 @@ def misuses() -> Iterator[Misuse]:
     yield "POST", _IMAGE, {"json": {"model": "demo-image", "prompt": [ASKED]}}
     yield "POST", _IMAGE, {"json": {"model": "demo-image", "prompt": ASKED, NAMED: ASKED}}
     yield "POST", _IMAGE, {"json": {"model": "demo-image", "prompt": ASKED, "metadata": ASKED}}
+    for source in (f"https://{ASKED}.invalid/", f"upload_{ASKED}", f"data:{ASKED},{ASKED}", [ASKED], {ASKED: ASKED}):
+        yield "POST", _IMAGE, {"json": {"model": "demo-image", "prompt": ASKED, "image": source}}
+        heard = {"model": "demo-transcription", "prompt": ASKED, "file": source}
+        yield "POST", "/v1/audio/transcriptions", {"json": heard}
+    for path in ("/api/media/uploads/", "/v1/audio/transcriptions", "/v1/images/edits"):
+        yield "POST", path, {"content": ASKED.encode(), "headers": {"content-type": f"multipart/form-data; {ASKED}"}}
+        yield "POST", path, {"files": {"file": (f"{ASKED}.wav", ASKED.encode(), f"audio/{ASKED}")}, "data": _ASKED}
+        yield "POST", path, {"content": b"<svg>" + ASKED.encode(), "headers": {"content-type": f"audio/{ASKED}"}}
     yield "GET", f"/v1/{NAMED}?prompt={ASKED}", {}
     yield "GET", f"/c/{NAMED}?{NAMED}={ASKED}", {}
     yield "GET", f"/media/{NAMED}?exp=1&sig={ASKED}", {}

@@ -26,12 +26,14 @@ STREAM, CONVERSATIONS, KEYS, SHARES = (
     "/api/chat/share/",
 )
 WEBHOOKS = "/api/webhooks/"
+UPLOADS = "/api/media/uploads/"
 WEBHOOK = "/api/billing/stripe/webhook/"
 BROKEN = (
     "conversations",
     "messages",
     "shares",
     "job_inputs",
+    "uploads",
     "api_keys",
     "users",
     "one_time_links",
@@ -104,8 +106,30 @@ def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "/v1/audio/transcriptions", {**transcription, "file": _recording(word), "user": word}
 
 
+async def uploaded(customer: Customer, word: str) -> list[str]:
+    """Files by an upload, by a form and by a URL, with the word in their names, in their bytes and in the address."""
+    picture = ("file", (f"{word}.png", media_samples.picture() + word.encode(), f"image/{word}"))
+    made = await customer.http.post(UPLOADS, files=[picture], headers={"referer": f"https://{word}.example/"})
+    assert (made.status_code, word in made.text) == (201, False), made.text
+    body = {"model": "demo-image", "prompt": f"a fjord {word}", "size": "64x64"}
+    job = await customer.http.post("/api/media/image/", json={**body, "image": made.json()["id"]})
+    assert job.status_code == 202, job.text
+    form = {"model": "demo-transcription", "prompt": word, "language": "en", word: word}
+    recording = ("file", (f"{word}.wav", _sound(word), f"audio/{word}"))
+    written = await customer.http.post("/v1/audio/transcriptions", data=form, files=[recording])
+    assert (written.status_code, word in written.text) == (200, False), written.text
+    for url in (f"https://{word}.invalid/{word}.png", f"http://127.0.0.1/{word}", f"data:{word};base64,{word}!"):
+        refused_ = await customer.http.post("/api/media/image/", json={**body, "image": url})
+        assert (refused_.status_code, word in refused_.text) == (400, False), refused_.text
+    return [job.json()["job_uuid"], written.headers["x-yout-job-id"]]
+
+
+def _sound(word: str) -> bytes:
+    return media_samples.sound("wav", "pcm_s16le", 0.2) + word.encode()
+
+
 def _recording(word: str) -> str:
-    return _data_uri(media_samples.sound("wav", "pcm_s16le", 0.2) + word.encode())
+    return _data_uri(_sound(word))
 
 
 def _data_uri(content: bytes) -> str:
@@ -121,6 +145,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         made[path] = {**made.get(path, {}), **answer.json()}
     waits = [await customer.http.post(path, json=body) for path, body in waited(word)]
     assert {answer.status_code for answer in waits} == {200}, [answer.text for answer in waits]
+    files = await uploaded(customer, word)
     slug = made[SHARES]["slug"]
     secrets.slugs.append(slug)
     secrets.tokens.append(made[KEYS]["key"])
@@ -144,7 +169,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
         assert word in (await customer.http.get(read)).text, read
     assert LABEL in (await customer.http.get(key)).text
     jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech", "transcription")]
-    return Made(slug, [*jobs, *(answer.headers["x-yout-job-id"] for answer in waits)])
+    return Made(slug, [*jobs, *files, *(answer.headers["x-yout-job-id"] for answer in waits)])
 
 
 def events(answer: httpx2.Response) -> list[dict[str, Any]]:
@@ -194,6 +219,9 @@ async def failed(customer: Customer, word: str) -> None:
     changes = [(f"{CONVERSATIONS}{conversation}/", title), (f"{KEYS}{key}/", name), (f"{WEBHOOKS}{endpoint}/", change)]
     written_ = [*written(word), *waited(word)]
     requests = [*(("POST", *each) for each in written_), *(("PATCH", *each) for each in changes)]
+    files = [("file", (f"{word}.png", media_samples.picture() + word.encode(), "image/png"))]
+    upload = await customer.http.post(UPLOADS, files=files)
+    assert (upload.status_code >= 500, word in upload.text) == (True, False), upload.text
     for method, path, body in requests:
         answer = await customer.http.request(method, path, json=body)
         assert answer.status_code >= 500, (path, answer.status_code, answer.text)

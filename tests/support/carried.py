@@ -103,6 +103,7 @@ class Carried:
 
     async def note(self, answer: httpx2.Response) -> None:
         """A hook of a client."""
+        await answer.request.aread()  # a form is a stream
         self.add(answer.request.method, answer.request.url.path, answer.request.content, answer.status_code)
 
     def add(self, method: str, path: str, content: bytes, status: int) -> None:
