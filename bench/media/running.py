@@ -132,7 +132,7 @@ async def running(folder: Path, plan: Plan, checkout: Checkout = HERE) -> AsyncI
     async with AsyncExitStack() as opened:
         opened.push_async_callback(stack.stop)
         await stack.start(1, 0, CREDITS)
-        tokens: Iterable[str] = (stack.token, (await stack.open_account("other@example.test", CREDITS))[1])
+        tokens: Iterable[str] = (stack.token, (await stack.open_account(CREDITS))[1])
         customers = []
         for token in tokens:
             session = aiohttp.ClientSession(

@@ -155,7 +155,7 @@ class TortureStack:
             await self._opened.enter_async_context(server)
         await answering(self.vendors, child)
         migrate.upgrade(self.postgres.url, self.postgres.app_url)
-        await self._open_account(credits)
+        self.account, self.token = await self.open_account(credits)
         for _ in range(workers):
             await self.add_worker()
         for number in range(apis):
@@ -176,11 +176,11 @@ class TortureStack:
         await worker.start()
         return worker
 
-    async def _open_account(self, credits: int) -> None:
-        """In this process: a command takes a second to start."""
+    async def open_account(self, credits: int) -> tuple[str, str]:
+        """Return its id and its key. In this process: a command takes a second to start."""
         async with self._database() as database, LedgerWriter(self.postgres.app_url) as ledger:
             customer = await open_account(database, ledger, credits, Wrapping.of(self._secret))
-        self.account, self.token = str(customer.account_id), customer.token
+        return str(customer.account_id), customer.token
 
     @asynccontextmanager
     async def _database(self) -> AsyncIterator[Database]:
