@@ -1,7 +1,7 @@
 """The models of this server, their prices and limits. Filters work on the server, and live in the address."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -87,9 +87,9 @@ class _Links:
     """Addresses of this page that differ from the present one in one thing."""
 
     kind: str
-    has: Sequence[str]
+    has: Sequence[str] = field(repr=False)
     unit: str
-    q: str
+    q: str = field(repr=False)
 
     def to(self, **changed: str) -> str:
         return self._address(list(self.has), changed)

@@ -36,7 +36,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    request: Request
+    request: Request = field(repr=False)
     api: Api
     now: datetime
     places: Collection[str] = ()

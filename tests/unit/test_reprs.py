@@ -46,11 +46,11 @@ SHOWN = {
         glyph kind limit_source method param part phase privacy purpose role scheme scope scopes service_tier
         source state status step task trouble type types voice whose Backlog.queue wire Dialect.count Dialect.names
         Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
-        Signal.headers Throttle.name Voice.name prefix suffix
+        Signal.headers Throttle.name Voice.name prefix suffix Order.timestamps Page.methods
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
-        MaintenanceTask.name Retained.fields Retained.reason
+        MaintenanceTask.name Retained.fields Retained.reason _Sentence.text _Sentence.ways Trait.filter Trait.tag Visit.places
     """,
     "SQL of this program, and what it is given: ids and times": """
         rewrap rows sql table Erased.name Erased.one Statement.name WrappedTable.name _Kind.first _Kind.forget
@@ -58,14 +58,14 @@ SHOWN = {
     """,
     "an id": """
         charge charges customer dispute disputes group id kid message_id payment_id provider_job_id reference
-        subscription subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel Addresses.result
+        request_id subscription subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel Addresses.result
     """,
     "a place in a list, signed": "cursor next",
     "a hash, or a key's mask": "checksum claims digest digests fingerprint masked owners slug_hash",
     "a public key, or what it signed: counts": "Purge.receipt PurgeView.receipt ReceiptKeyRow.public",
     "counts, sizes and amounts by such names": """
         bought counts erased exact_cost found limits meters provider_cost size ErrorAnswer.more MessageView.usage
-        Standing.left
+        Standing.left retry_after
     """,
     "files of this program, and pictures or streams, which print no content": """
         mark masks slope sources Asset.packed Assets.files File.name OutputFile.chunks Streams.errors Streams.output
