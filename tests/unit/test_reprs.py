@@ -50,7 +50,8 @@ SHOWN = {
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
-        MaintenanceTask.name Retained.fields Retained.reason _Sentence.text _Sentence.ways Trait.filter Trait.tag Visit.places
+        MaintenanceTask.name Retained.fields Retained.reason _Sentence.text _Sentence.ways Trait.filter Trait.tag
+        Visit.places
     """,
     "SQL of this program, and what it is given: ids and times": """
         rewrap rows sql table Erased.name Erased.one Statement.name WrappedTable.name _Kind.first _Kind.forget
@@ -58,7 +59,8 @@ SHOWN = {
     """,
     "an id": """
         charge charges customer dispute disputes group id kid message_id payment_id provider_job_id reference
-        request_id subscription subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel Addresses.result
+        request_id subscription subscription_id wrapped_by VideoList.first_id VideoList.last_id Addresses.cancel
+        Addresses.result
     """,
     "a place in a list, signed": "cursor next",
     "a hash, or a key's mask": "checksum claims digest digests fingerprint masked owners slug_hash",
