@@ -57,6 +57,14 @@ class Offers:
     """The plan or pack, by the payment provider's ids of it: prices, products, payment links."""
     credits_per_unit: Mapping[str, Decimal]
     """Credits for one unit of a currency, for payments of nothing in particular."""
+    link: str | None = None
+    """Where accounts buy credits."""
+
+    def link_of(self, account_id: UUID) -> str | None:
+        """Return the link that says whose account is paid for."""
+        if self.link is None:
+            return None
+        return f"{self.link}{'&' if '?' in self.link else '?'}client_reference_id={account_id}"
 
     def find(self, goods: Iterable[str]) -> Plan | Pack | None:
         """Return what is sold under one of these ids, or has one of them as its own name."""
