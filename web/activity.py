@@ -69,7 +69,7 @@ async def activity(visit: Visit) -> Response:
         "total": usage["total"],
         "chart": chart.chart(usage, period.days, [series_name(group, names) for group in usage["groups"]]),
         "charges": listed,
-        "explained": await _explained(visit, listed.rows),
+        "explained": await _explained(visit, listed.rows, names),
         "names": names,
         "models": await _used(visit, "model", period, own["model"]),
         "keys": await _used(visit, "key", period, own["key"]),
@@ -90,8 +90,7 @@ async def charge(visit: Visit) -> Response:
         if fault.status != _NOT_FOUND:
             raise
         return visit.render("charge.html", {"explained": None, "fault": fault}, status=_NOT_FOUND)
-    values = {"explained": explain(receipt), "fault": None, "names": await model_names(visit)}
-    return visit.render("charge.html", values)
+    return visit.render("charge.html", {"explained": _named(receipt, await model_names(visit)), "fault": None})
 
 
 async def charges_csv(visit: Visit) -> Response:
@@ -151,17 +150,21 @@ async def _used(visit: Visit, by: str, period: Period, chosen: str) -> Mapping[s
     return found if not chosen or chosen in found else {**found, chosen: chosen}
 
 
-async def _explained(visit: Visit, rows: Sequence[Row]) -> Explained | None:
+async def _explained(visit: Visit, rows: Sequence[Row], names: Mapping[str, str]) -> Explained | None:
     """Explain the charge that the address names, or else the latest of the list. One that is gone is none."""
     wanted = visit.request.query_params.get("charge") or next((row["id"] for row in rows), None)
     if wanted is None:
         return None
     try:
-        return explain(await visit.get(f"{_CHARGES}{quote(wanted, safe='')}/"))
+        return _named(await visit.get(f"{_CHARGES}{quote(wanted, safe='')}/"), names)
     except Fault as fault:
         if fault.status != _NOT_FOUND:
             raise
         return None
+
+
+def _named(receipt: Row, names: Mapping[str, str]) -> Explained:
+    return explain(receipt, names.get(receipt["model"], ""))
 
 
 def used_text(row: Row) -> str:

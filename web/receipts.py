@@ -56,6 +56,12 @@ _BOOKS = {
     ("adjustments", False): "from the operator's corrections",
     ("adjustments", True): "to the operator's corrections",
 }
+_HELD_FOR = {
+    "input": "{} tokens of input",
+    "output": "{} of output",
+    "web_search": "{} web searches",
+    "request": "{} answer of the provider",
+}
 _WORKS = {"image": "image job", "video": "video job", "speech": "speech job", "transcription": "transcription"}
 
 
@@ -113,7 +119,8 @@ class Explained:
         return sum(amount for _, amount in self.bar)
 
 
-def explain(receipt: Receipt) -> Explained:
+def explain(receipt: Receipt, name: str = "") -> Explained:
+    """`name`: of its model. Empty: its id."""
     amounts = receipt["credits"]
     running = receipt["state"] == "open"
     total = amounts["held"] if running else amounts["charged"]
@@ -122,7 +129,7 @@ def explain(receipt: Receipt) -> Explained:
         receipt=receipt,
         question=f"Why {credits(total)} credits?",
         total=total,
-        of=_subject(receipt),
+        of=_subject(receipt, name or receipt["model"]),
         sentences=tuple(_sentences(receipt)),
         steps=tuple(_steps(receipt)),
         lines=tuple(_lines(receipt)),
@@ -153,13 +160,13 @@ def clock(written: str) -> str:
     return f"{moment(written):%H:%M:%S}.{moment(written).microsecond // 1000:03d} UTC"
 
 
-def _subject(receipt: Receipt) -> str:
+def _subject(receipt: Receipt, name: str) -> str:
     work = _WORKS.get(receipt["kind"])
     verb = "held" if receipt["state"] == "open" else "credits"
     if work is not None:
-        return f"{verb} for one {work} of {receipt['model']}"
+        return f"{verb} for one {work} of {name}"
     what = "embeddings" if receipt["kind"].startswith("embedding") else "answer"
-    return f"{verb} for {'' if what == 'embeddings' else 'one '}{what} of {receipt['model']}"
+    return f"{verb} for {'' if what == 'embeddings' else 'one '}{what} of {name}"
 
 
 def _sentences(receipt: Receipt) -> Iterator[str]:
@@ -206,31 +213,33 @@ def _held(receipt: Receipt) -> Iterator[Step]:
 
 
 def _bounds(receipt: Receipt) -> str:
-    """Say what the whole hold pays for, with the rates if they alone give it."""
+    """Say what the whole hold pays for, with the rates that give exactly it."""
     bounds, price = receipt["bounds"], receipt["price"]
     if price["flat"] is not None:
         return "Its price, which is known before it begins"
-    output = (bounds["output_limit"] or 0) * bounds["choices"]
-    rates = _holding_rates(receipt, output)
-    at_input, at_output = (f" at {rates[0]}", f" at {rates[1]}") if rates else ("", "")
-    parts = [f"At most {credits(bounds['input_tokens'])} tokens of input{at_input}"]
-    if output:
-        parts.append(f"at most {credits(output)} of output{at_output}")
-    if bounds["web_searches"]:
-        parts.append(f"{bounds['web_searches']} web searches")
-    return f"{', and '.join(parts)}{', per 1,000' if rates else ', at the highest prices that they can have'}"
+    counts = {"input": bounds["input_tokens"], "output": (bounds["output_limit"] or 0) * bounds["choices"]}
+    counts |= {"web_search": bounds["web_searches"], "request": int("request" in price["rates"])}
+    rates = _holding_rates(receipt, counts)
+    parts = [
+        f"{text.format(credits(counts[meter]))}{f' at {exact(rates[meter])}' if rates else ''}"
+        for meter, text in _HELD_FOR.items()
+        if counts[meter]
+    ]
+    most = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts) or "nothing"
+    return f"At most {most}{', per 1,000' if rates else ', at the highest prices that they can have'}"
 
 
-def _holding_rates(receipt: Receipt, output: int) -> tuple[str, str] | None:
-    """The rates of input and output that give exactly what was held. None: more goes into it than these two."""
-    price, bounds = receipt["price"], receipt["bounds"]
+def _holding_rates(receipt: Receipt, counts: Mapping[str, int]) -> Mapping[str, Decimal] | None:
+    """The rates at which the counts are exactly what was held. None: of no tier alone, such as at the minimum."""
+    price = receipt["price"]
     for priced in (price, *price["service_tiers"].values()):
         for rates in (priced["rates"], *(tier["rates"] for tier in priced["tiers"])):
-            given = max((Decimal(rate) for meter, rate in rates.items() if _is_input(meter)), default=Decimal(0))
-            made = max((Decimal(rate) for meter, rate in rates.items() if _is_output(meter)), default=Decimal(0))
-            exact_bound = (given * bounds["input_tokens"] + made * output) / _PER
-            if exact_bound.to_integral_value(ROUND_CEILING) == receipt["credits"]["held"]:
-                return exact(given), exact(made)
+            highest = {meter: Decimal(rates.get(meter, "0")) for meter in ("web_search", "request")}
+            for side, of in (("input", _is_input), ("output", _is_output)):
+                highest[side] = max((Decimal(rate) for meter, rate in rates.items() if of(meter)), default=Decimal(0))
+            bound = sum((highest[meter] * count for meter, count in counts.items()), Decimal(0)) / _PER
+            if bound.to_integral_value(ROUND_CEILING) == receipt["credits"]["held"]:
+                return highest
     return None
 
 

@@ -319,3 +319,32 @@ async def test_output_above_the_limit_that_was_sent_is_not_billed(owner: Account
     assert receipt["usage"]["output_tokens"] == limit
     assert receipt["credits"]["charged"] == -(-(15 * 300 + limit * 1500) // 1000)
     assert receipt["credits"]["written_off"] == 0
+
+
+async def test_credits_that_came_in_are_listed_without_calls(owner: AccountClient) -> None:
+    await owner.charged("test-plain")
+    await owner.ledger.ask(Adjust(owner.customer.account_id, -7, f"adjust:{uuid.uuid4()}", "A correction."))
+    listed = await pages(owner, "/grants/", limit=1)
+    assert [(entry["kind"], entry["credits"], entry["note"]) for entry in listed] == [
+        ("adjust", -7, "A correction."),
+        ("grant", CREDITS, None),
+    ]
+    moved = {entry["id"] for entry in (await owner.get("/statement/"))["data"]}
+    assert {entry["id"] for entry in listed} <= moved
+
+
+async def test_a_plan_and_what_can_be_bought(owner: AccountClient, stack: Stack) -> None:
+    nothing = await owner.get("/plan/")
+    assert (nothing["plan"], nothing["balance"], nothing["buy_url"]) == (None, CREDITS, None)
+    assert nothing["plans"] == [{"id": "pro", "name": "pro", "credits_per_month": 5000}]
+    assert (nothing["packs"], nothing["credits_per_unit"]) == ([], {"usd": "100"})
+    account = str(owner.customer.account_id)
+    stack.yout("plans", "start", account, "pro")
+    started = (await owner.get("/plan/"))["plan"]
+    assert (started["name"], started["active"], started["until"]) == ("pro", True, None)
+    assert started["credits_per_month"] == 5000
+    assert started["next_grant_at"] > datetime.now(UTC).isoformat()
+    stack.yout("plans", "end", account)
+    ended = (await owner.get("/plan/"))["plan"]
+    assert (ended["active"], ended["next_grant_at"]) == (False, None)
+    assert ended["until"] is not None

@@ -172,7 +172,5 @@ def test_a_reader_can_redo_a_simple_charge() -> None:
         ("Rounded up, once", "438"),
         ("Came back", "886"),
     ]
-    assert explained.steps[0].how == (
-        "At most 412 tokens of input at 300, and at most 800 of output at 1,500, per 1,000"
-    )
+    assert explained.steps[0].how == ("At most 412 tokens of input at 300 and 800 of output at 1,500, per 1,000")
     assert [line.amount for line in explained.lines] == [-1324, 1324, -1324, 438, 886]
