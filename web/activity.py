@@ -98,7 +98,7 @@ async def charges_csv(visit: Visit) -> Response:
     asked = visit.request.query_params
     period = periods.period(asked, visit.now, MAX_DAYS)
     query = _filters(asked) | period.query
-    first = not asked.get("cursor")
+    first = True
 
     def rows(page: Mapping[str, Any]) -> Iterator[Sequence[Cell]]:
         nonlocal first
@@ -107,7 +107,12 @@ async def charges_csv(visit: Visit) -> Response:
         first = False
         yield from map(_cells, page["data"])
 
-    return await csv_files.answer(visit, f"charges-{period.since}-{period.last}.csv", _CHARGES, query, rows)
+    try:
+        return await csv_files.answer(visit, f"charges-{period.since}-{period.last}.csv", _CHARGES, query, rows)
+    except Fault as fault:
+        if fault.status != _BAD_REQUEST:
+            raise
+        return visit.redirect(Links(dict(asked)).to())  # the page says what cannot be
 
 
 async def model_names(visit: Visit) -> Mapping[str, str]:

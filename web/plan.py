@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from web.api import Fault
 from web.visit import Page, Visit
 
 _LISTED = 25
@@ -10,7 +11,12 @@ _LISTED = 25
 async def plan(visit: Visit) -> Response:
     own = await visit.get("/api/billing/plan/")
     cursor = visit.request.query_params.get("cursor") or None
-    grants = await visit.get("/api/billing/grants/", limit=_LISTED, cursor=cursor)
+    try:
+        grants = await visit.get("/api/billing/grants/", limit=_LISTED, cursor=cursor)
+    except Fault as fault:
+        if fault.param != "cursor":
+            raise
+        return visit.redirect("/plan")
     return visit.render("plan.html", {"own": own, "grants": grants, "first": cursor is None})
 
 

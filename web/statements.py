@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from web import csv_files, periods
 from web.activity import Links
+from web.api import Fault
 from web.csv_files import Cell
 from web.receipts import KINDS
 from web.visit import Page, Visit
@@ -20,14 +21,20 @@ async def statement(visit: Visit) -> Response:
     asked = visit.request.query_params
     month = periods.month(asked.get("month", ""), visit.now)
     cursor = asked.get("cursor") or None
-    page = await visit.get(_STATEMENT, limit=_LISTED, cursor=cursor, **month.query)
+    links = Links({"month": month.id})
+    try:
+        page = await visit.get(_STATEMENT, limit=_LISTED, cursor=cursor, **month.query)
+    except Fault as fault:
+        if cursor is None or fault.param != "cursor":
+            raise
+        return visit.redirect(links.to("/activity/statement"))
     values = {
         "month": month,
         "present": periods.month("", visit.now),
         "statement": page,
         "first": cursor is None,
         "kinds": KINDS,
-        "links": Links({"month": month.id}),
+        "links": links,
     }
     return visit.render("statement.html", values)
 

@@ -113,6 +113,16 @@ async def test_a_filter_that_cannot_be_is_told(member: httpx2.AsyncClient, query
     assert 'role="alert"' in await page(member, f"/activity?{query}", 400)
 
 
+async def test_what_cannot_be_leads_back_to_the_page(member: httpx2.AsyncClient) -> None:
+    for path, back in (
+        ("/activity/statement?month=2020-01&cursor=x", "/activity/statement?month=2020-01"),
+        ("/plan?cursor=x", "/plan"),
+        ("/activity/charges.csv?key=mine", "/activity?key=mine"),
+    ):
+        answer = await member.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, back)
+
+
 async def test_hostile_names_are_escaped_and_compute_nothing(member: httpx2.AsyncClient) -> None:
     made = await made_key(member, name=HOSTILE)
     token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
