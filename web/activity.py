@@ -1,5 +1,6 @@
 """Activity: what was charged in a period, the charges, and one of them explained."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,10 +60,14 @@ async def activity(visit: Visit) -> Response:
     asked = visit.request.query_params
     period = periods.period(asked, visit.now, MAX_DAYS)
     by = asked.get("by", "model") if asked.get("by") in SPLITS else "model"
-    usage = await visit.get(_USAGE, split_by=by, top=chart.MAX_SERIES, **period.query)
-    names = await model_names(visit)
-    listed = await _charges(visit, period)
     own = {name: asked.get(name, "") for name in ("days", "from", "to", "by", "model", "key")}
+    usage, names, listed, models, keys = await asyncio.gather(
+        visit.get(_USAGE, split_by=by, top=chart.MAX_SERIES, **period.query),
+        model_names(visit),
+        _charges(visit, period),
+        _used(visit, "model", period, own["model"]),
+        _used(visit, "key", period, own["key"]),
+    )
     values = {
         "period": period,
         "by": by,
@@ -71,11 +76,12 @@ async def activity(visit: Visit) -> Response:
         "charges": listed,
         "explained": await _explained(visit, listed.rows, names),
         "names": names,
-        "models": await _used(visit, "model", period, own["model"]),
-        "keys": await _used(visit, "key", period, own["key"]),
+        "models": models,
+        "keys": keys,
         "own": own,
         "links": Links(own if not period.fault else {**own, "from": "", "to": ""}),
         "first": not asked.get("cursor"),
+        "chosen": bool(asked.get("charge")),
         **_NAMES,
     }
     return visit.render("activity.html", values, status=_BAD_REQUEST if period.fault or listed.fault else 200)

@@ -98,9 +98,10 @@ def _step(most: int) -> int:
     """Return the distance of two lines: a round number, so that the highest day fits under the last."""
     power = 1
     while True:
-        for factor in (1, 2, 4, 5, 8):
-            if factor * power * _STEPS >= most:
-                return factor * power
+        for tenths in (10, 15, 20, 25, 30, 40, 50, 60, 80):
+            step, rest = divmod(tenths * power, 10)
+            if not rest and step * _STEPS >= most:
+                return step
         power *= 10
 
 

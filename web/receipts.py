@@ -127,7 +127,7 @@ def explain(receipt: Receipt, name: str = "") -> Explained:
     bar, text = _bar(amounts, running=running)
     return Explained(
         receipt=receipt,
-        question=f"Why {credits(total)} credits?",
+        question=_question(receipt["state"], total),
         total=total,
         of=_subject(receipt, name or receipt["model"]),
         sentences=tuple(_sentences(receipt)),
@@ -136,6 +136,12 @@ def explain(receipt: Receipt, name: str = "") -> Explained:
         bar=bar,
         bar_text=text,
     )
+
+
+def _question(state: str, total: int) -> str:
+    if state == "void":
+        return "Why was nothing charged?"
+    return f"What holds {credits(total)} credits?" if state == "open" else f"Why {credits(total)} credits?"
 
 
 def _bar(amounts: Mapping[str, int], *, running: bool) -> tuple[Sequence[tuple[str, int]], str]:

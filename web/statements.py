@@ -9,6 +9,7 @@ from web import csv_files, periods
 from web.activity import Links
 from web.api import Fault
 from web.csv_files import Cell
+from web.numbers import stamp
 from web.receipts import KINDS
 from web.visit import Page, Visit
 
@@ -34,6 +35,7 @@ async def statement(visit: Visit) -> Response:
         "statement": page,
         "first": cursor is None,
         "kinds": KINDS,
+        "stamp": stamp,
         "links": links,
     }
     return visit.render("statement.html", values)
