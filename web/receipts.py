@@ -268,7 +268,8 @@ def _metered(receipt: Receipt) -> Iterator[Step]:
         yield Step(Part.METER, "Nothing was used", Decimal(0), source)
     rounded, cost = calculation["rounded_cost"], calculation["cost"]
     minimum = calculation["minimum_charge"]
-    how = f"{exact(Decimal(calculation['exact_cost']))} becomes {credits(rounded)}"
+    whole = Decimal(calculation["exact_cost"]) == rounded
+    how = "It is whole already" if whole else f"{exact(Decimal(calculation['exact_cost']))} becomes {credits(rounded)}"
     beyond = rounded > minimum and not calculation["capped_at_hold"]
     yield Step(
         Part.COST, "Rounded up, once", Decimal(rounded), f"{how}. More than the minimum of {minimum}" if beyond else how

@@ -40,7 +40,7 @@ class Panel extends HTMLElement {
     this.classList.remove("alone");
     for (const each of this.links) each.closest("tr")?.toggleAttribute("aria-selected", false);
     link.closest("tr")?.setAttribute("aria-selected", "true");
-    this.opener = link;
+    this.opener = this.walked = link;
     this.dress();
     fresh.focus({preventScroll: true});
   }
