@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/billing", tags=["billing"])
 
 class OwnPlan(BaseModel):
     id: str
-    name: str
+    name: str = Field(repr=False)
     active: bool
     until: datetime | None
     """When it ends, or has ended. Null: it has no end yet."""
@@ -31,13 +31,13 @@ class OwnPlan(BaseModel):
 
 class PlanOffered(BaseModel):
     id: str
-    name: str
+    name: str = Field(repr=False)
     credits_per_month: int
 
 
 class PackOffered(BaseModel):
     id: str
-    name: str
+    name: str = Field(repr=False)
     credits: int
 
 
@@ -50,7 +50,7 @@ class PlanView(BaseModel):
     packs: list[PackOffered]
     credits_per_unit: dict[str, str]
     """Credits for one unit of a currency, for payments of nothing in particular."""
-    buy_url: str | None
+    buy_url: str | None = Field(repr=False)
     """Where this account buys credits. Null: its operator says how."""
 
 

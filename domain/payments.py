@@ -4,6 +4,7 @@ Everything that is known of a payment is a fact. Facts are merged, so that their
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -57,7 +58,7 @@ class Offers:
     """The plan or pack, by the payment provider's ids of it: prices, products, payment links."""
     credits_per_unit: Mapping[str, Decimal]
     """Credits for one unit of a currency, for payments of nothing in particular."""
-    link: str | None = None
+    link: str | None = field(default=None, repr=False)
     """Where accounts buy credits."""
 
     def link_of(self, account_id: UUID) -> str | None:

@@ -22,9 +22,9 @@ _THOUSAND, _MILLION = 1000, 1_000_000
 class Bar:
     series: int
     """From 1."""
-    x: str
-    y: str
-    height: str
+    x: str = field(repr=False)
+    y: str = field(repr=False)
+    height: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ class Row:
 class Chart:
     width: int
     bars: Sequence[Bar]
-    marks: Sequence[str]
+    marks: Sequence[str] = field(repr=False)
     """Amounts beside the lines, from the top."""
-    days: Sequence[str]
+    days: Sequence[str] = field(repr=False)
     series: Sequence[Series]
     rows: Sequence[Row]
 

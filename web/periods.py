@@ -1,7 +1,7 @@
 """The days of a page about usage, and the months of a statement. Both live in the address, in UTC."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 PERIODS: Mapping[str, str] = {"1": "Today", "7": "7 d", "30": "30 d", "90": "90 d"}
@@ -15,9 +15,9 @@ class Period:
 
     since: date
     until: date
-    chosen: str
+    chosen: str = field(repr=False)
     """One of `PERIODS`. Empty: dates of its reader's."""
-    fault: str = ""
+    fault: str = field(default="", repr=False)
     """Why the dates that were written do not count."""
 
     @property

@@ -91,14 +91,14 @@ class Step:
 class Line:
     """A posting of the ledger."""
 
-    text: str
+    text: str = field(repr=False)
     amount: int
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
     receipt: Receipt = field(repr=False)
-    question: str
+    question: str = field(repr=False)
     total: int
     of: str = field(repr=False)
     """What the total is for."""
@@ -106,9 +106,9 @@ class Explained:
     """What is special about it."""
     steps: Sequence[Step] = field(repr=False)
     lines: Sequence[Line] = field(repr=False)
-    bar: Sequence[tuple[str, int]]
+    bar: Sequence[tuple[str, int]] = field(repr=False)
     """What was charged is solid, what is held is hatched, what came back is open."""
-    bar_text: str
+    bar_text: str = field(repr=False)
 
     @property
     def sum_of_lines(self) -> int:
