@@ -1,0 +1,25 @@
+// What a page says of its chat: title, sums, and the sentence for screen readers.
+
+import {credits} from "./dom.js";
+
+const TITLE = 60;
+
+/** @param {string} id @param {string} text */
+export function say(id, text) {
+  const shown = document.getElementById(id);
+  if (shown) shown.textContent = text;
+}
+
+/** @param {{answers: number, charged: number}} memory @param {number} held */
+export function count(memory, held) {
+  say("answers", credits(memory.answers));
+  say("charged", credits(memory.charged));
+  say("held", credits(held));
+}
+
+/** Shows the title, unless the chat has one of its own. @param {string} first the first question @param {boolean} named */
+export function head(first, named) {
+  const nothing = document.getElementById("nothing");
+  if (nothing) nothing.hidden = Boolean(first);
+  if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
+}
