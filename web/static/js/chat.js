@@ -7,16 +7,16 @@ import {follower} from "./follow.js";
 import {forget, fresh, key, recall, remember, takeQuestion} from "./memory.js";
 import {refresh} from "./purse.js";
 import {Quote} from "./quote.js";
-import {cut, paid, sentence, unreached, usedUp} from "./sentences.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
 import {count, head, say} from "./signs.js";
 import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
 import {run, settle, writing} from "./turn.js";
-import {ways} from "./ways.js";
 
 /** @typedef {import("./thread.js").Answer} Answer */
 /** @typedef {import("./memory.js").Question} Question */
 
+/** What to say when something went wrong. It is read while the browser is idle, so that it is there without a network. */
+const troubles = () => import("./ways.js");
 const GO_ON = "Continue from where you stopped.";
 
 export class Chat extends HTMLElement {
@@ -49,6 +49,7 @@ export class Chat extends HTMLElement {
     if (!("named" in this.dataset)) this.picker?.take(asked?.model || this.memory.model);
     this.#listen();
     this.#picked();
+    (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
     if (this.conversation) await this.#readKept();
     await this.#showAll();
     if (asked) this.ask(asked.text);
@@ -66,6 +67,7 @@ export class Chat extends HTMLElement {
     this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
     this.querySelector(".panel-close")?.addEventListener("click", () => closePanel(this.panel));
     this.querySelector("#get-code")?.addEventListener("click", () => this.#code());
+    document.getElementById("share")?.addEventListener("click", async () => (await import("./share.js")).share(this));
     for (const link of document.querySelectorAll("[data-new]")) link.addEventListener("click", () => this.#leave());
     addEventListener("pagehide", () => this.save());
     document.addEventListener("keydown", (event) => this.#key(event));
@@ -140,15 +142,15 @@ export class Chat extends HTMLElement {
     count(this.memory, 0);
     this.save();
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
-    if (answer.ended) this.#noteCut(view);
+    if (answer.ended) await this.#noteCut(view);
     const allowance = await refresh();
     if (allowance) this.#allowance(allowance);
     this.#price();
   }
 
   /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
-  #nothingCame(view, once) {
-    const {failure, answer} = view;
+  async #nothingCame(view, once) {
+    const {failure, answer} = view, {cut, sentence, unreached} = await troubles();
     this.memory.messages.pop();
     view.node.remove();
     count(this.memory, 0);
@@ -157,14 +159,15 @@ export class Chat extends HTMLElement {
       say("status", "Stopped");
     } else {
       const what = failure ? sentence(failure, this.#about()) : unreached(navigator.onLine, this.account ?? false);
-      this.#refused(what, failure, failure ? key() : once);
+      await this.#refused(what, failure, failure ? key() : once);
       say("status", what.title);
     }
     this.save();
   }
 
   /** @param {import("./sentences.js").Sentence} what @param {import("./stream.js").Refused | undefined} failure @param {string} once */
-  #refused(what, failure, once) {
+  async #refused(what, failure, once) {
+    const {ways} = await troubles();
     const text = what.back ? this.#takeBack() : "";
     const shown = this.note(what, ways(this, what, {failure, once, text}));
     if (what.wait) this.#endWait = countdown(shown, what.wait, () => this.answer(failure?.status === 409 ? once : key()));
@@ -176,8 +179,8 @@ export class Chat extends HTMLElement {
   }
 
   /** @param {AnswerView} view */
-  #noteCut(view) {
-    const {answer} = view, what = cut(answer.ended);
+  async #noteCut(view) {
+    const {cut, paid} = await troubles(), {answer} = view, what = cut(answer.ended);
     const money = answer.charged === null ? null : {charged: answer.charged, held: answer.held};
     const text = answer.ended === "length" ? "" : paid(answer.ended, words(answer.content), money);
     const acts = {continue: () => button("Continue from here", () => this.ask(GO_ON)), again: () => button("Ask again", () => this.again())};
@@ -371,11 +374,12 @@ export class Chat extends HTMLElement {
   }
 
   /** @param {{limit: number, remaining: number, resets_at: string}} left */
-  #allowance(left) {
+  async #allowance(left) {
     const text = `${left.remaining} of ${left.limit}`;
     say("bound", `${text} free today`);
     say("left", text);
     if (left.remaining === 0) {
+      const {usedUp, ways} = await troubles();
       const what = usedUp(left, this.#about());
       this.note(what, ways(this, what, {once: "", text: ""}));
     }

@@ -20,6 +20,8 @@ export function count(memory, held) {
 /** Shows the title, unless the chat has one of its own. @param {string} first the first question @param {boolean} named */
 export function head(first, named) {
   const nothing = document.getElementById("nothing");
+  const share = document.getElementById("share");
   if (nothing) nothing.hidden = Boolean(first);
+  if (share) share.hidden = !first;
   if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
 }
