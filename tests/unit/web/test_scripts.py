@@ -28,7 +28,7 @@ def test_what_is_vendored_is_what_the_manifest_says() -> None:
     there = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.iterdir()}
     there.pop("manifest.json")
     assert there == hashes
-    assert all(f"{package['package']}-LICENSE.txt" in package["files"] for package in packages)
+    assert all(package["licence_file"] in package["files"] for package in packages)
 
 
 def test_no_script_reads_html() -> None:

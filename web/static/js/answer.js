@@ -7,7 +7,7 @@ import {OPTIONS, build, isLink} from "./markup.js";
 
 /** @typedef {{tokens: import("./markup.js").Token[], line: number}} Block */
 
-const markdown = new MarkdownIt(OPTIONS);
+const markdown = new /** @type {any} */ (MarkdownIt)(OPTIONS);
 markdown.validateLink = isLink;
 const BIDI = /[\u202a-\u202e\u2066-\u2069]/g;
 const SHARE_OF_TIME = 4;

@@ -10,7 +10,7 @@ import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
 import {count, head, say} from "./signs.js";
 import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
-import {run, settle, writing} from "./turn.js";
+import {coloured, run, settle, writing} from "./turn.js";
 
 /** @typedef {import("./thread.js").Answer} Answer */
 /** @typedef {import("./memory.js").Question} Question */
@@ -28,11 +28,11 @@ export class Chat extends HTMLElement {
   /** Ends what a note does by itself. */
   #endWait = () => {};
   conversation = "";
+  thread = this.#part(".thread");
+  panel = this.#part(".panel");
+  composer = /** @type {import("./composer.js").Composer} */ (this.querySelector("yout-composer"));
 
   connectedCallback() {
-    this.thread = this.#part(".thread");
-    this.panel = this.#part(".panel");
-    this.composer = /** @type {import("./composer.js").Composer} */ (this.querySelector("yout-composer"));
     this.picker = /** @type {import("./picker.js").Picker | null} */ (this.querySelector("yout-picker"));
     this.account = "account" in this.dataset;
     this.conversation = this.dataset.conversation ?? "";
@@ -193,7 +193,7 @@ export class Chat extends HTMLElement {
     this.#endWait = () => {};
     this.#note?.remove();
     this.#note = what && note(what, acts);
-    if (this.#note) this.thread?.append(this.#note);
+    if (this.#note) this.thread.append(this.#note);
     this.follow?.keep();
     return /** @type {HTMLElement} */ (this.#note);
   }
@@ -206,7 +206,7 @@ export class Chat extends HTMLElement {
     if (this.conversation) return last && this.ask(last.content);
     if (messages[messages.length - 1]?.role === "assistant") {
       messages.pop();
-      [...(this.thread?.querySelectorAll(".answer") ?? [])].pop()?.remove();
+      [...this.thread.querySelectorAll(".answer")].pop()?.remove();
     }
     this.answer();
   }
@@ -220,7 +220,7 @@ export class Chat extends HTMLElement {
     const at = this.memory.messages.findLastIndex(({role}) => role === "user");
     if (at < 0) return "";
     const [{content}] = this.memory.messages.splice(at);
-    const shown = [...(this.thread?.children ?? [])], from = shown.findLastIndex((node) => node.matches(".said"));
+    const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".said"));
     for (const node of shown.slice(from)) node.remove();
     this.#note = null;
     this.composer.text = content;
@@ -244,14 +244,14 @@ export class Chat extends HTMLElement {
   /** @param {string} text */
   #say(text) {
     this.memory.messages.push({role: "user", content: text});
-    this.thread?.append(question(text));
+    this.thread.append(question(text));
     this.#head();
   }
 
   /** @param {Answer} answer */
   #view(answer) {
     const view = new AnswerView(answer, {explains: "explains" in this.dataset});
-    this.thread?.append(view.node);
+    this.thread.append(view.node);
     return view;
   }
 
@@ -263,19 +263,20 @@ export class Chat extends HTMLElement {
 
   async #showAll() {
     const {messages} = this.memory;
-    for (const node of [...(this.thread?.querySelectorAll(".said, .answer") ?? [])]) node.remove();
+    for (const node of [...this.thread.querySelectorAll(".said, .answer")]) node.remove();
     this.note(null);
     this.#head();
     if (!messages.some(({role}) => role === "assistant")) {
-      for (const {content} of messages) this.thread?.append(question(content));
+      for (const {content} of messages) this.thread.append(question(content));
       return;
     }
     const {show} = await writing();
     for (const message of messages) {
-      if (message.role === "user") this.thread?.append(question(message.content));
+      if (message.role === "user") this.thread.append(question(message.content));
       else {
         const view = this.#view(message);
         show(view.prose, message.content);
+        coloured(view.prose);
         this.#showCost(view);
       }
     }
@@ -299,7 +300,7 @@ export class Chat extends HTMLElement {
       return;
     }
     const view = new AnswerView(last, {explains: "explains" in this.dataset});
-    [...(this.thread?.querySelectorAll(".answer") ?? [])].pop()?.replaceWith(view.node);
+    [...this.thread.querySelectorAll(".answer")].pop()?.replaceWith(view.node);
     (await writing()).show(view.prose, last.content);
     await this.#ended(view, once);
   }
@@ -328,7 +329,7 @@ export class Chat extends HTMLElement {
     this.memory = fresh();
     this.conversation = "";
     forget();
-    for (const field of this.panel?.querySelectorAll("input, textarea") ?? []) if (field instanceof HTMLTextAreaElement) field.value = "";
+    for (const field of this.panel.querySelectorAll("input, textarea")) if (field instanceof HTMLTextAreaElement) field.value = "";
   }
 
   #anew() {
@@ -359,13 +360,13 @@ export class Chat extends HTMLElement {
   }
 
   #price() {
-    this.quote?.soon(() => (this.#abort || !this.composer?.text.trim() ? null : this.order(this.composer.text)));
+    this.quote?.soon(() => (this.#abort || !this.composer.text.trim() ? null : this.order(this.composer.text)));
   }
 
   /** @param {AbortController | null} abort */
   #running(abort) {
     this.#abort = abort;
-    if (this.composer) this.composer.running = Boolean(abort);
+    this.composer.running = Boolean(abort);
     if (abort) say("status", "Writing");
   }
 

@@ -3,10 +3,14 @@
 import {button, element} from "./dom.js";
 import {code} from "./markup.js";
 import {snippets} from "./snippets.js";
+import {coloured} from "./turn.js";
+
+/** @type {Record<string, string>} */
+const LANGUAGES = {curl: "bash", Python: "python", Node: "javascript"};
 
 /** @param {import("./chat.js").Chat} chat */
 export function showCode(chat) {
-  const {save, conversation_id, message, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.composer?.text.trim() || undefined));
+  const {save, conversation_id, message, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.composer.text.trim() || undefined));
   const said = order.messages ?? chat.memory.messages.map(({role, content}) => ({role, content}));
   const messages = said.length && said[said.length - 1].role === "assistant" ? said.slice(0, -1) : said;
   const written = snippets({model: order.model, ...order, messages: messages.length ? messages : [{role: "user", content: "Hello!"}]}, chat.dataset.server ?? "");
@@ -17,7 +21,8 @@ export function showCode(chat) {
   /** @param {string} name @param {string} text */
   const choose = (name, text) => {
     for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.textContent === name));
-    shown.replaceChildren(code(text, name === "curl" ? "bash" : name.toLowerCase()));
+    shown.replaceChildren(code(text, LANGUAGES[name]));
+    coloured(shown);
   };
   const close = button("Close", () => dialog.close(), {icon: "x", classes: "button plain icon-only small", iconOnly: true});
   const hint = element("p", {class: "hint"}, "Put a key of yours into YOUT_KEY: ", element("a", {href: "/keys"}, "API keys"), ".");
@@ -28,5 +33,5 @@ export function showCode(chat) {
   const [[first, text]] = Object.entries(written);
   choose(first, text);
   document.body.append(dialog);
-  /** @type {HTMLDialogElement} */ (dialog).showModal();
+  dialog.showModal();
 }

@@ -4,7 +4,8 @@ const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * Makes an element. An attribute that is false or null is left out.
- * @param {string} name
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
  * @param {Record<string, string | number | boolean | null | undefined>} [attributes]
  * @param {...(Node | string | null | undefined | false)} content
  */
@@ -13,7 +14,7 @@ export function element(name, attributes = {}, ...content) {
   for (const [key, value] of Object.entries(attributes)) {
     if (value !== false && value != null) made.setAttribute(key, value === true ? "" : String(value));
   }
-  made.append(...content.filter((one) => one != null && one !== false && one !== ""));
+  for (const one of content) if (one) made.append(one);
   return made;
 }
 

@@ -4,8 +4,11 @@ import {copier, element} from "./dom.js";
 
 /** @typedef {{type: string, tag: string, nesting: number, content: string, info: string, hidden: boolean, level: number, map: [number, number] | null, attrGet(name: string): string | null, children: Token[] | null}} Token */
 
+/** @type {Record<string, "h3" | "h4" | "h5" | "h6">} */
 const HEADINGS = {h1: "h3", h2: "h4", h3: "h5", h4: "h6", h5: "h6", h6: "h6"};
+/** @typedef {"p" | "blockquote" | "ul" | "li" | "thead" | "tbody" | "tr" | "em" | "strong" | "s"} Plain */
 const PLAIN = new Set(["p", "blockquote", "ul", "li", "thead", "tbody", "tr", "em", "strong", "s"]);
+/** @type {Record<string, string>} */
 const ALIGNED = {"text-align:right": "end", "text-align:center": "center"};
 const LANGUAGE = /^[A-Za-z0-9][A-Za-z0-9+#._-]{0,29}/;
 const LINK = /^(?:https?:\/\/[^\s/]|mailto:[^\s<>"])/i;
@@ -51,11 +54,11 @@ function opened(token, here) {
 /** @param {Token} token */
 function shell(token) {
   const {tag} = token;
-  if (tag in HEADINGS) return element(HEADINGS[/** @type {keyof HEADINGS} */ (tag)], {dir: "auto"});
+  if (tag in HEADINGS) return element(HEADINGS[tag], {dir: "auto"});
   if (tag === "a") return anchor(token.attrGet("href") ?? "");
   if (tag === "ol") return element("ol", {start: token.attrGet("start")});
-  if (tag === "th" || tag === "td") return element(tag, {class: ALIGNED[/** @type {keyof ALIGNED} */ (token.attrGet("style") ?? "")], dir: "auto"});
-  return element(PLAIN.has(tag) ? tag : "span", {dir: tag === "p" || tag === "li" ? "auto" : null});
+  if (tag === "th" || tag === "td") return element(tag, {class: ALIGNED[token.attrGet("style") ?? ""], dir: "auto"});
+  return element(PLAIN.has(tag) ? /** @type {Plain} */ (tag) : "span", {dir: tag === "p" || tag === "li" ? "auto" : null});
 }
 
 /** @param {string} address @param {...string} text */

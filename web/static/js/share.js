@@ -20,11 +20,11 @@ export function share(chat) {
       status.textContent = error instanceof Failure ? error.refused.message : "The server did not answer. Try again.";
     }
   }, {classes: "button"});
-  const dialog = /** @type {HTMLDialogElement} */ (element("dialog", {class: "dialog share-sheet", "aria-labelledby": "share-title"},
+  const dialog = element("dialog", {class: "dialog share-sheet", "aria-labelledby": "share-title"},
     element("h3", {id: "share-title"}, "Share this chat"),
     element("p", {class: "quiet"}, "Everybody who has the address can read the questions and answers so far. The page is a copy: what you ask later is not in it. It ends after 30 days, and search engines are told to leave it out."),
     status,
-    element("div", {class: "tags"}, button("Keep it here", () => dialog.close(), {classes: "button second"}), make)));
+    element("div", {class: "tags"}, button("Keep it here", () => dialog.close(), {classes: "button second"}), make));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

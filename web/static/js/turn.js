@@ -16,6 +16,11 @@ export function writing() {
   return renderer;
 }
 
+/** Colours the code of an answer, if there is any. @param {Element} prose */
+export async function coloured(prose) {
+  if (prose.querySelector(".code")) (await import("./highlight.js")).colour(prose).catch(() => {});
+}
+
 /**
  * Asks, and writes the answer into its view. How that ended is in `view.answer.ended`, or in `view.failure`.
  * @param {AnswerView} view
@@ -33,6 +38,7 @@ export async function run(view, order, heard) {
       if (answer.ended === "writing") answer.ended = "lost";
     } finally {
       writer.end();
+      coloured(view.prose);
     }
   } catch (error) {
     if (heard.signal.aborted) answer.ended = "stopped";

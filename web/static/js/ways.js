@@ -36,7 +36,7 @@ const MAKE = {
   online: (chat, {text}) => {
     const made = button("Send when I am back", () => {
       made.disabled = true;
-      addEventListener("online", () => chat.ask(chat.composer?.text || text), {once: true});
+      addEventListener("online", () => chat.ask(chat.composer.text || text), {once: true});
     });
     return made;
   },
