@@ -31,5 +31,4 @@ if (form instanceof HTMLFormElement && area instanceof HTMLTextAreaElement) {
       area.setSelectionRange(area.value.length, area.value.length);
     });
   }
-  for (const shown of document.querySelectorAll(".needs-script")) if (shown instanceof HTMLElement) shown.hidden = false;
 }
