@@ -25,6 +25,7 @@ export class Chat extends HTMLElement {
   #abort = null;
   /** @type {HTMLElement | null} */
   #note = null;
+  #left = false;
   /** Ends what a note does by itself. */
   #endWait = () => {};
   conversation = "";
@@ -142,7 +143,7 @@ export class Chat extends HTMLElement {
     count(this.memory, 0);
     this.save();
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
-    if (answer.ended) await this.#noteCut(view);
+    if (answer.ended && !this.#abort) await this.#noteCut(view);
     const allowance = await refresh();
     if (allowance) this.#allowance(allowance);
     this.#price();
@@ -150,10 +151,11 @@ export class Chat extends HTMLElement {
 
   /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
   async #nothingCame(view, once) {
-    const {failure, answer} = view, {cut, sentence, unreached} = await troubles();
+    const {failure, answer} = view;
     this.memory.messages.pop();
     view.node.remove();
     count(this.memory, 0);
+    const {cut, sentence, unreached} = await troubles();
     if (answer.ended === "stopped") {
       this.note({...cut("stopped"), text: "Nothing had come yet."}, [button("Ask again", () => this.answer())]);
       say("status", "Stopped");
@@ -319,17 +321,15 @@ export class Chat extends HTMLElement {
   }
 
   save() {
-    if (this.conversation) return forget();
+    if (this.conversation || this.#left) return forget();
     const settings = this.settings?.chosen ?? {};
     if (this.memory.messages.length || Object.keys(settings).length) remember({...this.memory, settings});
   }
 
   #leave() {
+    this.#left = true;
     this.#abort?.abort();
-    this.memory = fresh();
-    this.conversation = "";
     forget();
-    for (const field of this.panel.querySelectorAll("input, textarea")) if (field instanceof HTMLTextAreaElement) field.value = "";
   }
 
   #anew() {

@@ -23,6 +23,7 @@ const BY_CODE = {
   pro_required: (_, {model}) => wait("lock", `${model} needs a plan.`, FREE, ["plans", "choose"]),
   rate_limit_exceeded: ({message, after}) => ({...plain("clock", message, "", ["stop"]), wait: after || 1}),
   context_length_exceeded: ({message}) => wait("alert", "This chat is longer than the model can read.", `${message} ${FREE}`, ["drop", "choose"]),
+  request_too_large: ({message}) => wait("alert", "This chat is too long to send.", `${message} ${FREE}`, ["drop"]),
   upstream_timeout: () => bad("The provider took too long.", FREE, ["again", "choose"]),
   upstream_error: () => bad("The provider did not answer.", FREE, ["again", "choose"]),
   service_unavailable: ({after}) => ({...plain("clock", "We cannot reach our books, so we do not start anything.", FREE, ["stop"]), wait: after || 2}),
