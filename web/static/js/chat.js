@@ -53,8 +53,8 @@ export class Chat extends HTMLElement {
     (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
     if (this.conversation) await this.#readKept();
     await this.#showAll();
-    if (asked) this.ask(asked.text);
-    else this.#takeUp();
+    count(this.memory, 0);
+    return asked ? this.ask(asked.text) : this.#takeUp();
   }
 
   #listen() {
@@ -142,7 +142,7 @@ export class Chat extends HTMLElement {
     this.#showCost(view);
     count(this.memory, 0);
     this.save();
-    say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
+    say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
     if (answer.ended && !this.#abort) await this.#noteCut(view);
     const allowance = await refresh();
     if (allowance) this.#allowance(allowance);

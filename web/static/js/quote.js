@@ -39,8 +39,7 @@ export class Quote {
     this.#asked = new AbortController();
     try {
       const quote = await (await send("/api/billing/quote/", order, {signal: this.#asked.signal})).json();
-      const bound = `holds at most ${credits(quote.credits.at_most)}`;
-      this.#shown.textContent = quote.affordable ? bound : `could cost ${credits(quote.credits.held)}, you have ${credits(quote.balance)}`;
+      this.#shown.textContent = bound(quote);
       this.#shown.title = `${credits(quote.credits.held)} credits are held first. What the answer does not need comes back.`;
       this.#shown.classList.toggle("bad", !quote.affordable);
     } catch (error) {
@@ -61,4 +60,10 @@ export async function affordableTokens(order, available) {
   if (!rate || !limit || over <= 0) return 0;
   const tokens = Math.floor((limit - over / rate) / 10) * 10;
   return tokens >= 20 ? tokens : 0;
+}
+
+/** @param {Record<string, any>} quote */
+function bound({affordable, balance, credits: {held, at_most: most}, limit_source: source}) {
+  if (affordable) return `holds at most ${credits(most)}`;
+  return `could cost ${credits(held)}, ${source === "balance" ? `you have ${credits(balance)}` : "more than you allow"}`;
 }

@@ -15,6 +15,7 @@ export function count(memory, held) {
   say("answers", credits(memory.answers));
   say("charged", credits(memory.charged));
   say("held", credits(held));
+  document.getElementById("held")?.classList.toggle("held", held > 0);
 }
 
 /** Shows the title, unless the chat has one of its own. @param {string} first the first question @param {boolean} named */

@@ -128,7 +128,7 @@ export function note(what, ways) {
   return element("div", {class: `note ${what.kind}`, role: what.kind === "bad" ? "alert" : "status"},
     icon(what.icon),
     element("div", {class: "stack"},
-      element("p", {}, element("strong", {}, what.title), what.text ? " " : "", element("span", {}, what.text)),
+      element("p", {}, element("strong", {}, what.title), " ", element("span", {}, what.text)),
       shown.length ? element("div", {class: "tags"}, ...shown) : null));
 }
 
