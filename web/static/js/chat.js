@@ -8,7 +8,7 @@ import {forget, fresh, key, recall, remember, takeQuestion} from "./memory.js";
 import {refresh} from "./purse.js";
 import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
-import {count, head, say} from "./signs.js";
+import {count, head, say, shareButton} from "./signs.js";
 import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
 import {coloured, run, settle, writing} from "./turn.js";
 
@@ -89,7 +89,7 @@ export class Chat extends HTMLElement {
   async ask(text) {
     if (this.#abort || !this.picker) return;
     this.composer.text = "";
-    this.#say(text);
+    this.#say(text.trim());
     await this.answer();
   }
 
@@ -260,7 +260,7 @@ export class Chat extends HTMLElement {
   /** @param {AnswerView} view */
   #showCost(view) {
     const again = button("Ask again", () => this.again(), {icon: "redo", classes: "button plain icon-only small redo", iconOnly: true});
-    view.costs([again]);
+    view.costs([again, ...(this.account ? [shareButton()] : [])]);
   }
 
   async #showAll() {
@@ -309,7 +309,7 @@ export class Chat extends HTMLElement {
 
   async #readKept() {
     const {readKept} = await import("./kept.js");
-    this.memory = {...this.memory, ...(await readKept(this.conversation))};
+    this.memory = {...this.memory, ...(await readKept(this.conversation, (id) => this.picker?.nameOf(id) ?? id))};
     if (this.memory.model) this.picker?.take(this.memory.model);
   }
 

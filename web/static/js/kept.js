@@ -2,8 +2,8 @@
 
 import {get} from "./stream.js";
 
-/** @param {string} id */
-export async function readKept(id) {
+/** @param {string} id @param {(model: string) => string} nameOf what people call a model */
+export async function readKept(id, nameOf) {
   const messages = [];
   let model = "", charged = 0, answers = 0, next = "";
   do {
@@ -15,7 +15,7 @@ export async function readKept(id) {
       model = message.model ?? model;
       charged += message.credits_charged ?? 0;
       answers += 1;
-      messages.push(answerOf(message, content));
+      messages.push({...answerOf(message, content), name: nameOf(model) || "Answer"});
     }
     next = page.has_more ? `&cursor=${encodeURIComponent(page.next)}` : "";
   } while (next);
@@ -28,7 +28,7 @@ function answerOf(message, content) {
     role: "assistant",
     content,
     reasoning: message.reasoning ?? "",
-    name: message.model ?? "Answer",
+    name: "",
     id: message.charge ?? "",
     held: 0,
     charged: message.credits_charged ?? null,

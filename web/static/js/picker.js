@@ -18,6 +18,11 @@ class Picker extends HTMLElement {
     return modelOf(this.#buttons.find((button) => button.value === this.dataset.model) ?? this.#buttons[0]);
   }
 
+  /** What people call a model. @param {string} id */
+  nameOf(id) {
+    return this.#buttons.find((button) => button.value === id)?.dataset.name ?? id;
+  }
+
   /** Chooses a model, if it is there. @param {string} id */
   take(id) {
     const button = this.#buttons.find((one) => one.value === id && !one.disabled);

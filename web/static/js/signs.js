@@ -1,6 +1,6 @@
 // What a page says of its chat: title, sums, and the sentence for screen readers.
 
-import {credits} from "./dom.js";
+import {button, credits} from "./dom.js";
 
 const TITLE = 60;
 
@@ -25,4 +25,10 @@ export function head(first, named) {
   if (nothing) nothing.hidden = Boolean(first);
   if (share) share.hidden = !first;
   if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
+}
+
+/** Under the last answer, where phones have their share button. */
+export function shareButton() {
+  const act = () => document.getElementById("share")?.click();
+  return button("Share this chat", act, {icon: "share", classes: "button plain icon-only small redo", iconOnly: true});
 }
