@@ -32,6 +32,6 @@ export function showCode(chat) {
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   const [[first, text]] = Object.entries(written);
   choose(first, text);
-  document.body.append(dialog);
+  chat.append(dialog);
   dialog.showModal();
 }

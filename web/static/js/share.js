@@ -26,7 +26,7 @@ export function share(chat) {
     status,
     element("div", {class: "tags"}, button("Keep it here", () => dialog.close(), {classes: "button second"}), make));
   dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
+  chat.append(dialog);
   dialog.showModal();
 }
 
