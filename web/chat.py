@@ -4,7 +4,7 @@ A chat lives in its tab. With history on, it is kept on the server, and has an a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -30,13 +30,13 @@ class Choice:
     """A model in the list of models to choose from."""
 
     id: str
-    name: str
+    name: str = field(repr=False)
     enabled: bool
-    reason: str
+    reason: str = field(repr=False)
     """Why it cannot be chosen."""
-    price: str
+    price: str = field(repr=False)
     """Credits per 1,000 tokens."""
-    parameters: str
+    parameters: str = field(repr=False)
     """The request fields that it takes, with spaces between."""
     max_tokens: int | None
 
