@@ -1,6 +1,7 @@
 // Jobs that run, on the page: each is followed, and what has changed is taken from the job's own page, so that the server
 // alone says how a job looks. Pages are read as documents: no text is parsed as HTML by a script.
 
+import {call} from "./api.js";
 import {fillNext, settingsOf, started, textOf} from "./remembered.js";
 
 const MAX_STREAMS = 4;
@@ -45,8 +46,8 @@ class Job extends HTMLElement {
   /** Ask once. A page that nobody looks at asks for nothing. */
   async poll() {
     if (!document.hidden) {
-      const answer = await fetch(`/api/media/jobs/${this.dataset.job}/`).catch(() => null);
-      if (answer?.ok) this.show(await answer.json());
+      const job = await call(`/api/media/jobs/${this.dataset.job}/`).catch(() => null);
+      if (job) this.show(job);
     }
     if (!this.hasAttribute("data-ended") && this.isConnected) this.follow();
   }

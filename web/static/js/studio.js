@@ -2,10 +2,10 @@
 // Without it the form works too: the server reads it, and prices it when the page is loaded.
 
 import "./jobs.js";
+import {call, Fault, faultOf} from "./api.js";
 import {fillNext, starting, takeFill} from "./remembered.js";
 
 const QUOTE_MS = 400;
-const JSON_TYPE = {"content-type": "application/json"};
 const numbers = new Intl.NumberFormat("en-US");
 const cents = new Intl.NumberFormat("en-US", {minimumFractionDigits: 2, maximumFractionDigits: 2});
 const CREDITS_PER_CENT = 1000;
@@ -128,18 +128,14 @@ class Order extends HTMLElement {
   async ask() {
     const shown = this.querySelector("yout-quote"), text = this.text;
     if (!(shown instanceof Quote) || !text) return;
-    const empty = text.value === "", {webhook_url: _, ...body} = this.body();
+    const empty = text.value === "";
     if (empty && shown.hasAttribute("per-characters")) return shown.reset();
     this.asking = new AbortController();
     try {
-      const answer = await fetch("/api/billing/quote/", {
-        method: "POST", headers: JSON_TYPE, signal: this.asking.signal, body: JSON.stringify({...body, [text.name]: text.value || "-"}),
-      });
-      const found = await answer.json();
-      if (answer.ok) shown.show(found, empty && shown.hasAttribute("text"));
-      else shown.refuse(answer.status === 401 ? "You are signed out. Your text is still here." : found.error.message);
+      const body = {...this.body(), [text.name]: text.value || "-", webhook_url: undefined};
+      shown.show(await call("/api/billing/quote/", {body, signal: this.asking.signal}), empty && shown.hasAttribute("text"));
     } catch (fault) {
-      if (!(fault instanceof DOMException)) shown.refuse("The server does not answer, so the price is not known.");
+      if (fault instanceof Fault) shown.refuse(fault.message);
     }
   }
 
@@ -175,8 +171,8 @@ class Order extends HTMLElement {
     this.fault(place, "");
     try {
       const answer = await fetch("/api/media/uploads/", {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
+      if (!answer.ok) return this.fault(place, (await faultOf(answer)).message);
       const found = await answer.json();
-      if (!answer.ok) return this.fault(place, found.error.message);
       const item = document.createElement("li"), name = document.createElement("span");
       name.dir = "auto";
       name.textContent = file.name;
