@@ -134,9 +134,10 @@ class ShownJob:
 
     @property
     def caption(self) -> str:
-        """What is known of it: its prompt is stored nowhere."""
+        """What is known of a job whose prompt is gone: its model, its size and when it was asked for."""
         facts = [first.size or first.duration for first in self.outputs[:1]]
-        return " · ".join(filter(None, (self.model_name, *facts)))
+        when = [] if self.active else [numbers.relative(numbers.moment(self.job["created_at"]), self.now)]
+        return " · ".join(filter(None, (self.model_name, *facts, *when)))
 
     @property
     def words(self) -> str:

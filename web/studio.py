@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -52,10 +52,14 @@ _PRICE_STANDS_FOR = "-"
 class _Order:
     """What somebody asks for, as it was written."""
 
+    kind: str
+    model: str = field(repr=False)
+    """Empty: the first that there is."""
     written: Written | None = field(default=None, repr=False)
     sent: Mapping[str, Sequence[SentFile]] = field(default_factory=dict, repr=False)
     fault: Fault | None = None
     once: str = field(default_factory=lambda: str(uuid.uuid4()), repr=False)
+    example: str | None = field(default=None, repr=False)
 
 
 async def studio(visit: Visit) -> Response:
@@ -69,17 +73,17 @@ async def kind(which: str, visit: Visit) -> Response:
     query = visit.request.query_params
     number = query.get("example", "")
     example = dict(enumerate(EXAMPLES[which], 1)).get(int(number) if number.isdecimal() else 0)
-    return await _shown(which, visit, query.get("model", ""), _Order(), example)
+    return await _shown(visit, _Order(which, query.get("model", ""), example=example))
 
 
 async def _start(which: str, visit: Visit) -> Response:
     form = await visit.form()
-    wanted = str(form.get("model", ""))
-    model = next((one for one in await _models(which, visit) if one["id"] == wanted), None)
+    fields = media_form.written(form)
+    order = _Order(which, fields.get("model", ""), fields)
+    model = next((one for one in await _models(visit, which) if one["id"] == order.model), None)
     if model is None:
-        return await _shown(which, visit, wanted, _Order(media_form.written(form)), status=404)
-    fields, sent = media_form.written(form), media_form.sent_before(model, form)
-    once = fields.get("once", "")
+        return await _shown(visit, order, status=404)
+    sent, once = media_form.sent_before(model, form), fields.get("once", "")
     try:
         for role, file in media_form.new_files(model, form):
             sent.setdefault(role, []).append(await _uploaded(visit, role, str(file.filename), await file.read()))
@@ -89,8 +93,8 @@ async def _start(which: str, visit: Visit) -> Response:
         if fault.status == _UNAUTHORIZED:
             raise
         again = {"once": once} if fault.status >= _SERVER_ERRORS and once else {}
-        return await _shown(which, visit, wanted, _Order(fields, sent, fault, **again), status=fault.status)
-    return visit.redirect(f"/studio/{which}?{urlencode({'model': wanted})}#job-{job.body['job_uuid']}")
+        return await _shown(visit, replace(order, sent=sent, fault=fault, **again), status=fault.status)
+    return visit.redirect(f"/studio/{which}?{urlencode({'model': order.model})}#job-{job.body['job_uuid']}")
 
 
 async def _uploaded(visit: Visit, role: str, name: str, content: bytes) -> SentFile:
@@ -104,22 +108,21 @@ async def _uploaded(visit: Visit, role: str, name: str, content: bytes) -> SentF
     return SentFile(upload.body["id"], name)
 
 
-async def _models(which: str, visit: Visit) -> list[Model]:
+async def _models(visit: Visit, which: str) -> list[Model]:
     """Return the models of a kind. Those that only show how it works come last."""
     every = (await visit.get("/api/chat/models/"))["data"]
     return sorted((model for model in every if model["modality"] == which), key=lambda model: "demo" in model["tags"])
 
 
-async def _shown(
-    which: str, visit: Visit, wanted: str, order: _Order, example: str | None = None, *, status: int = 200
-) -> Response:
-    models = await _models(which, visit)
-    model = next((one for one in models if one["id"] == wanted and one["enabled"]), None)
-    unusable = wanted if model is None and wanted else ""
+async def _shown(visit: Visit, order: _Order, *, status: int = 200) -> Response:
+    which = order.kind
+    models = await _models(visit, which)
+    model = next((one for one in models if one["id"] == order.model and one["enabled"]), None)
+    unusable = order.model if model is None else ""
     model = model or next((one for one in models if one["enabled"]), None)
     names = {one["id"]: one["name"] for one in models}
-    running, counts = await _running(which, visit, names)
-    listed = await _listed(which, visit)
+    running, counts = await _running(visit, which, names)
+    listed = await _listed(visit, which)
     values: dict[str, object] = {
         "kinds": KINDS,
         "kind": which,
@@ -134,7 +137,7 @@ async def _shown(
         "cursor": visit.request.query_params.get("cursor", ""),
         "examples": EXAMPLES[which],
         "steps": STEPS,
-        **(await _form(which, visit, model, order, example) if model else {}),
+        **(await _form(visit, model, order) if model else {}),
     }
     return visit.render("studio.html", values, status=status)
 
@@ -144,13 +147,13 @@ def _named(models: Sequence[Model]) -> list[tuple[Model, str]]:
     return [(model, _REASONS.get(model["disabled_reason"] or "", "not for you")) for model in models]
 
 
-async def _form(which: str, visit: Visit, model: Model, order: _Order, example: str | None) -> dict[str, object]:
+async def _form(visit: Visit, model: Model, order: _Order) -> dict[str, object]:
     """Return what the form of a model shows."""
-    text = media_form.TEXTS[which]
+    which, text = order.kind, media_form.TEXTS[order.kind]
     controls = media_form.controls(model, order.written)
     fields = order.written or {control.name: control.value for control in controls}
-    if example is not None:
-        fields = {**fields, text: example}
+    if order.example is not None:
+        fields = {**fields, text: order.example}
         controls = [media_form.with_value(control, fields.get(control.name, "")) for control in controls]
     fault = order.fault
     param = (fault.param or "").partition("[")[0] if fault else ""
@@ -212,7 +215,7 @@ async def _quote(visit: Visit, body: Mapping[str, object], text: str) -> Mapping
     return answer
 
 
-async def _running(which: str, visit: Visit, names: Mapping[str, str]) -> tuple[list[ShownJob], dict[str, int]]:
+async def _running(visit: Visit, which: str, names: Mapping[str, str]) -> tuple[list[ShownJob], dict[str, int]]:
     """Return the jobs of a kind that have not ended, and how many there are of each kind."""
     jobs = [job for state in ACTIVE for job in (await visit.get(_JOBS, status=state, limit=_MOST_RUNNING))["data"]]
     jobs.sort(key=lambda job: str(job["created_at"]), reverse=True)
@@ -220,7 +223,7 @@ async def _running(which: str, visit: Visit, names: Mapping[str, str]) -> tuple[
     return [_job(visit, job, names) for job in jobs if job["kind"] == which], counts
 
 
-async def _listed(which: str, visit: Visit) -> Mapping[str, Any]:
+async def _listed(visit: Visit, which: str) -> Mapping[str, Any]:
     """Return a page of jobs. A cursor that is none is the first page."""
     cursor = visit.request.query_params.get("cursor") or None
     try:
