@@ -92,8 +92,9 @@ async def _start(which: str, visit: Visit) -> Response:
     except Fault as fault:
         if fault.status == _UNAUTHORIZED:
             raise
-        again = {"once": once} if fault.status >= _SERVER_ERRORS and once else {}
-        return await _shown(visit, replace(order, sent=sent, fault=fault, **again), status=fault.status)
+        same = once if fault.status >= _SERVER_ERRORS else ""  # whether it was accepted is not known: it is asked again
+        again = replace(order, sent=sent, fault=fault, once=same or order.once)
+        return await _shown(visit, again, status=fault.status)
     return visit.redirect(f"/studio/{which}?{urlencode({'model': order.model})}#job-{job.body['job_uuid']}")
 
 
