@@ -253,7 +253,7 @@ async def test_a_price_that_is_too_high_is_said_before_the_run() -> None:
 async def test_a_form_without_a_price_says_so() -> None:
     fault = Answer(400, {"error": {"message": "'n' must be 1.", "param": "n"}}, [])
     text = await rendered(CannedApi([listed(shipped()["demo-image"])], quote=fault), "image")
-    assert re.search(r"data-price>\s*Price", text)
+    assert re.search(r"data-price>\s*No price yet", text)
 
 
 async def test_only_demos_are_offered_where_there_is_nothing_else() -> None:

@@ -82,6 +82,9 @@ class Job extends HTMLElement {
     if (!fresh.hasAttribute("data-ended")) return;
     this.setAttribute("data-ended", "");
     this.end();
+    const count = document.querySelector(`[data-running="${this.getAttribute("kind")}"]`), left = Number(count?.textContent) - 1;
+    if (count) count.textContent = String(left);
+    if (left <= 0) count?.classList.add("spent-count");
     const said = document.getElementById("said");
     if (said) said.textContent = fresh.dataset.words ?? "";
   }

@@ -129,6 +129,8 @@ class Order extends HTMLElement {
     const shown = this.querySelector("yout-quote"), text = this.text;
     if (!(shown instanceof Quote) || !text) return;
     const empty = text.value === "";
+    const wrong = this.fields.find((field) => field !== text && !field.validity.valid);
+    if (wrong) return shown.refuse(wrong.validationMessage);
     if (empty && shown.hasAttribute("per-characters")) return shown.reset();
     this.asking = new AbortController();
     try {
