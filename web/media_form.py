@@ -22,6 +22,7 @@ _LONG_TEXT = 200
 _CONTROLS = {"boolean": "check", "integer": "number", "number": "number"}
 _UNITS = {"seconds": " s"}
 _FORMATS = ("response_format", "output_format")
+_FILE_NAMES = {"webp": "WebP", "opus": "Opus"}
 _NAMED = {
     "seconds": "Duration",
     "n": "How many",
@@ -264,7 +265,7 @@ def _choice(name: str, value: object) -> str:
         return "Yes" if value else "No"
     if name == "size":
         return _size(text)
-    return text.upper() if name in _FORMATS else f"{_words(text)}{_UNITS.get(name, '')}"
+    return _FILE_NAMES.get(text, text.upper()) if name in _FORMATS else f"{_words(text)}{_UNITS.get(name, '')}"
 
 
 def _size(text: str) -> str:

@@ -73,6 +73,8 @@ class ShownJob:
 
     @property
     def doing(self) -> str:
+        if self.job["cancel_requested_at"]:
+            return "Asked to stop"
         if self.job["status"] == "queued":
             return "Waiting for its turn"
         return self._phase[1]
