@@ -130,7 +130,8 @@ class Order extends HTMLElement {
     if (!(shown instanceof Quote) || !text) return;
     const empty = text.value === "";
     const wrong = this.fields.find((field) => field !== text && !field.validity.valid);
-    if (wrong) return shown.refuse(wrong.validationMessage);
+    const hint = wrong?.validity.patternMismatch && document.getElementById(`${wrong.id}-hint`)?.textContent;
+    if (wrong) return shown.refuse(hint || wrong.validationMessage);
     if (empty && shown.hasAttribute("per-characters")) return shown.reset();
     this.asking = new AbortController();
     try {
