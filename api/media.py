@@ -154,12 +154,16 @@ class JobView(BaseModel):
     kind: Kind
     model: str
     status: str
+    phase: str | None
+    """Of a running job: `waiting`, `running` or `copying`. Null: it is not at the provider yet."""
     progress: int | None
     output_url: str | None = Field(repr=False)
     outputs: list[JobOutput]
     error: dict[str, str] | None
     credits_cost: int
     credits_refunded: int
+    cancel_requested_at: datetime | None
+    """Since when it is being cancelled. Null: nobody has asked for it."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -238,12 +242,14 @@ def view(resources: Resources, job: Job) -> JobView:
         kind=job.kind,
         model=job.model,
         status=job.state,
+        phase=job.phase,
         progress=job.progress,
         output_url=outputs[0].url if outputs else None,
         outputs=outputs,
         error=job.error.model_dump() if job.error else None,
         credits_cost=job.credits_cost,
         credits_refunded=job.credits_refunded,
+        cancel_requested_at=job.cancel_requested_at,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,

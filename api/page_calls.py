@@ -51,8 +51,9 @@ class PageCalls:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        content = b"" if body is None else orjson.dumps(body)
-        scope = self._scope(method, path, content, headers or {})
+        content = _content(body)
+        kind = {"content-type": "application/octet-stream"} if isinstance(body, bytes) else {}
+        scope = self._scope(method, path, content, kind | dict(headers or {}))
         scope["query_string"] = urlencode({k: v for k, v in (query or {}).items() if v is not None}).encode()
         answer = _Collected()
         parts = [{"type": "http.request", "body": content}]
@@ -66,9 +67,10 @@ class PageCalls:
     def _scope(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Scope:
         page = self._request.scope
         kept = [header for header in page["headers"] if header[0] not in _OWN_HEADERS]
-        own = {"accept": "application/json", **headers}
+        own = {"accept": "application/json"}
         if content:
             own |= {"content-type": "application/json", "content-length": str(len(content))}
+        own |= headers
         return {
             **{name: page[name] for name in _ASGI if name in page},
             "method": method,
@@ -76,6 +78,12 @@ class PageCalls:
             "raw_path": path.encode(),
             "headers": [*kept, *((name.encode(), value.encode("latin-1")) for name, value in own.items())],
         }
+
+
+def _content(body: object) -> bytes:
+    if body is None:
+        return b""
+    return body if isinstance(body, bytes) else orjson.dumps(body)
 
 
 class _Collected:

@@ -79,7 +79,7 @@ class Api(Protocol):
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Call an endpoint. `body` is sent as JSON. The caller's session, address and limits are those of the page.
+        """Call an endpoint. `body` is sent as JSON, bytes as they are. The session, address and limits are the page's.
 
         Does not raise for an answer with an error: `Answer.fault` has it.
         """

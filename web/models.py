@@ -23,6 +23,8 @@ KINDS = {
     "embedding": "Embedding",
 }
 UNITS = {"credits": "Credits per 1,000", "usd": "US$ per million"}
+TRIED_AT = {"text": "/chat", "image": "/studio/image", "video": "/studio/video", "speech": "/studio/speech"}
+"""The page on which models of a kind are tried."""
 _PLACES = 4
 
 
@@ -66,6 +68,7 @@ async def models(visit: Visit) -> Response:
         "chosen": chosen,
         "kind": kind,
         "unit": unit,
+        "try_at": TRIED_AT.get(kind),
         "q": query.get("q", "")[:200],
         "link": _Links(kind, chosen, unit, query.get("q", "")[:200]),
         **_NAMES,

@@ -8,7 +8,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from web import account, activity, assets, chat, faults, first_visit, keys, models, pages, plan, sign_in, statements
+from web import (
+    account,
+    activity,
+    assets,
+    chat,
+    faults,
+    first_visit,
+    keys,
+    models,
+    pages,
+    plan,
+    sign_in,
+    statements,
+    studio,
+)
 from web.api import Api, Fault
 from web.faults import Problem
 from web.shares import SharedPages, missing
@@ -20,6 +34,7 @@ PAGES: Sequence[Page] = (
     *first_visit.PAGES,
     *sign_in.PAGES,
     *chat.PAGES,
+    *studio.PAGES,
     *models.PAGES,
     *statements.PAGES,
     *activity.PAGES,
