@@ -8,7 +8,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from web import account, assets, faults, first_visit, keys, models, pages, sign_in
+from web import (
+    account,
+    assets,
+    deliveries,
+    faults,
+    first_visit,
+    keys,
+    models,
+    pages,
+    privacy,
+    purges,
+    sign_in,
+    webhooks,
+)
 from web.api import Api, Fault
 from web.faults import Problem
 from web.shares import SharedPages, missing
@@ -16,7 +29,17 @@ from web.visit import Page, begin, recognize
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 """Shared pages are not in it: a crawler must see that they say noindex."""
-PAGES: Sequence[Page] = (*first_visit.PAGES, *sign_in.PAGES, *models.PAGES, *keys.PAGES, *account.PAGES)
+PAGES: Sequence[Page] = (
+    *first_visit.PAGES,
+    *sign_in.PAGES,
+    *models.PAGES,
+    *keys.PAGES,
+    *deliveries.PAGES,
+    *webhooks.PAGES,
+    *privacy.PAGES,
+    *purges.PAGES,
+    *account.PAGES,
+)
 """Every page of the web app."""
 _PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
 _UNAUTHORIZED = 401

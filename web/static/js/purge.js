@@ -1,0 +1,48 @@
+// Follows a purge each second, and shows the receipt when there is one.
+
+const EACH_MS = 1000;
+
+/** Marks the steps that are done. Without a script, the page loads itself again. */
+class Purge extends HTMLElement {
+  connectedCallback() {
+    this.timer = setTimeout(() => this.look(), EACH_MS);
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.timer);
+  }
+
+  async look() {
+    try {
+      const answer = await fetch(this.getAttribute("address") ?? "", {headers: {accept: "application/json"}});
+      if (answer.status === 401) return location.reload();
+      if (answer.ok) this.show(await answer.json());
+    } catch {
+      this.say("The server does not answer. It is tried again, and what was begun goes on.");
+    }
+    this.timer = setTimeout(() => this.look(), EACH_MS);
+  }
+
+  /** @param {{status: string, step: string, erased: Record<string, number>}} purge */
+  show(purge) {
+    if (purge.status === "completed") return location.reload();
+    let done = true;
+    for (const step of this.querySelectorAll("[data-step]")) {
+      const now = step.getAttribute("data-step") === purge.step;
+      if (now) done = false;
+      step.className = now ? "is-now" : done ? "is-done" : "";
+      if (now) step.setAttribute("aria-current", "step");
+      else step.removeAttribute("aria-current");
+    }
+    const gone = Object.values(purge.erased).reduce((sum, number) => sum + number, 0);
+    if (gone) this.say(`${gone.toLocaleString("en")} erased so far.`);
+  }
+
+  /** @param {string} words */
+  say(words) {
+    const output = this.querySelector("output");
+    if (output && output.textContent !== words) output.textContent = words;
+  }
+}
+
+customElements.define("yout-purge", Purge);
