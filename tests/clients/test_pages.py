@@ -49,9 +49,14 @@ async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response
     return await member.post("/keys/new", data=form)
 
 
+def filled(path: str) -> str:
+    """The address of a page, with something in the place of its parameters."""
+    return re.sub(r"\{\w+\}", str(uuid.uuid4()), path.replace("{model_id}", "demo-chat"))
+
+
 async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.AsyncClient) -> None:
     for page in PAGES:
-        path = page.path.format(key_id=uuid.uuid4())
+        path = filled(page.path)
         if "GET" not in page.methods:
             continue
         answer = await browser.get(path)
@@ -168,7 +173,7 @@ async def test_no_other_site_sends_a_form(member: httpx2.AsyncClient, headers: d
     async with httpx2.AsyncClient(base_url=member.base_url, headers={**own, "cookie": cookies}) as elsewhere:
         for page in PAGES:
             if "POST" in page.methods:
-                path = page.path.format(key_id=uuid.uuid4())
+                path = filled(page.path)
                 answer = await elsewhere.post(path, data={"name": "x", "theme": "dark"})
                 assert answer.status_code == 403, path
                 assert "set-cookie" not in answer.headers, path
