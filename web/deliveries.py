@@ -1,9 +1,12 @@
 """The log of webhook deliveries: all of them, and one with its attempts and the body that was sent."""
 
+from datetime import timedelta
+
 from starlette.responses import Response
 
 from web.api import Fault
 from web.ids import in_path
+from web.numbers import moment
 from web.visit import Page, Visit
 from web.webhooks import ENDPOINTS, NAMES
 
@@ -17,6 +20,7 @@ TROUBLES = {
 _DELIVERIES = f"{ENDPOINTS}deliveries/"
 _PER_PAGE = 25
 _NOTHING = 404
+_SOON = timedelta(seconds=10)
 
 
 async def deliveries(visit: Visit) -> Response:
@@ -43,12 +47,12 @@ async def send_again(visit: Visit) -> Response:
 
 
 async def _shown(visit: Visit, fault: Fault | None = None) -> Response:
-    """Return the page of a delivery. While it is under way, the page loads itself again."""
+    """Return the page of a delivery. While an attempt is under way or due, the page loads itself again."""
     found = await visit.get(f"{_DELIVERIES}{in_path(visit, 'delivery_id')}/")
     endpoint = await visit.get(f"{ENDPOINTS}{found['endpoint_id']}/") if found["endpoint_id"] else None
     values = {"delivery": found, "endpoint": endpoint, "fault": fault, "troubles": TROUBLES, **NAMES}
-    soon = found["status"] in {"pending", "waiting"} and not found["attempts"] and fault is None
-    headers = {"refresh": "2"} if soon else {}
+    due = found["next_attempt_at"] if found["status"] == "pending" and fault is None else None
+    headers = {"refresh": "2"} if due and moment(due) < visit.now + _SOON else {}
     return visit.render("webhook-delivery.html", values, status=fault.status if fault else 200, headers=headers)
 
 

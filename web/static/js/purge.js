@@ -1,6 +1,8 @@
 // Follows a purge each second, and shows the receipt when there is one.
 
-const EACH_MS = 1000;
+import {call, Fault} from "./api.js";
+
+const EACH_MS = 1000, UNAUTHORIZED = 401;
 
 /** Marks the steps that are done. Without a script, the page loads itself again. */
 class Purge extends HTMLElement {
@@ -14,10 +16,9 @@ class Purge extends HTMLElement {
 
   async look() {
     try {
-      const answer = await fetch(this.getAttribute("address") ?? "", {headers: {accept: "application/json"}});
-      if (answer.status === 401) return location.reload();
-      if (answer.ok) this.show(await answer.json());
-    } catch {
+      this.show(await call(this.getAttribute("address") ?? ""));
+    } catch (fault) {
+      if (fault instanceof Fault && fault.status === UNAUTHORIZED) return location.reload();
       this.say("The server does not answer. It is tried again, and what was begun goes on.");
     }
     this.timer = setTimeout(() => this.look(), EACH_MS);
