@@ -38,7 +38,7 @@ class Certificate:
     """What was erased: its title, how much, and how much is left."""
     absent: int
     """Kinds of which there was nothing."""
-    balance: Mapping[str, int] | None
+    balance: Mapping[str, int] | None = field(repr=False)
     signature: str = field(repr=False)
     """In groups of four characters."""
 
