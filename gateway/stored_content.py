@@ -33,9 +33,9 @@ class StoredKind:
 _SEALED = "Sealed with your account's own key"
 ERASED_WORDS: Mapping[str, tuple[str, str]] = {
     "job_inputs": ("Prompts of running jobs", f"{_SEALED}, and deleted when the job ends"),
-    "job_files": ("Parts of their input files", f"{_SEALED}, and deleted when the job ends"),
+    "job_files": ("Parts of input files of jobs", f"{_SEALED}, and deleted when the job ends"),
     "conversations": ("Kept chats", f"{_SEALED}, until you delete them"),
-    "messages": ("Messages in them", f"{_SEALED}, until you delete their chat"),
+    "messages": ("Messages of kept chats", f"{_SEALED}, until you delete their chat"),
     "shares": ("Shared pages", "Open to whoever has the link, until they end or you take them back"),
     OUTPUTS: (
         "Images, videos, speech",
@@ -62,16 +62,16 @@ RETAINED_TITLES: Mapping[str, str] = {
     "sessions": "Browsers that are signed in",
     "one_time_links": "Mailed links",
     "api_keys": "API keys",
-    "api_key_secrets": "Their tokens",
+    "api_key_secrets": "Tokens of API keys",
     "holds": "Calls in the books",
     "transactions": "Movements of credits",
-    "lines": "Amounts of these movements",
+    "lines": "Amounts of movements",
     "plan_terms": "Terms of your plan",
     "payments": "Payments",
     "payment_customers": "You as a customer at Stripe",
     "payment_subscriptions": "Subscriptions",
     "purges": "Purges",
-    "purge_receipts": "Their receipts",
+    "purge_receipts": "Receipts of purges",
     "roll_ups": "Sums of erased calls",
     "data_keys": "Keys that seal your content",
 }

@@ -47,9 +47,9 @@ def certificate(purge: Mapping[str, Any], kinds: Sequence[Mapping[str, Any]]) ->
     """Return the certificate of a purge that is completed. `kinds` are those of `GET /api/privacy/`."""
     receipt = purge["receipt"]
     titles = {kind["name"]: kind["title"] for kind in kinds} | TITLES
-    counted = [
-        (titles.get(name, name), number, receipt["after"].get(name, 0)) for name, number in receipt["deleted"].items()
-    ]
+    deleted: Mapping[str, int] = receipt["deleted"]
+    names = [name for name in titles if name in deleted] + [name for name in deleted if name not in titles]
+    counted = [(titles.get(name, name), deleted[name], receipt["after"].get(name, 0)) for name in names]
     money = receipt.get("balance")
     part = next(iter(purge["only"] or {}), "")
     return Certificate(

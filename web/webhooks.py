@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -129,6 +130,7 @@ async def endpoint_page(
     cursor = visit.request.query_params.get("cursor")
     deliveries = await visit.get(f"{ENDPOINTS}{endpoint['id']}/deliveries/", limit=_PER_PAGE, cursor=cursor)
     values = {"endpoint": endpoint, "deliveries": deliveries, "secret": secret, "fault": fault, **NAMES}
+    values["now"] = datetime.now(UTC)  # what this request has made is not in the future
     return visit.render("webhook.html", values, status=fault.status if fault else 200, secret=secret is not None)
 
 
@@ -141,6 +143,7 @@ async def _listed(
         "secret": secret,
         "fault": fault,
         "written": written,
+        "now": datetime.now(UTC),
         **NAMES,
     }
     return visit.render("webhooks.html", values, status=fault.status if fault else 200, secret=secret is not None)
