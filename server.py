@@ -74,6 +74,7 @@ from gateway.saved_turns import ConversationTurns
 from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.smtp import SmtpMailer
+from gateway.stored_content import StoredContent
 from gateway.throttles import Throttles
 from gateway.uploads import UploadRules, Uploads
 from gateway.visitor_days import VisitorDays
@@ -209,6 +210,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People) -> 
         ceiling=wired.settings.ceiling,
         public_url=wired.settings.public_url.rstrip("/"),
         erasure=Erasure(wired.database, wrapping(wired.settings), engine.start_purge),
+        stored_content=StoredContent(wired.database, wired.settings.keeping),
         receipt_keys=ReceiptKeys(wired.database, wrapping(wired.settings)),
         sessions=people.sessions,
         people=people,

@@ -33,6 +33,7 @@ from gateway.people import People
 from gateway.purge_receipts import ReceiptKeys
 from gateway.sessions import Sessions
 from gateway.shares import Shares
+from gateway.stored_content import StoredContent
 from gateway.uploads import Uploads
 from gateway.visitors import Visitors
 from gateway.webhooks import Webhooks
@@ -67,6 +68,7 @@ class Resources:
     ceiling: Limits
     """The operator's maximum for every key."""
     erasure: Erasure
+    stored_content: StoredContent
     receipt_keys: ReceiptKeys
     sessions: Sessions
     people: People

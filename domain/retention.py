@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 MIN_RETENTION = timedelta(days=2)
 """Longer than any lease, job, retry or clock difference: nobody asks any more for a call that is forgotten."""
+_UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,33 @@ class Retention:
 
 
 FOR_EVER = Retention()
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How long this server keeps what accounts may see the rule of. None: for ever."""
+
+    outputs: timedelta
+    uploads: timedelta
+    replays: timedelta
+    webhooks: timedelta | None
+    jobs: timedelta | None
+    usage: timedelta | None
+
+    def words(self) -> dict[str, str]:
+        """Write each as people say it, such as `24 hours` and `7 days`."""
+        return {one.name: span(getattr(self, one.name)) for one in fields(self)}
+
+
+def span(time: timedelta | None) -> str:
+    """Write a time in its largest whole unit; a single day as hours."""
+    if time is None:
+        return "for ever"
+    seconds = int(time.total_seconds())
+    for size, unit in _UNITS:
+        if seconds % size == 0 and (unit != "day" or seconds > size):
+            return f"{seconds // size:,} {unit}{'' if seconds == size else 's'}"
+    raise AssertionError("a second divides every time")
 
 
 def horizon(now: datetime, retention: timedelta) -> datetime:

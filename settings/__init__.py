@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 import environment
 from domain.hosts import is_loopback
 from domain.limits import Limits
+from domain.retention import Keeping
 from domain.secrets import Secrets
 from domain.weak_secrets import weakness
 from environment import SettingsInvalid
@@ -187,6 +188,17 @@ class Settings(
         if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
             raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
         return self
+
+    @property
+    def keeping(self) -> Keeping:
+        return Keeping(
+            outputs=self.output_lifetime,
+            uploads=self.upload_lifetime,
+            replays=self.idempotency_lifetime,
+            webhooks=self.webhook_retention,
+            jobs=self.hold_retention,
+            usage=self.usage_retention,
+        )
 
     @property
     def sends_in_the_open(self) -> bool:

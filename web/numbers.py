@@ -55,6 +55,12 @@ def stamp(written: str) -> Markup:
     )
 
 
+def utc(written: str) -> str:
+    """Write a time in UTC to the second, such as `30 June 2026, 09:52:14`."""
+    when = moment(written)
+    return f"{when.day} {when:%B %Y, %H:%M:%S}"
+
+
 def percent(part: float, whole: float) -> str:
     """Write a share of a bar's width, such as `33.10%`, from nothing to all of it."""
     return f"{100 * min(max(part / whole, 0), 1) if whole > 0 else 0:.2f}%"

@@ -13,15 +13,18 @@ from web import (
     activity,
     assets,
     chat,
-    faults,
+    deliveries,
     first_visit,
     keys,
     models,
     pages,
     plan,
+    privacy,
+    purges,
     sign_in,
     statements,
     studio,
+    webhooks,
 )
 from web.api import Api, Fault
 from web.faults import Problem
@@ -39,8 +42,12 @@ PAGES: Sequence[Page] = (
     *statements.PAGES,
     *activity.PAGES,
     *keys.PAGES,
+    *webhooks.PAGES,
+    *deliveries.PAGES,
+    *privacy.PAGES,
     *plan.PAGES,
     *account.PAGES,
+    *purges.PAGES,
 )
 """Every page of the web app."""
 _PLACES = frozenset({page.path for page in PAGES} | {"/docs"})

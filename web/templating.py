@@ -24,6 +24,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"asset": assets.load().url, "percent": numbers.percent, "theme": ""}
     environment.filters |= {"credits": numbers.credits, "dollars": numbers.dollars, "time": numbers.time}
+    environment.filters |= {"utc": numbers.utc}
     return environment
 
 

@@ -50,8 +50,9 @@ SHOWN = {
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
-        MaintenanceTask.name Retained.fields Retained.reason _Sentence.text _Sentence.ways Trait.filter Trait.tag
-        Visit.places
+        MaintenanceTask.name Retained.fields Retained.reason StoredKind.name StoredKind.reason
+        StoredKind.rule StoredKindView.name StoredKindView.reason StoredKindView.rule _Sentence.text _Sentence.ways
+        Trait.filter Trait.tag Visit.places
     """,
     "SQL of this program, and what it is given: ids and times": """
         rewrap rows sql table Erased.name Erased.one Statement.name WrappedTable.name _Kind.first _Kind.forget
