@@ -30,6 +30,7 @@ from tests.support.doubles.openai_server import STATUSES, USAGES, WRITERS, OpenA
 from tests.support.doubles.paced import Paced
 from tests.support.doubles.responses_server import ResponsesServer
 from tests.support.own_stack import own_stack
+from tests.support.pages_site import browser, member, site  # noqa: F401  # fixtures
 from tests.support.provoked import World
 from tests.support.stack import Stack
 from tests.support.stripe_events import SECRET as STRIPE_SECRET
