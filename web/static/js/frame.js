@@ -1,4 +1,6 @@
-// What every page of the web app has: the menu of phones, copying, passwords that are shown, mailed links.
+// What every page of the web app has: the menu of phones, shortcuts, copying, passwords that are shown, mailed links.
+
+import {letter, press} from "./keys.js";
 
 const COPIED_MS = 1600;
 
@@ -64,6 +66,33 @@ class Once extends HTMLElement {
   }
 }
 
+/** Opens what jumps to a page, a model or a key. */
+class Jump extends HTMLElement {
+  connectedCallback() {
+    if (/Mac|iPhone|iPad/.test(navigator.platform)) this.querySelector("kbd")?.replaceChildren("⌘ K");
+    this.hidden = false;
+    this.querySelector("button")?.addEventListener("click", jump);
+  }
+}
+
+async function jump() {
+  (await import("./jump.js")).jump();
+}
+
+/** Jumps by Ctrl K, lists the shortcuts by `?`, and follows those of the page. */
+function shortcuts() {
+  document.addEventListener("keydown", async (event) => {
+    if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && document.querySelector("yout-jump")) {
+      event.preventDefault();
+      await jump();
+    } else if (letter(event) === "?") {
+      (await import("./help.js")).help();
+    } else {
+      press(event);
+    }
+  });
+}
+
 /** On a phone the menu is a sheet that holds the focus; without a script, the link leads to it. */
 function sheet() {
   const side = document.querySelector(".side"), button = document.querySelector(".menu-button");
@@ -102,8 +131,11 @@ function sentOnce() {
 }
 
 customElements.define("yout-copy", Copy);
+customElements.define("yout-jump", Jump);
 customElements.define("yout-reveal", Reveal);
 customElements.define("yout-link", Link);
 customElements.define("yout-once", Once);
 sheet();
+shortcuts();
 sentOnce();
+if (document.querySelector("yout-time")) import("./time.js");
