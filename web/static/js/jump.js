@@ -1,7 +1,7 @@
 // Jump to: pages, models, keys by a few letters. It lists and leads there, and never acts.
 
 import {call} from "./api.js";
-import {make} from "./dom.js";
+import {element} from "./dom.js";
 
 const MOST = 50;
 
@@ -10,10 +10,10 @@ const MOST = 50;
 /** Opens it. Focus returns to where it was when it closes. */
 export function jump() {
   if (document.querySelector("dialog.jump-to")) return;
-  const field = /** @type {HTMLInputElement} */ (make("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model or a key", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
-  const list = make("div", {id: "jump-list", role: "listbox", "aria-label": "Where to"});
-  const status = make("p", {class: "hint", role: "status"});
-  const dialog = /** @type {HTMLDialogElement} */ (make("dialog", {class: "jump-to", "aria-label": "Jump to"}, field, list, status));
+  const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model or a key", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
+  const list = element("div", {id: "jump-list", role: "listbox", "aria-label": "Where to"});
+  const status = element("p", {class: "hint", role: "status"});
+  const dialog = /** @type {HTMLDialogElement} */ (element("dialog", {class: "jump-to", "aria-label": "Jump to"}, field, list, status));
   /** @type {Goal[]} */
   let goals = pages(), at = 0;
 
@@ -55,7 +55,7 @@ export function jump() {
 
 /** @param {Goal} goal @param {number} index */
 function row({kind, name, note, href}, index) {
-  return make("div", {id: `jump-${index}`, role: "option", "aria-selected": "false", "data-href": href}, make("b", {dir: "auto"}, name), " ", make("span", {class: "faint"}, note || kind));
+  return element("div", {id: `jump-${index}`, role: "option", "aria-selected": "false", "data-href": href}, element("b", {dir: "auto"}, name), " ", element("span", {class: "faint"}, note || kind));
 }
 
 /** Returns the pages that the menu leads to. @returns {Goal[]} */
