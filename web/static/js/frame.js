@@ -2,7 +2,8 @@
 
 import {letter, press} from "./keys.js";
 
-const COPIED_MS = 1600;
+const COPIED_MS = 1600, CHECKED_MS = 60_000;
+const UNAUTHORIZED = 401;
 
 /** Copies the text of the element that `for` names. */
 class Copy extends HTMLElement {
@@ -119,6 +120,22 @@ function sheet() {
   });
 }
 
+/** A form of a page that was open for a while is sent if the session goes on. Else what was written stays, and the page says so. */
+function keptWhenSignedOut() {
+  let checked = performance.now();
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== "post") return;
+    if (!document.querySelector('form[action="/sign-out"]') || performance.now() - checked < CHECKED_MS) return;
+    event.preventDefault();
+    const {call} = await import("./api.js");
+    const fault = await call("/api/auth/me/").then(() => null, (problem) => problem);
+    if (fault?.status === UNAUTHORIZED) return;
+    checked = performance.now();
+    form.requestSubmit(event.submitter);
+  });
+}
+
 /** A form is sent once, however often its button is pressed. */
 function sentOnce() {
   const sent = new WeakSet();
@@ -137,5 +154,6 @@ customElements.define("yout-link", Link);
 customElements.define("yout-once", Once);
 sheet();
 shortcuts();
+keptWhenSignedOut();
 sentOnce();
 if (document.querySelector("yout-time")) import("./time.js");
