@@ -40,8 +40,9 @@ class CreateImages(JobBody):
     OWN = JobBody.OWN | {"response_format", "stream", "partial_images"}
 
     def require_whole(self) -> None:
-        if self.stream or self.partial_images:
-            raise finished_jobs.refuse("stream", "is not taken here: images come whole. Leave it out.")
+        for name, given in (("stream", self.stream), ("partial_images", self.partial_images)):
+            if given:
+                raise finished_jobs.refuse(name, "is not taken here: images come whole. Leave it out.")
 
 
 class EditImages(CreateImages):

@@ -51,7 +51,9 @@ class CreateTranscription(JobBody):
         if schema.allows(_FORMAT, self.response_format):
             return given
         if self.response_format not in _WRITTEN_HERE:
-            raise finished_jobs.refuse(_FORMAT, f"must be one of {', '.join(_WRITTEN_HERE)} for this model.")
+            formats = schema.parameters[_FORMAT].enum if _FORMAT in schema.parameters else ()
+            allowed = ", ".join(dict.fromkeys((*_WRITTEN_HERE, *map(str, formats))))
+            raise finished_jobs.refuse(_FORMAT, f"must be one of {allowed} for this model.")
         return {name: value for name, value in given.items() if name != _FORMAT}
 
     def _timestamps(self) -> str:

@@ -74,6 +74,8 @@ class InputEntry(Entry):
     types: tuple[ContentType, ...] = ()
     max_bytes: Count | None = None
     description: Words | None = None
+    needs: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 class VariantEntry(Entry):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from catalog.entries import ModelEntry
-from catalog.media_entries import ParameterEntry
+from catalog.media_entries import InputEntry, ParameterEntry
 from catalog.media_parameters import STANDARD, TEXTS, default_schema
 from domain.errors import RequestInvalid
 from domain.media_schema import Input, MediaSchema, Parameter, ParameterType, Scalar
@@ -38,6 +38,8 @@ def of(entry: ModelEntry) -> MediaSchema:
         if text is not None:
             schema = replace(schema, text=_over(schema.text, text))
     inputs = {role: Input(**given.model_dump()) for role, given in entry.inputs.items()}
+    if "mask" in inputs and "image" in inputs and not inputs["mask"].needs:
+        inputs["mask"] = replace(inputs["mask"], needs=("image",))
     return replace(schema, inputs=inputs, excluded=entry.excluded)
 
 
@@ -92,10 +94,19 @@ def problems(entry: ModelEntry) -> Iterator[Finding]:
         findings = _text_problems(given) if name == text_name else _named_problems(entry, name, given)
         for path, why in findings:
             yield ("parameters", name, *path), why
+    yield from _company_problems(entry.inputs)
     schema = of(entry)
     for index, combination in enumerate(entry.excluded):
         for path, why in _exclusion_problems(schema, combination):
             yield ("excluded", index, *path), why
+
+
+def _company_problems(inputs: Mapping[str, InputEntry]) -> Iterator[Finding]:
+    for role, rule in inputs.items():
+        for key, others in (("needs", rule.needs), ("without", rule.without)):
+            for other in others:
+                if other == role or other not in inputs:
+                    yield ("inputs", role, key), f"names '{other}', which is no other input of the model"
 
 
 def _text_problems(given: ParameterEntry) -> Iterator[Finding]:

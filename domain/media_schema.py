@@ -154,10 +154,15 @@ class Input:
     """Content types. Empty: what this server takes for such a file."""
     max_bytes: int | None = None
     description: str | None = None
+    needs: tuple[str, ...] = ()
+    """Inputs that must be there beside it, such as the picture of a mask."""
+    without: tuple[str, ...] = ()
+    """Inputs that must not be there beside it."""
 
     def published(self) -> dict[str, Any]:
         facts = {"max": self.max, "required": self.required, "types": list(self.types)}
-        return facts | {"max_bytes": self.max_bytes, "description": self.description}
+        beside = {"needs": list(self.needs), "without": list(self.without)}
+        return facts | {"max_bytes": self.max_bytes, "description": self.description} | beside
 
 
 @record

@@ -135,9 +135,8 @@ def split(
         raise RequestInvalid(f"This model takes no '{name}'.", param=name, code="unsupported_parameter")
     for role, rule in schema.inputs.items():
         _require_number(names.get(role, role), rule, len(given.get(role, ())))
-    if given.get("mask") and "image" in schema.inputs and not given.get("image"):
-        image = names.get("image", "image")
-        raise RequestInvalid(f"'{image}' is required beside a mask.", param=image, code="missing_required_parameter")
+    for role in given:
+        _require_company(role, schema.inputs[role], given.keys(), names)
     inputs = [
         GivenInput(
             role, source, names.get(role, role), frozenset(schema.inputs[role].types), schema.inputs[role].max_bytes
@@ -164,6 +163,20 @@ def _require_number(name: str, rule: Input, number: int) -> None:
         raise RequestInvalid(f"'{name}' is required: a file.", param=name, code="missing_required_parameter")
     if number > rule.max:
         raise RequestInvalid(f"'{name}' may have at most {rule.max} files.", param=name)
+
+
+def _require_company(role: str, rule: Input, given: Collection[str], names: Mapping[str, str]) -> None:
+    """Raises `RequestInvalid` if an input is missing beside this one, or must not be there beside it."""
+    name = names.get(role, role)
+    for other in rule.needs:
+        if other not in given:
+            missing = names.get(other, other)
+            raise RequestInvalid(
+                f"'{missing}' is required beside '{name}'.", param=missing, code="missing_required_parameter"
+            )
+    for other in rule.without:
+        if other in given:
+            raise RequestInvalid(f"This model does not take '{name}' with '{names.get(other, other)}'.", param=name)
 
 
 def counts(inputs: Sequence[ResolvedInput]) -> InputCounts:

@@ -158,6 +158,7 @@ REFUSED = [
     ("images/generations", {"model": "demo-image", "prompt": "x", "size": "big"}, "size"),
     ("images/generations", {"model": "demo-image", "prompt": "x", "response_format": "gif"}, "response_format"),
     ("images/generations", {"model": "demo-image", "prompt": "x", "stream": True}, "stream"),
+    ("images/generations", {"model": "demo-image", "prompt": "x", "partial_images": 2}, "partial_images"),
     ("images/generations", {"model": "demo-image", "prompt": "x", "strict": True, "style": "vivid"}, "style"),
     ("images/generations", {"model": "demo-video", "prompt": "x"}, "model"),
     ("audio/speech", {"model": "demo-speech", "voice": "alloy"}, "input"),

@@ -18,9 +18,14 @@ async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response
     return await member.post("/keys/new", data=form)
 
 
+def filled(path: str) -> str:
+    """The address of a page, with something in the place of its parameters."""
+    return re.sub(r"\{\w+\}", str(uuid.uuid4()), path.replace("{model_id}", "demo-chat"))
+
+
 async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.AsyncClient) -> None:
     for page in PAGES:
-        path = page.path.format(key_id=uuid.uuid4())
+        path = filled(page.path)
         if "GET" not in page.methods:
             continue
         answer = await browser.get(path)
@@ -137,7 +142,7 @@ async def test_no_other_site_sends_a_form(member: httpx2.AsyncClient, headers: d
     async with httpx2.AsyncClient(base_url=member.base_url, headers={**own, "cookie": cookies}) as elsewhere:
         for page in PAGES:
             if "POST" in page.methods:
-                path = page.path.format(key_id=uuid.uuid4())
+                path = filled(page.path)
                 answer = await elsewhere.post(path, data={"name": "x", "theme": "dark"})
                 assert answer.status_code == 403, path
                 assert "set-cookie" not in answer.headers, path
@@ -152,6 +157,12 @@ async def test_a_browser_gets_errors_as_pages_and_a_program_as_json(browser: htt
     program = await browser.get("/nothing", headers={"accept": "*/*"})
     assert program.json()["error"]["message"].startswith("There is nothing at GET /nothing")
     assert (await browser.get("/v1/nothing")).json()["error"]["message"]
+
+
+async def test_a_client_with_a_wrong_base_url_gets_a_hint_and_no_page(browser: httpx2.AsyncClient) -> None:
+    answer = await browser.get("/models", headers={"accept": "application/json", "authorization": "Bearer x"})
+    assert answer.status_code == 404
+    assert "Did you mean /v1/models?" in answer.json()["error"]["message"]
 
 
 async def test_a_theme_is_chosen_without_a_script(browser: httpx2.AsyncClient) -> None:

@@ -1,7 +1,7 @@
 """Whatever the schema of a shipped media model takes, the adapter of each of its routes writes: no job fails for it."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from domain.errors import RequestInvalid, UpstreamError
 from domain.media import MediaInput, MediaRequest
 from domain.media_files import ROLES
 from domain.media_orders import KINDS as KIND_OF
-from domain.media_schema import MediaSchema, Parameter, Parameters, ParameterType, Scalar
+from domain.media_schema import Input, MediaSchema, Parameter, Parameters, ParameterType, Scalar
 from domain.privacy import PrivacyClass
 from providers.base import MediaProvider, MediaSubmission
 from providers.demo import order
@@ -85,8 +85,13 @@ def inputs(schema: MediaSchema) -> Iterator[tuple[MediaInput, ...]]:
     for count in range(len(roles) + 1):
         for names in itertools.combinations(roles, count):
             for most in (False, True):
-                if all(rule.required <= (role in names) for role, rule in roles.items()):
+                required = all(rule.required <= (role in names) for role, rule in roles.items())
+                if required and all(_fits(roles[role], names) for role in names):
                     yield tuple(file for role in names for file in _files(role, schema, most=most))
+
+
+def _fits(rule: Input, names: Sequence[str]) -> bool:
+    return all(other in names for other in rule.needs) and not any(other in names for other in rule.without)
 
 
 def _files(role: str, schema: MediaSchema, *, most: bool) -> list[MediaInput]:

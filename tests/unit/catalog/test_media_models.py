@@ -164,6 +164,8 @@ BOTH = f'parameters = {{ {QUALITY}, size = ["1x1", "2x2"] }}'
         ("parameters = { quality = [[1]] }", f"{P}.enum.0: must be a text, a number, true or false"),
         ("parameters = { seed = { maximum = 'x' } }", "parameters.seed.maximum: must be a number"),
         ("parameters = { Wind = true }", "parameters.Wind.[key]: is not well-formed"),
+        ('inputs = { image = {}, mask = { needs = ["picture"] } }', "inputs.mask.needs: names 'picture', which is no"),
+        ('inputs = { image = { without = ["image"] } }', "inputs.image.without: names 'image', which is no other"),
         ("variants = [{ size = [1], credits_per_image = 1 }]", "variants.0.values.size: must be a text, a number"),
         ("parameters = { wind = {} }", "parameters.wind: needs a type or an enum"),
         ('parameters = { wind = { type = "number" } }', "parameters.wind: needs minimum and maximum, or an enum"),

@@ -37,6 +37,7 @@ def only(variable: str) -> ProviderKeys:
 
 LEFT_TO_OPERATORS = {
     *((Modality.SPEECH, kind) for kind in ("fal", "replicate")),
+    (Modality.VIDEO, "openai"),
 }
 """What an adapter makes and no shipped model does."""
 

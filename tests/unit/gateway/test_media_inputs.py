@@ -160,7 +160,7 @@ def test_an_uploads_id_is_read_again(id_: UUID) -> None:
 
 def test_a_mask_needs_the_picture_that_it_is_for() -> None:
     text = Parameter(ParameterType.STRING)
-    schema = MediaSchema("prompt", text, inputs={"image": Input(2), "mask": Input()})
+    schema = MediaSchema("prompt", text, inputs={"image": Input(2), "mask": Input(needs=("image",))})
     with pytest.raises(RequestInvalid) as refused:
         split(schema, {"mask": UPLOAD}, {}, {"image": "image[]"})
     assert (refused.value.param, refused.value.code) == ("image[]", "missing_required_parameter")
@@ -191,3 +191,17 @@ async def test_two_recordings_are_measured_at_a_time() -> None:
     accounts = [UUID(int=number) for number in range(9)]
     await asyncio.gather(*(busy.resolve(each, [GivenInput("audio", b"audio/wav 1")]) for each in accounts))
     assert most == MAX_MEASURED
+
+
+def test_inputs_that_do_not_go_together_are_refused() -> None:
+    last, reference = Input(needs=("image",)), Input(3, without=("image", "last_frame"))
+    roles = {"image": Input(), "last_frame": last, "reference": reference}
+    schema = MediaSchema("prompt", Parameter(ParameterType.STRING), inputs=roles)
+    with pytest.raises(RequestInvalid, match="'image' is required beside 'last_frame'") as missing:
+        split(schema, {"last_frame": UPLOAD}, {}, {})
+    assert missing.value.param == "image"
+    with pytest.raises(RequestInvalid, match="does not take 'reference' with 'image'") as beside:
+        split(schema, {"image": UPLOAD, "reference": UPLOAD}, {}, {})
+    assert beside.value.param == "reference"
+    for files in ({"image": UPLOAD, "last_frame": UPLOAD}, {"reference": [UPLOAD] * 3}, {}):
+        assert split(schema, files, {}, {})
