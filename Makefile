@@ -3,7 +3,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test coverage check lint types fmt lock bench chaos torture fuzz clean
+.PHONY: help setup dev test coverage check lint types fmt lock bench chaos torture fuzz shots clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ torture: setup  ## kill parts of it under media jobs at every vendor; ARGS="--se
 
 fuzz: setup  ## call every operation with requests by chance; ARGS="--cases 20000"
 	@exec $(BIN)/python -m tests.support.fuzz $(ARGS)
+
+shots: setup  ## take the pictures of the pages that the README shows
+	@$(BIN)/python -m tests.browser.shots
 
 clean:  ## remove what can be made again; the data in .yout stays
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -7,8 +7,10 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from web.api import Fault
-from web.visit import Page, Visit
+from web.visit import YEAR_SECONDS, Page, Visit
 
+LETTERS = "yout-letters"
+"""The cookie that switches off shortcuts of a single letter. `js/keys.js` reads it."""
 _ACCEPTED = 202
 _SESSIONS = "/api/auth/sessions/"
 
@@ -41,6 +43,16 @@ async def end_other_sessions(visit: Visit) -> Response:
     return visit.redirect("/account")
 
 
+async def letters(visit: Visit) -> Response:
+    """Switch the shortcuts of a single letter off, or on again, in this browser."""
+    response = visit.redirect("/account#letters")
+    if (await visit.form()).get("letters") == "off":
+        response.set_cookie(LETTERS, "off", max_age=YEAR_SECONDS, samesite="lax")
+    else:
+        response.delete_cookie(LETTERS, samesite="lax")
+    return response
+
+
 async def _changed(visit: Visit, endpoint: str, body: Mapping[str, str], done: str) -> Response:
     try:
         answer = await visit.send("POST", endpoint, body)
@@ -52,7 +64,9 @@ async def _changed(visit: Visit, endpoint: str, body: Mapping[str, str], done: s
 
 async def _shown(visit: Visit, more: Mapping[str, Any] | None = None, status: int = 200) -> Response:
     sessions = (await visit.get(_SESSIONS))["data"]
-    values = {"sessions": sessions, "fault": None, "endpoint": "", "done": "", **(more or {})}
+    letters_off = visit.request.cookies.get(LETTERS) == "off"
+    values = {"sessions": sessions, "fault": None, "endpoint": "", "done": "", "letters_off": letters_off}
+    values |= more or {}
     return visit.render("account.html", values, status=status)
 
 
@@ -60,6 +74,7 @@ PAGES = (
     Page("/account", account),
     Page("/account/password", change_password, ("POST",)),
     Page("/account/email", change_email, ("POST",)),
+    Page("/account/letters", letters, ("POST",)),
     Page("/account/sessions/end-others", end_other_sessions, ("POST",)),
     Page("/account/sessions/{session_id}/end", end_session, ("POST",)),
 )

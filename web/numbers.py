@@ -39,10 +39,10 @@ def relative(when: datetime, now: datetime) -> str:
 
 
 def time(written: str, now: datetime) -> Markup:
-    """Return a `<time>` that reads relatively, and has UTC to the second beside it."""
+    """Return a `<time>` that reads relatively, and goes on to be true, with UTC to the second beside it."""
     when = moment(written)
     exact = f"{when:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{0}" title="{1}">{2}</time>').format(
+    return Markup('<yout-time><time datetime="{0}" title="{1}">{2}</time></yout-time>').format(
         f"{when:%Y-%m-%dT%H:%M:%SZ}", exact, relative(when, now)
     )
 

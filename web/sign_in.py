@@ -3,10 +3,9 @@
 from starlette.responses import Response
 
 from web.api import Fault
-from web.visit import THEME, THEMES, Page, Visit, local
+from web.visit import THEME, THEMES, YEAR_SECONDS, Page, Visit, local
 
 _ACCEPTED = 202
-_YEAR_SECONDS = 31_536_000
 
 
 async def sign_in(visit: Visit) -> Response:
@@ -76,7 +75,7 @@ async def theme(visit: Visit) -> Response:
     chosen = str(form.get("theme", ""))
     response = visit.redirect(local(str(form.get("next", "")), "/"))
     if chosen in THEMES:
-        response.set_cookie(THEME, chosen, max_age=_YEAR_SECONDS, samesite="lax")
+        response.set_cookie(THEME, chosen, max_age=YEAR_SECONDS, samesite="lax")
     else:
         response.delete_cookie(THEME, samesite="lax")
     return response

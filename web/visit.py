@@ -16,6 +16,7 @@ from web.api import Answer, Api, Fault
 THEME = "yout-theme"
 THEMES = ("light", "dark")
 MAX_COUNTED_JOBS = 10
+YEAR_SECONDS = 31_536_000
 _UNAUTHORIZED = 401
 _SEE_OTHER = 303
 

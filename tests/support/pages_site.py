@@ -17,6 +17,12 @@ OPEN = {"YOUT_EMAIL_VERIFICATION": "false", "YOUT_TRUSTED_PROXIES": "127.0.0.0/8
 """Settings of a server whose accounts open at once, and whose callers choose their network."""
 
 
+def network() -> dict[str, str]:
+    """Return the headers of somebody in a network of their own."""
+    words = uuid.uuid4().hex
+    return {"x-forwarded-for": f"2001:db8:{words[:4]}:{words[4:8]}::1"}
+
+
 @pytest.fixture(scope="session")
 def site(stack: Stack) -> Iterator[Stack]:
     """An API that opens accounts at once, beside the one of the other tests, on the same database."""
@@ -29,8 +35,7 @@ def site(stack: Stack) -> Iterator[Stack]:
 @pytest.fixture
 async def browser(site: Stack) -> AsyncIterator[httpx2.AsyncClient]:
     """Without an account, in a network of its own."""
-    words = uuid.uuid4().hex
-    headers = BROWSER | SAME_ORIGIN | {"x-forwarded-for": f"2001:db8:{words[:4]}:{words[4:8]}::1"}
+    headers = BROWSER | SAME_ORIGIN | network()
     async with httpx2.AsyncClient(base_url=site.url, headers=headers, timeout=30) as client:
         yield client
 

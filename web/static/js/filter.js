@@ -17,12 +17,6 @@ class Filter extends HTMLElement {
       }
       if (count) count.textContent = `${shown} of ${this.getAttribute("rows")}`;
     });
-    document.addEventListener("keydown", (event) => {
-      const busy = event.target instanceof Element && event.target.closest("input, textarea, select");
-      if (event.key !== "/" || busy || event.ctrlKey || event.metaKey) return;
-      event.preventDefault();
-      field.focus();
-    });
   }
 }
 

@@ -1,6 +1,9 @@
-// What every page of the web app has: the menu of phones, copying, passwords that are shown, mailed links.
+// What every page of the web app has: the menu of phones, shortcuts, copying, passwords that are shown, mailed links.
 
-const COPIED_MS = 1600;
+import {letter, press} from "./keys.js";
+
+const COPIED_MS = 1600, CHECKED_MS = 60_000;
+const UNAUTHORIZED = 401;
 
 /** Copies the text of the element that `for` names. */
 class Copy extends HTMLElement {
@@ -64,6 +67,33 @@ class Once extends HTMLElement {
   }
 }
 
+/** Opens what jumps to a page, a model or a key. */
+class Jump extends HTMLElement {
+  connectedCallback() {
+    if (/Mac|iPhone|iPad/.test(navigator.platform)) this.querySelector("kbd")?.replaceChildren("⌘ K");
+    this.hidden = false;
+    this.querySelector("button")?.addEventListener("click", jump);
+  }
+}
+
+async function jump() {
+  (await import("./jump.js")).jump();
+}
+
+/** Jumps by Ctrl K, lists the shortcuts by `?`, and follows those of the page. */
+function shortcuts() {
+  document.addEventListener("keydown", async (event) => {
+    if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey && document.querySelector("yout-jump")) {
+      event.preventDefault();
+      await jump();
+    } else if (letter(event) === "?") {
+      (await import("./help.js")).help();
+    } else {
+      press(event);
+    }
+  });
+}
+
 /** On a phone the menu is a sheet that holds the focus; without a script, the link leads to it. */
 function sheet() {
   const side = document.querySelector(".side"), button = document.querySelector(".menu-button");
@@ -90,6 +120,22 @@ function sheet() {
   });
 }
 
+/** A form of a page that was open for a while is sent if the session goes on. Else what was written stays, and the page says so. */
+function keptWhenSignedOut() {
+  let checked = performance.now();
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== "post") return;
+    if (!document.querySelector('form[action="/sign-out"]') || performance.now() - checked < CHECKED_MS) return;
+    event.preventDefault();
+    const {call} = await import("./api.js");
+    const fault = await call("/api/auth/me/").then(() => null, (problem) => problem);
+    if (fault?.status === UNAUTHORIZED) return;
+    checked = performance.now();
+    form.requestSubmit(event.submitter);
+  });
+}
+
 /** A form is sent once, however often its button is pressed. */
 function sentOnce() {
   const sent = new WeakSet();
@@ -102,8 +148,12 @@ function sentOnce() {
 }
 
 customElements.define("yout-copy", Copy);
+customElements.define("yout-jump", Jump);
 customElements.define("yout-reveal", Reveal);
 customElements.define("yout-link", Link);
 customElements.define("yout-once", Once);
 sheet();
+shortcuts();
+keptWhenSignedOut();
 sentOnce();
+if (document.querySelector("yout-time")) import("./time.js");

@@ -1,0 +1,126 @@
+"""A page in a real browser, and what it must not do: say something on the console, break, ask another server."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request, Response
+
+from tests.support.client_environments import environment
+from web import assets
+
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+OBSERVED = """
+document.addEventListener("securitypolicyviolation", ({violatedDirective, blockedURI}) => {
+  console.error(`policy: ${violatedDirective} ${blockedURI}`);
+});
+let shift = 0;
+new PerformanceObserver((list) => {
+  for (const {hadRecentInput, value} of list.getEntries()) if (!hadRecentInput) shift += value;
+}).observe({type: "layout-shift", buffered: true});
+Object.defineProperty(window, "layoutShift", {get: () => shift});
+"""
+"""Runs before the page's own scripts."""
+_ERRORS_FROM = 400
+AXE = """
+async (rules) => {
+  const runOnly = {type: rules.length > 1 ? "tag" : "rule", values: rules};
+  const {violations} = await axe.run(document, {runOnly, preload: false, resultTypes: ["violations"]});
+  const written = (rule, {html, failureSummary}) => `${rule.id}: ${html.slice(0, 200)}: ${failureSummary}`;
+  return violations.flatMap((rule) => rule.nodes.map((node) => written(rule, node)));
+}
+"""
+WIDE, PHONE, NARROW = 1280, 390, 320
+_HEIGHT = 800
+
+
+@cache
+def axe() -> str:
+    return environment("node").script("axe-core", "axe.min.js").read_text("utf-8")
+
+
+@dataclass(slots=True)
+class Weight:
+    """Bytes that a page takes to be shown, compressed as they are sent."""
+
+    html: int
+    css: int
+    js: int
+    fonts: int
+
+
+@dataclass
+class Watched:
+    page: Page
+    origin: str
+    faults: list[str] = field(default_factory=list)
+    status: int = 0
+
+    @classmethod
+    async def of(cls, context: BrowserContext, origin: str) -> "Watched":
+        watched = cls(await context.new_page(), origin)
+        watched.page.on("console", watched._printed)
+        watched.page.on("pageerror", lambda error: watched.faults.append(f"error: {error}"))
+        watched.page.on("request", watched._sent)
+        return watched
+
+    def _printed(self, message: ConsoleMessage) -> None:
+        refused = self.status >= _ERRORS_FROM or message.location.get("url", "") == self.page.url
+        nobody_known = self.page.url.endswith("/reset") and message.text.startswith("[DOM] Password forms should")
+        if not nobody_known and not (refused and message.text.startswith("Failed to load resource")):
+            self.faults.append(f"console: {message.text}")
+
+    def _sent(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.origin}/", f"blob:{self.origin}/", "data:")):
+            self.faults.append(f"request: {request.url}")
+
+    async def open(self, path: str) -> Response:
+        answer = await self.page.goto(self.origin + path, wait_until="load")
+        assert answer is not None
+        self.status = answer.status
+        return answer
+
+    async def examine(self) -> list[str]:
+        """Return what is wrong with the page that is open, in light and dark, on a desk and on a phone."""
+        await self.page.evaluate(axe())
+        found = []
+        for width in (WIDE, PHONE):
+            await self.page.set_viewport_size({"width": width, "height": _HEIGHT})
+            for scheme, rules in (("light", RULES), ("dark", ("color-contrast",))):
+                await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # literals
+                found += [f"{width} {scheme} {one}" for one in await self.page.evaluate(AXE, list(rules))]
+        await self.page.emulate_media(color_scheme="light")
+        return found + await self.overflow()
+
+    async def overflow(self) -> list[str]:
+        """Return what is wider than the narrowest screen. What scrolls inside of itself may be."""
+        await self.page.set_viewport_size({"width": NARROW, "height": _HEIGHT})
+        width: int = await self.page.evaluate("document.documentElement.scrollWidth")
+        await self.page.set_viewport_size({"width": WIDE, "height": _HEIGHT})
+        return [f"{width} pixels wide at {NARROW}"] if width > NARROW else []
+
+    async def layout_shift(self) -> float:
+        return float(await self.page.evaluate("window.layoutShift"))
+
+    async def weight(self) -> Weight:
+        """Return what the page that is open took, with what its browser had kept of others."""
+        timing: dict[str, Any] = json.loads(await self.page.evaluate(_TAKEN))
+        files = assets.load().files
+        sizes = [
+            (name.rpartition(".")[2], len(files[name].packed or files[name].content))
+            for name in (path.split("/", 3)[3] for path in timing["paths"] if path.startswith("/assets/"))
+        ]
+
+        def total(*kinds: str) -> int:
+            return sum(size for kind, size in sizes if kind in kinds)
+
+        return Weight(timing["html"], total("css"), total("js", "mjs"), total("woff2"))
+
+
+_TAKEN = """
+JSON.stringify({
+  html: performance.getEntriesByType("navigation")[0].encodedBodySize,
+  paths: performance.getEntriesByType("resource").map(({name}) => new URL(name).pathname),
+})
+"""

@@ -1,0 +1,80 @@
+// Jump to: pages, models, keys by a few letters. It lists and leads there, and never acts.
+
+import {call} from "./api.js";
+import {element} from "./dom.js";
+
+const MOST = 50;
+
+/** @typedef {{kind: string, name: string, note: string, href: string}} Goal */
+
+/** Opens it. Focus returns to where it was when it closes. */
+export function jump() {
+  if (document.querySelector("dialog.jump-to")) return;
+  const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model or a key", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
+  const list = element("div", {id: "jump-list", role: "listbox", "aria-label": "Where to"});
+  const status = element("p", {class: "hint", role: "status"});
+  const dialog = /** @type {HTMLDialogElement} */ (element("dialog", {class: "jump-to", "aria-label": "Jump to"}, field, list, status));
+  /** @type {Goal[]} */
+  let goals = pages(), at = 0;
+
+  const options = () => /** @type {HTMLElement[]} */ ([...list.querySelectorAll("[role=option]")]);
+  const choose = (/** @type {number} */ index) => {
+    const all = options();
+    at = all.length ? (index + all.length) % all.length : 0;
+    all.forEach((option, number) => option.setAttribute("aria-selected", String(number === at)));
+    field.setAttribute("aria-activedescendant", all[at]?.id ?? "");
+    all[at]?.scrollIntoView({block: "nearest"});
+  };
+  const show = () => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = goals.filter(({kind, name, note}) => words.every((word) => `${kind} ${name} ${note}`.toLowerCase().includes(word)));
+    list.replaceChildren(...fits.slice(0, MOST).map(row));
+    status.textContent = fits.length ? "" : "Nothing here has these words.";
+    choose(0);
+  };
+
+  field.addEventListener("input", show);
+  field.addEventListener("keydown", (event) => {
+    const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
+    if (step) choose(at + step);
+    else if (event.key === "Enter") options()[at]?.click();
+    else return;
+    event.preventDefault();
+  });
+  dialog.addEventListener("click", (event) => {
+    const option = event.target instanceof Element ? event.target.closest("[data-href]") : null;
+    if (option) location.assign(option.getAttribute("data-href") ?? "");
+    if (option || event.target === dialog) dialog.close();
+  });
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  show();
+  more((found) => { goals = [...goals, ...found]; show(); });
+}
+
+/** @param {Goal} goal @param {number} index */
+function row({kind, name, note, href}, index) {
+  return element("div", {id: `jump-${index}`, role: "option", "aria-selected": "false", "data-href": href}, element("b", {dir: "auto"}, name), " ", element("span", {class: "faint"}, note || kind));
+}
+
+/** Returns the pages that the menu leads to. @returns {Goal[]} */
+function pages() {
+  const links = /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll(".nav a, .side-foot > a, .who a"));
+  return [...links].map((link) => {
+    const href = link.getAttribute("href") ?? "/";
+    const names = /** @type {Record<string, string>} */ ({"/account": "Account", "/plan": "Plan and credits"});
+    return {kind: "Page", name: names[href] ?? link.innerText.replace(/\s*\d+\+?\s*$/, "").trim(), note: "", href};
+  }).filter(({href}, index, all) => all.findIndex((other) => other.href === href) === index);
+}
+
+/** Adds what the server lists. What cannot be had is left out. @param {(goals: Goal[]) => void} add */
+async function more(add) {
+  const lists = [
+    call("/api/chat/models/").then(({data}) => data.map((/** @type {any} */ model) => ({kind: "Model", name: model.name, note: model.id, href: `/models/${encodeURIComponent(model.id)}`}))),
+  ];
+  if (document.querySelector('form[action="/sign-out"]')) {
+    lists.push(call("/api/chat/keys/").then(({data}) => data.map((/** @type {any} */ key) => ({kind: "Key", name: key.name, note: `Key ${key.masked}`, href: `/keys/${key.id}`}))));
+  }
+  for (const list of lists) list.then(add, () => {});
+}
