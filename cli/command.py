@@ -18,6 +18,7 @@ COMMANDS = {
     "api": ("cli.processes:api", "Run one API process."),
     "worker": ("cli.processes:worker", "Run one worker process."),
     "migrate": ("cli.processes:migrate", "Bring the database to this version's schema."),
+    "doctor": ("cli.doctor:doctor", "Check every part that this deployment needs, and say what to do."),
     "accounts": ("cli.accounts:accounts", "Accounts and their credits."),
     "keys": ("cli.keys:keys", "API keys of accounts."),
     "holds": ("cli.holds:holds", "Credits that are set aside for calls and jobs in flight."),

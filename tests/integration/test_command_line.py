@@ -65,7 +65,7 @@ ON_THE_DATABASE = {
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""
-ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi", "providers"}
+ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi", "providers", "doctor"}
 
 each_command = pytest.mark.parametrize("command", ON_THE_DATABASE)
 
