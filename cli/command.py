@@ -19,6 +19,8 @@ COMMANDS = {
     "worker": ("cli.processes:worker", "Run one worker process."),
     "migrate": ("cli.processes:migrate", "Bring the database to this version's schema."),
     "doctor": ("cli.doctor:doctor", "Check every part that this deployment needs, and say what to do."),
+    "status": ("cli.status:status", "How everything stands, on one screen."),
+    "top": ("cli.status:top", "The same, live."),
     "accounts": ("cli.accounts:accounts", "Accounts and their credits."),
     "keys": ("cli.keys:keys", "API keys of accounts."),
     "holds": ("cli.holds:holds", "Credits that are set aside for calls and jobs in flight."),

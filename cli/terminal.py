@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import click
@@ -54,6 +55,15 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers:
         columns = zip(heads, cells, widths, strict=True)
         padded = [_padded(cell, width, right=head in numbers) for head, cell, width in columns]
         _write("  ".join(padded).rstrip() + "\n")
+
+
+def duration(span: timedelta) -> str:
+    """Return the time in the largest unit of which there are two."""
+    seconds = max(0, int(span.total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:

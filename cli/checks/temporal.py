@@ -1,18 +1,16 @@
 """Checks of Temporal: does it answer, does it have what workflows need, and does somebody serve its queues."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from cli import temporal_clients
 from cli.checks.finding import Finding, fault, ok, warn
-from domain.secrets import Purpose
 from temporal import attributes, namespaces
 from temporal.attributes import DEFINITIONS, AttributesMissing
 from temporal.backlogs import Backlogs
-from temporal.client import Address, connect, converter
-from temporal.codec import Keyring
+from temporal.client import Address
 from workflows.options import MAINTENANCE, QUEUES
 
 if TYPE_CHECKING:
@@ -23,19 +21,17 @@ _DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 async def check(settings: "Settings") -> list[Finding]:
     address = Address(*settings.temporal_server)
-    conversion = converter(Keyring.of(settings.secrets.derive(Purpose.TEMPORAL_PAYLOADS)))
     try:
-        client = await connect(address, conversion)
-        upkeep = await connect(replace(address, namespace=settings.maintenance_namespace), conversion)
-        jobs = await _namespace(client)
-        if jobs is not None:
-            return [jobs]
-        return [
-            ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),
-            await _maintenance(upkeep),
-            await _attributes(client),
-            await _workers(client, settings.maintenance_namespace),
-        ]
+        async with temporal_clients.opened(settings) as (client, upkeep):
+            jobs = await _namespace(client)
+            if jobs is not None:
+                return [jobs]
+            return [
+                ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),
+                await _maintenance(upkeep),
+                await _attributes(client),
+                await _workers(client, settings.maintenance_namespace),
+            ]
     except (RPCError, RuntimeError) as error:
         return [_away(address, error)]
 

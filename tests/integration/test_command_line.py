@@ -52,6 +52,8 @@ ON_THE_DATABASE = {
     "adjust": (ACCOUNT, "-5", "--reason", "because"),
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
+    "status": (),
+    "top": ("--once",),
     "outputs list": (),
     "shares revoke": ("0" * 22,),
     "plans list": (),
