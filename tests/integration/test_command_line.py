@@ -52,6 +52,7 @@ ON_THE_DATABASE = {
     "adjust": (ACCOUNT, "-5", "--reason", "because"),
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
+    "usage export": ("--from", "2026-01-01", "--to", "2026-02-01"),
     "status": (),
     "top": ("--once",),
     "outputs list": (),
