@@ -1,5 +1,6 @@
 """The application: every router behind one edge. It knows HTTP only; `server.py` builds its resources."""
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from urllib.parse import unquote
@@ -52,6 +53,7 @@ from api.edge import Edge, canonical
 from api.exchange import Headers
 from api.outputs import Outputs
 from api.page_calls import PageCalls
+from api.request_figures import OTHER, RequestFigures
 from api.resources import Resources
 from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire, ErrorAnswer
@@ -81,6 +83,7 @@ class Gateway(FastAPI):
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
     wires: Sequence[ClientWire]
+    figures: RequestFigures
 
     def error_page(self) -> str:
         """Return docs/errors.md."""
@@ -102,7 +105,21 @@ class Gateway(FastAPI):
             resources.job_changes.stop(listeners=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.edge(scope, receive, send)
+        if scope["type"] != "http":
+            await self.edge(scope, receive, send)
+            return
+        began = time.perf_counter()
+        try:
+            await self.edge(scope, receive, send)
+        finally:
+            self.figures.ended(scope, self._route_of(scope), began)
+
+    def _route_of(self, scope: Scope) -> str:
+        """Return the path of the route that has served a request, with the names of its parameters."""
+        if scope["path"] in self.hot:
+            return str(scope["path"])
+        path = getattr(scope.get("route"), "path_format", None) or getattr(scope.get("route"), "path", None)
+        return path or OTHER
 
     def direct(self, scope: Scope) -> Handler | None:
         """Implements `api.direct.DirectApp`."""
@@ -111,8 +128,12 @@ class Gateway(FastAPI):
 
     async def _answer_directly(self, hot: ChatEndpoint, exchange: DirectExchange) -> None:
         exchange.scope["app"] = self
-        self.edge.admit(exchange)
-        await hot.serve(exchange)
+        began = time.perf_counter()
+        try:
+            self.edge.admit(exchange)
+            await hot.serve(exchange)
+        finally:
+            self.figures.ended(exchange.scope, hot.wire.path, began)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
@@ -167,7 +188,8 @@ def create_app(
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
     app.edge.max_file_bytes = max(max_body_bytes, max_file_bytes)
     app.wires = wires
-    app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
+    app.figures = RequestFigures()
+    app.hot = {wire.path: ChatEndpoint(wire, app.figures) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
     for router in (

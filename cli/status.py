@@ -1,6 +1,7 @@
 """`yout status` and `yout top`: how everything stands, on one screen; once, or again and again."""
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import open_database, run, settings
-from cli.terminal import as_json, print_json
+from cli.terminal import as_json, fail, print_json
+from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,22 +20,21 @@ if TYPE_CHECKING:
     from db.engine import Database
     from db.holds import Figures
     from db.media_figures import OpenJobs, Overdue
-    from db.operator_figures import AccountFigures, DeliveryFigures
+    from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
     from db.tables import AuditRow
-    from domain.media import Kind, State
     from domain.task_queues import Backlog
     from settings import Settings
     from temporal.rounds import LastRound
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Standing:
     at: datetime
     accounts: "AccountFigures"
     holds: "Figures"
     audit: "AuditRow | None"
     open_jobs: "Sequence[OpenJobs]"
-    recent_jobs: "dict[Kind, dict[State, int]]"
+    recent_jobs: "RecentJobs"
     overdue: "Overdue"
     deliveries: "DeliveryFigures"
     backlogs: "Sequence[Backlog] | None"
@@ -64,6 +65,8 @@ def top(every: float, once: bool) -> None:
     if once:
         status_screen.show(run(_once()))
         return
+    if not sys.stdout.isatty():
+        fail("`yout top` needs a terminal: use --once, or `yout status`", CANNOT_RUN)
     with status_screen.live() as update:
         run(_for_ever(update, timedelta(seconds=every)), quiet=False)
 

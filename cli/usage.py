@@ -17,11 +17,14 @@ REPORT = "report"
 
 
 class _Usage(click.Group):
-    """Its report needs no name of its own."""
+    """A word that names none of its commands, an account or an option, begins the report."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = bool(args) and (args[0] in self.commands or args[0] in self.get_help_option_names(ctx))
         return super().parse_args(ctx, args if named else [REPORT, *args])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.commands.get(cmd_name, self.commands[REPORT])
 
 
 @click.group(

@@ -1,6 +1,7 @@
 """Counts what an operator looks at first: accounts, media jobs, deliveries of webhooks."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -27,6 +28,8 @@ SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),
        (SELECT count(*) FROM webhook_deliveries WHERE state = 'failed' AND id >= :first),
        (SELECT count(*) FROM webhook_endpoints WHERE NOT enabled AND disabled_reason IS NOT NULL)
 """
+
+RecentJobs = Mapping[Kind, Mapping[State, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ async def accounts(session: AsyncSession) -> AccountFigures:
     return AccountFigures(number, suspended, empty, int(available), int(held))
 
 
-async def recent_jobs(session: AsyncSession) -> dict[Kind, dict[State, int]]:
+async def recent_jobs(session: AsyncSession) -> RecentJobs:
     """Return how many of each kind and state were made recently, also where there are none."""
     numbers = {kind: dict.fromkeys(State, 0) for kind in Kind}
     for kind, state, number in await (await session.connection()).execute(text(_JOBS), {"first": _first()}):

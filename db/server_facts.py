@@ -20,7 +20,7 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
 _CLOCK: LiteralString = "SELECT clock_timestamp()"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ServerFacts:
     version: int
     """As the server writes it: 180004 is 18.4."""

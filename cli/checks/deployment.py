@@ -32,6 +32,10 @@ async def check_address(settings: "Settings") -> list[Finding]:
     if settings.webhooks_allow_loopback and not is_loopback(host):
         what = "URLs of callers may be of this machine"
         findings.append(fault("loopback", what, "unset YOUT_WEBHOOKS_ALLOW_LOOPBACK: it is for development"))
+    if settings.metrics_token is None and not is_loopback(host):
+        what = "GET /metrics needs no token"
+        remedy = "set YOUT_METRICS_TOKEN, or have the proxy answer /metrics with 404"
+        findings.append(warn("metrics", what, remedy))
     problem = await connected((parts.scheme, host, parts.port or (443 if parts.scheme == "https" else 80)))
     if problem is not None:
         what = f"{problem[0]} at {parts.netloc.rpartition('@')[2]}, as seen from this machine"

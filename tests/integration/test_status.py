@@ -1,7 +1,6 @@
 """`yout status` and `yout top`: what one screen shows, with Temporal and without it."""
 
 import json
-import uuid
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from cli.command import yout
 from db.audit import Audits
 from db.engine import Database
 from db.writer import LedgerWriter
-from dev.postgres import EmbeddedPostgres
 from domain.media import Kind
 from tests.support.bank import open_account, reserve
 from tests.support.stack import Stack
@@ -63,16 +61,19 @@ def test_the_screen(stack: Stack, words: tuple[str, ...]) -> None:
     assert not any(line.endswith(" ") for line in screen.splitlines())
 
 
-async def test_jobs_and_deliveries_are_counted_by_their_ids(database: Database, database_url: str) -> None:
-    from db import operator_figures
+def test_top_needs_a_terminal(stack: Stack) -> None:
+    result = CliRunner().invoke(yout, ["top"], env=stack.environment)
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "error: `yout top` needs a terminal: use --once, or `yout status`\n",
+    )
 
-    async with database.reading() as session:
-        assert (await operator_figures.recent_jobs(session))[Kind.VIDEO].keys() >= {"queued", "succeeded"}
-        assert (await operator_figures.deliveries(session)).due == 0
-    assert operator_figures._first() < uuid.UUID(int=2**128 - 1)
 
-
-def test_live_says_that_the_database_is_away(postgres: EmbeddedPostgres, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_says_that_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("TERM", "xterm")
     with status_screen.live() as update:
         update(None)
     assert "The database does not answer" in capsys.readouterr().out

@@ -282,7 +282,9 @@ def test_every_setting_of_an_operator_is_in_the_table() -> None:
 
 
 def test_every_metric_is_in_the_table() -> None:
-    source = "".join((ROOT / "api" / name).read_text() for name in ("metrics.py", "queue_metrics.py"))
+    source = "".join(
+        (ROOT / "api" / name).read_text() for name in ("metrics.py", "queue_metrics.py", "request_figures.py")
+    )
     documented = {name.removesuffix("_total") for row in cells(OPERATING, "Metrics") for name in SPAN.findall(row[0])}
     assert documented == set(re.findall(r'"(yout_\w+)"', source))
 
