@@ -118,8 +118,7 @@ class Gateway(FastAPI):
         """Return the path of the route that has served a request, with the names of its parameters."""
         if scope["path"] in self.hot:
             return str(scope["path"])
-        path = getattr(scope.get("route"), "path_format", None) or getattr(scope.get("route"), "path", None)
-        return path or OTHER
+        return getattr(scope.get("state", {}).get("route"), "path_format", None) or OTHER
 
     def direct(self, scope: Scope) -> Handler | None:
         """Implements `api.direct.DirectApp`."""
@@ -137,12 +136,18 @@ class Gateway(FastAPI):
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
-        hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._served(scope, receive, send)
+            return
+        hot = self.hot.get(scope["path"])
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
         else:
-            await self._served(scope, receive, send)
+            try:
+                await self._served(scope, receive, send)
+            finally:
+                scope["state"]["route"] = scope.get("route")
 
     def error_response(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
         """Implements `api.direct.DirectApp`."""

@@ -28,7 +28,9 @@ class _Usage(click.Group):
 
 
 @click.group(
-    cls=_Usage, help="What calls were charged: `yout usage [ACCOUNT]` reports it, `yout usage export` lists it."
+    cls=_Usage,
+    invoke_without_command=True,
+    help="What calls were charged: `yout usage [ACCOUNT]` reports it, `yout usage export` lists it.",
 )
 def usage() -> None:
     """Group the report and the export."""

@@ -42,13 +42,13 @@ def export(since: datetime, until: datetime, account: str | None, form: str, out
     if since >= until:
         fail("--to must be later than --from")
     span = Span(since.date(), until.date(), account_id(account) if account is not None else None)
-    write_page = _csv if form == "csv" else _lines
+    heads, write_page = (_heads(), _csv) if form == "csv" else ("", _lines)
     with _target(output) as target:
-        target(_heads() if form == "csv" else "")
-        run(_pages(span, lambda rows: target(write_page(rows))), quiet=False)
+        run(_pages(span, lambda rows, first: target((heads if first else "") + write_page(rows))), quiet=False)
 
 
-async def _pages(span: Span, take: "Callable[[Sequence[UsageOfDay]], None]") -> None:
+async def _pages(span: Span, take: "Callable[[Sequence[UsageOfDay], bool], None]") -> None:
+    """Give all rows to `take`, and say which page is the first; that one may be empty."""
     from db import usage_export
 
     database = open_database()
@@ -57,9 +57,10 @@ async def _pages(span: Span, take: "Callable[[Sequence[UsageOfDay]], None]") -> 
         while True:
             async with database.reading() as session:
                 rows = await usage_export.page(session, span, last, PAGE)
+            if rows or last is None:
+                take(rows, last is None)
             if not rows:
                 return
-            take(rows)
             last = rows[-1]
     finally:
         await database.close()

@@ -33,10 +33,12 @@ async def test_requests_are_counted_by_route(owner: AccountClient) -> None:
     assert (await owner.http.request("PROPFIND", "/healthz")).status_code == 405
     assert (await owner.chat("no-such-model")).status_code == 404
     assert (await owner.http.get(CHAT)).status_code == 405
+    assert (await owner.http.head("/readyz")).status_code == 200
     after = (await read(owner)) - before
     requests = {key[1:]: count for key, count in after.items() if key[0] == "yout_http_requests_total"}
-    assert requests["GET", "/api/media/jobs/{job_id}/", "404"] == 1
+    assert requests["GET", "/api/media/jobs/{job_uuid}/", "404"] == 1
     assert requests["GET", "other", "404"] == 1
+    assert requests["HEAD", "/readyz", "200"] == 1
     assert requests["POST", CHAT, "404"] == 1
     assert requests["GET", CHAT, "405"] == 1
     assert ("other", "/healthz", "405") in requests
