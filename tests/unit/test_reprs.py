@@ -33,7 +33,7 @@ SHOWN = {
         OfferEntry.name Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
         ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
-        MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
+        without MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
         excluded expects pattern title
     """,
     "the operator's settings and words": """
