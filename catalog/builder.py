@@ -306,4 +306,5 @@ def _offers(entries: Entries) -> Offers:
         {name: Pack(name, entry.name or name, entry.credits) for name, entry in entries.packs.items()},
         sold,
         entries.payments.credits_per_unit,
+        entries.payments.link,
     )

@@ -60,6 +60,7 @@ class PackEntry(OfferEntry):
 
 class PaymentsEntry(Entry):
     credits_per_unit: dict[Currency, Rate] = Field(default={})
+    link: Annotated[str, Field(pattern=r"^https?://[^\s#]+$")] | None = Field(default=None, repr=False)
 
 
 class TimeoutsEntry(Entry):

@@ -5,7 +5,7 @@ A statement is paged by the positions of movements: those of an account commit i
 Calls that a purge erases are left out from when it begins: only what moved stays, in the statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, func, literal_column, text
+from sqlalchemy import ColumnElement, and_, case, func, literal_column, text
 from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
@@ -141,6 +141,16 @@ class Used:
     credits: int
 
 
+@dataclass(frozen=True, slots=True)
+class UsedOfDay:
+    """What a model or key has used on a day, or all those together that have no place of their own."""
+
+    day: date
+    place: int
+    """Among the groups that were named, from 0; after the last: all others."""
+    used: Used
+
+
 async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Receipt:
     """Return the receipt of a charge. Raises `NotFound`, also for another account's charge."""
     query = (
@@ -259,28 +269,49 @@ async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span
 
 async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date]) -> list[Used]:
     """Sum usage over the days from the first to the day before the second. A call counts on the UTC day of its end."""
-    groups: dict[Grouping, Any] = {
-        Grouping.DAY: col(UsageDayRow.day),
-        Grouping.MODEL: col(UsageDayRow.model),
-        Grouping.KEY: col(UsageDayRow.key_id),
-    }
-    group = groups[grouping]
-    names = ("calls", "input_tokens", "output_tokens", "credits")
-    sums = [func.sum(getattr(UsageDayRow, name)).label(name) for name in names]
-    query: Any = (
-        sql_select(group.label("group"), *sums)
-        .where(col(UsageDayRow.account_id) == account_id, col(UsageDayRow.epoch) >= _epoch_of(account_id))
-        .where(col(UsageDayRow.day) >= days[0], col(UsageDayRow.day) < days[1])
-        .group_by(group)
-        .order_by(group)
-    )
+    group = _column(grouping)
+    query: Any = _summed(account_id, days, group.label("group")).group_by(group).order_by(group)
     rows: Sequence[Any] = (await session.exec(query)).all()
     return [Used(None if row[0] == _NO_KEY else row[0], *(int(total) for total in row[1:])) for row in rows]
 
 
-async def key_names(session: AsyncSession, account_id: UUID) -> dict[UUID, str]:
-    """Return the names of all keys of the account, revoked ones included."""
+async def usage_of_days(
+    session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date], named: Sequence[Any]
+) -> list[UsedOfDay]:
+    """Sum usage of each day by the models or keys that are `named`, and by all others together, in this order."""
+    places = {_NO_KEY if group is None else group: place for place, group in enumerate(named)}
+    if not places:
+        return []
+    place = case(places, value=_column(grouping), else_=len(named)).label("place")
+    query: Any = (
+        _summed(account_id, days, col(UsageDayRow.day), place).group_by("day", "place").order_by("day", "place")
+    )
+    rows: Sequence[Any] = (await session.exec(query)).all()
+    groups = [*named, None]
+    return [UsedOfDay(row[0], row[1], Used(groups[row[1]], *(int(total) for total in row[2:]))) for row in rows]
+
+
+def _column(grouping: Grouping) -> Any:
+    columns = {Grouping.DAY: UsageDayRow.day, Grouping.MODEL: UsageDayRow.model, Grouping.KEY: UsageDayRow.key_id}
+    return col(columns[grouping])
+
+
+def _summed(account_id: UUID, days: tuple[date, date], *groups: Any) -> Any:
+    """Select sums of an account's days, by the primary key, which begins with both."""
+    names = ("calls", "input_tokens", "output_tokens", "credits")
+    sums = [func.sum(getattr(UsageDayRow, name)).label(name) for name in names]
+    return (
+        sql_select(*groups, *sums)
+        .where(col(UsageDayRow.account_id) == account_id, col(UsageDayRow.epoch) >= _epoch_of(account_id))
+        .where(col(UsageDayRow.day) >= days[0], col(UsageDayRow.day) < days[1])
+    )
+
+
+async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID] | None = None) -> dict[UUID, str]:
+    """Return the names of keys of the account, revoked ones included: of all, or only of these."""
     query = select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.account_id == account_id)
+    if only is not None:
+        query = query.where(col(ApiKeyRow.id).in_(only))
     return {row[0]: row[1] for row in await session.exec(query)}
 
 

@@ -211,6 +211,9 @@ class TransactionRow(SQLModel, table=True):
             postgresql_where=text("hold_id IS NOT NULL AND kind <> 'extend'"),
         ),
         Index("ix_transactions_extending", "hold_id", postgresql_where=text("kind = 'extend'")),
+        Index(
+            "ix_transactions_incoming", "account_id", "position", postgresql_where=text("kind IN ('grant', 'adjust')")
+        ),
         Index("ix_transactions_refunds", "created_at", postgresql_where=text("kind = 'refund'")),
         Index(None, "account_id", "created_at"),
         Index("uq_transactions_account_id_position", "account_id", "position", unique=True),

@@ -4,6 +4,7 @@ Everything that is known of a payment is a fact. Facts are merged, so that their
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -57,6 +58,14 @@ class Offers:
     """The plan or pack, by the payment provider's ids of it: prices, products, payment links."""
     credits_per_unit: Mapping[str, Decimal]
     """Credits for one unit of a currency, for payments of nothing in particular."""
+    link: str | None = field(default=None, repr=False)
+    """Where accounts buy credits."""
+
+    def link_of(self, account_id: UUID) -> str | None:
+        """Return the link that says whose account is paid for."""
+        if self.link is None:
+            return None
+        return f"{self.link}{'&' if '?' in self.link else '?'}client_reference_id={account_id}"
 
     def find(self, goods: Iterable[str]) -> Plan | Pack | None:
         """Return what is sold under one of these ids, or has one of them as its own name."""

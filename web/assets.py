@@ -17,12 +17,13 @@ STYLESHEET = "yout.css"
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
     ".woff2": "font/woff2",
 }
 PATH = "/assets/{version}/{name:path}"
-_PACKED = (".css", ".js", ".svg", ".txt")
+_PACKED = (".css", ".js", ".mjs", ".svg", ".txt")
 
 
 @dataclass(frozen=True, slots=True)

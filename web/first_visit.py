@@ -2,27 +2,31 @@
 
 from starlette.responses import Response
 
-from web.api import Fault
+from web import chat
 from web.visit import Page, Visit
 
-_UNAUTHORIZED = 401
+IDEAS = {
+    "Explain a regular expression": r"Explain this regular expression, part by part: ^(?=.*\d)[a-z][\w.-]{2,30}$",
+    "Write a commit message": "Write a commit message: subject in the imperative, then why. The change:\n\n",
+    "Compare two contracts": "Compare these two contracts. List what differs, and what it means for me.\n\nA: \n\nB: ",
+}
+"""What they put into the composer, by what they are called."""
 
 
 async def first_visit(visit: Visit) -> Response:
     if visit.account is not None:
         return visit.redirect("/chat")
-    return visit.render("first-visit.html", {"allowance": await _allowance(visit)})
-
-
-async def _allowance(visit: Visit) -> dict[str, object] | None:
-    """Return the messages of a visitor's day. None: this server has no visitors."""
-    try:
-        left: dict[str, object] = (await visit.get("/api/chat/limit/"))["anonymous"]
-    except Fault as fault:
-        if fault.status == _UNAUTHORIZED:
-            return None
-        raise
-    return left
+    allowance = await chat.allowance(visit)
+    models = await chat.text_models(visit) if allowance is not None else []
+    chosen = chat.chosen(models, "")
+    values = {
+        "allowance": allowance,
+        "models": models if chosen else [],
+        "others": [model for model in models if not model.enabled],
+        "chosen": chosen,
+        "ideas": IDEAS,
+    }
+    return visit.render("first-visit.html", values)
 
 
 PAGES = (Page("/", first_visit, needs_account=False),)

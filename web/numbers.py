@@ -47,6 +47,14 @@ def time(written: str, now: datetime) -> Markup:
     )
 
 
+def stamp(written: str) -> Markup:
+    """Return a `<time>` that reads exactly, such as `8 Jun, 09:41:07`, in UTC."""
+    when = moment(written)
+    return Markup('<time datetime="{0}">{1}</time>').format(
+        f"{when:%Y-%m-%dT%H:%M:%SZ}", f"{when.day} {when:%b, %H:%M:%S}"
+    )
+
+
 def percent(part: float, whole: float) -> str:
     """Write a share of a bar's width, such as `33.10%`, from nothing to all of it."""
     return f"{100 * min(max(part / whole, 0), 1) if whole > 0 else 0:.2f}%"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from web import assets
 
@@ -85,6 +85,8 @@ def asset(request: Request) -> Response | None:
 def packed(response: Response, request: Request) -> Response:
     """Return the answer with gzip, if the browser takes it. One with a secret is not compressed: RFC 9110, 17.6."""
     secret = response.headers.get("cache-control") == "no-store"
+    if isinstance(response, StreamingResponse):
+        return response
     if secret or not response.body or not takes_gzip(request) or "content-encoding" in response.headers:
         return response
     response.body = gzip.compress(bytes(response.body), compresslevel=5, mtime=0)

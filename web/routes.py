@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from web import account, assets, faults, first_visit, keys, models, pages, sign_in
+from web import account, activity, assets, chat, faults, first_visit, keys, models, pages, plan, sign_in, statements
 from web.api import Api, Fault
 from web.faults import Problem
 from web.shares import SharedPages, missing
@@ -16,7 +16,17 @@ from web.visit import Page, begin, recognize
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 """Shared pages are not in it: a crawler must see that they say noindex."""
-PAGES: Sequence[Page] = (*first_visit.PAGES, *sign_in.PAGES, *models.PAGES, *keys.PAGES, *account.PAGES)
+PAGES: Sequence[Page] = (
+    *first_visit.PAGES,
+    *sign_in.PAGES,
+    *chat.PAGES,
+    *models.PAGES,
+    *statements.PAGES,
+    *activity.PAGES,
+    *keys.PAGES,
+    *plan.PAGES,
+    *account.PAGES,
+)
 """Every page of the web app."""
 _PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
 _KEYS = {"authorization", "x-api-key"}

@@ -206,6 +206,10 @@ async def test_charges_are_listed_in_pages_and_filtered(owner: AccountClient) ->
         ("/statement/", {"cursor": "nonsense"}, "cursor"),
         ("/usage/", {"group_by": "colour"}, "group_by"),
         ("/usage/", {"from": "2026-01-01", "to": "2026-01-01"}, "to"),
+        ("/usage/", {"split_by": "day"}, "split_by"),
+        ("/usage/", {"split_by": "model", "group_by": "key"}, "split_by"),
+        ("/usage/", {"split_by": "model", "from": "2026-01-01", "to": "2026-04-12"}, "from"),
+        ("/usage/", {"split_by": "model", "top": 21}, "top"),
     ],
 )
 async def test_queries_that_cannot_be_answered(
@@ -274,6 +278,28 @@ async def test_usage_is_rolled_up(owner: AccountClient) -> None:
     (by_key,) = (await owner.get("/usage/", group_by="key"))["data"]
     assert by_key == {"key_id": receipts[0]["key_id"], "key_name": "first"} | total
     assert (await owner.get("/usage/", since="2020-01-01", to="2020-02-01"))["data"] == []
+    assert (await owner.get("/charges/"))["data"][0]["key_name"] == "first"
+
+
+async def test_days_are_split_by_what_cost_most(owner: AccountClient) -> None:
+    for model in ("test-plain", "test-plain", "test-usage-zero", "test-tiered"):
+        await owner.charged(model)
+    report = await owner.get("/usage/", split_by="model", top=1)
+    (day,) = report["data"]
+    named, others = report["groups"]
+    assert (named["model"], named["calls"], named["credits"]) == ("test-plain", 2, 1200)
+    assert (others["others"], others["calls"]) == (True, 2)
+    assert day["parts"] == report["groups"]
+    assert sum(part["credits"] for part in day["parts"]) == day["credits"] == report["total"]["credits"]
+    everything = await owner.get("/usage/", split_by="model")
+    assert [part["credits"] for part in everything["groups"]] == sorted(
+        (part["credits"] for part in everything["groups"]), reverse=True
+    )
+    assert not any("others" in part for part in everything["groups"])
+    (by_key,) = (await owner.get("/usage/", split_by="key"))["data"][0]["parts"]
+    assert (by_key["key_name"], by_key["credits"]) == ("first", day["credits"])
+    empty = await owner.get("/usage/", split_by="key", since="2020-01-01", to="2020-02-01")
+    assert (empty["data"], empty["groups"]) == ([], [])
 
 
 async def test_a_key_without_the_scope_sees_nothing(owner: AccountClient) -> None:
@@ -293,3 +319,32 @@ async def test_output_above_the_limit_that_was_sent_is_not_billed(owner: Account
     assert receipt["usage"]["output_tokens"] == limit
     assert receipt["credits"]["charged"] == -(-(15 * 300 + limit * 1500) // 1000)
     assert receipt["credits"]["written_off"] == 0
+
+
+async def test_credits_that_came_in_are_listed_without_calls(owner: AccountClient) -> None:
+    await owner.charged("test-plain")
+    await owner.ledger.ask(Adjust(owner.customer.account_id, -7, f"adjust:{uuid.uuid4()}", "A correction."))
+    listed = await pages(owner, "/grants/", limit=1)
+    assert [(entry["kind"], entry["credits"], entry["note"]) for entry in listed] == [
+        ("adjust", -7, "A correction."),
+        ("grant", CREDITS, None),
+    ]
+    moved = {entry["id"] for entry in (await owner.get("/statement/"))["data"]}
+    assert {entry["id"] for entry in listed} <= moved
+
+
+async def test_a_plan_and_what_can_be_bought(owner: AccountClient, stack: Stack) -> None:
+    nothing = await owner.get("/plan/")
+    assert (nothing["plan"], nothing["balance"], nothing["buy_url"]) == (None, CREDITS, None)
+    assert nothing["plans"] == [{"id": "pro", "name": "pro", "credits_per_month": 5000}]
+    assert (nothing["packs"], nothing["credits_per_unit"]) == ([], {"usd": "100"})
+    account = str(owner.customer.account_id)
+    stack.yout("plans", "start", account, "pro")
+    started = (await owner.get("/plan/"))["plan"]
+    assert (started["name"], started["active"], started["until"]) == ("pro", True, None)
+    assert started["credits_per_month"] == 5000
+    assert started["next_grant_at"] > datetime.now(UTC).isoformat()
+    stack.yout("plans", "end", account)
+    ended = (await owner.get("/plan/"))["plan"]
+    assert (ended["active"], ended["next_grant_at"]) == (False, None)
+    assert ended["until"] is not None

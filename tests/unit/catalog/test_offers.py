@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -35,6 +36,14 @@ def test_what_is_for_sale(tmp_path: Path) -> None:
     assert offers.find(["plink_1QsG"]) == Pack("small", "small", 1_000_000)
     assert offers.find(["price_of_something"]) is offers.find([]) is None
     assert offers.credits_per_unit["jpy"] == Decimal("650.5")
+    assert offers.link_of(UUID(int=7)) is None
+
+
+def test_a_link_says_whose_account_is_paid_for(tmp_path: Path) -> None:
+    account = UUID(int=7)
+    for link, mark in (("https://buy.example/x", "?"), ("https://buy.example/x?locale=de", "&")):
+        offers = load(tmp_path, f'[payments]\nlink = "{link}"\n').offers
+        assert offers.link_of(account) == f"{link}{mark}client_reference_id={account}"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +86,10 @@ def test_an_amount_buys_credits(tmp_path: Path, amount: int, currency: str, cred
         (
             "[plans.a]\ncredits_per_month = 5\n[packs.a]\ncredits = 5",
             "my.toml:3: packs.a: 'a' stands for plans.a already",
+        ),
+        (
+            '[payments]\nlink = "javascript:x"',
+            "my.toml:2: payments.link: is not well-formed",
         ),
         (
             "[payments]\ncredits_per_unit = { usd = -1 }",

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import {test} from "node:test";
+
+import MarkdownIt from "../../../../web/static/vendor/markdown-it.esm.min.mjs";
+import {split} from "../../../../web/static/js/blocks.js";
+import {cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
+import {snippets} from "../../../../web/static/js/snippets.js";
+
+const TEXT = `# Title
+
+One *paragraph*
+of two lines.
+
+1. first
+
+2. second
+   - inner
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+\`\`\`python
+x = 1
+
+y = 2
+\`\`\`
+> quote
+lazy
+
+Setext
+===
+
+***
+last`;
+
+const markdown = new MarkdownIt({html: false});
+
+/** Streams a text in pieces, as an answer does. */
+function streamed(text, size) {
+  let rest = "", html = "", open = [];
+  const touched = [];
+  for (let at = 0; at < text.length; at += size) {
+    const step = split(rest + text.slice(at, at + size), (piece) => markdown.parse(piece, {}));
+    for (const block of step.finished) html += markdown.renderer.render(block.tokens, markdown.options, {});
+    touched.push(step.finished.length);
+    ({rest, open} = step);
+  }
+  for (const block of open) html += markdown.renderer.render(block.tokens, markdown.options, {});
+  return html;
+}
+
+test("pieces of every size give what the whole text gives", () => {
+  for (const size of [1, 2, 3, 5, 8, 13, 40, 1000]) assert.equal(streamed(TEXT, size), markdown.render(TEXT), `size ${size}`);
+});
+
+test("finished blocks leave the rest", () => {
+  const {finished, rest} = split("one\n\ntwo\n\nthr", (text) => markdown.parse(text, {}));
+  assert.equal(finished.length, 0);
+  assert.equal(rest, "one\n\ntwo\n\nthr");
+  const later = split("one\n\ntwo\n\nthree\n", (text) => markdown.parse(text, {}));
+  assert.equal(later.finished.length, 2);
+  assert.equal(later.rest, "three\n");
+});
+
+const about = {model: "GPT", account: true, credits: "50,000", limit: "20"};
+const refused = (code, more = {}, status = 400) => ({status, code, message: "So it is.", param: null, after: 3, request: "req_1", more});
+
+test("every refusal says what happened, and what it did to the money", () => {
+  const short = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 0, limit_source: "balance"}), about);
+  assert.equal(short.title, "This answer could cost 1,324 credits. You have 310.");
+  assert.deepEqual(short.ways, ["shorten", "choose", "credits"]);
+  const held = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 5000, limit_source: "balance"}), about);
+  assert.match(held.title, /hold 5,000 of your credits/);
+  const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), about);
+  assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits.");
+  assert.equal(sentence(refused("rate_limit_exceeded", {}, 429), about).wait, 3);
+  assert.equal(sentence(refused("invalid_api_key", {}, 401), about).back, true);
+  assert.match(sentence(refused("internal_error", {}, 500), about).text, /req_1/);
+  assert.equal(sentence(refused("something_new"), about).title, "So it is.");
+  assert.equal(unreached(false, true).ways[0], "online");
+});
+
+test("a cut answer says what was paid", () => {
+  assert.equal(paid("broken", 96, {charged: 112, held: 1324}), "You paid for the 96 words above: 112 credits. The other 1,212 came back.");
+  assert.equal(paid("stopped", 9, {charged: 61, held: 61}), "61 credits for what you have.");
+  assert.equal(cut("stopped").title, "Stopped.");
+});
+
+test("code of a request carries every word of it", () => {
+  const order = {model: "m", messages: [{role: "user", content: "it's \"so\"\n$HOME"}], temperature: 0.5, max_credits: 9};
+  const {curl, Python, Node} = snippets(order, "https://ai.example.com");
+  assert.ok(curl.includes("it'\\''s"));
+  assert.ok(Python.includes("extra_body={\n        \"max_credits\": 9\n    },"));
+  assert.ok(Node.includes("baseURL: \"https://ai.example.com/v1\""));
+});

@@ -1,0 +1,121 @@
+"""Credits a day as stacked bars. All positions are attributes of the drawing, so that no style is needed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from web.periods import day
+
+SLOT = 10
+"""The width of a day."""
+MAX_SERIES = 4
+"""Named ones. All others together are the last."""
+_BAR, _GAP, _HEIGHT = 7.8, 0.6, 99.4
+_FEWEST_SLOTS = 7
+_STEPS = 3
+_LABELS = 5
+_THOUSAND, _MILLION = 1000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    series: int
+    """From 1."""
+    x: str = field(repr=False)
+    y: str = field(repr=False)
+    height: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    number: int
+    name: str = field(repr=False)
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A day in the table that has the same numbers."""
+
+    day: date
+    credits: Sequence[int]
+    """By series."""
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    width: int
+    bars: Sequence[Bar]
+    marks: Sequence[str] = field(repr=False)
+    """Amounts beside the lines, from the top."""
+    days: Sequence[str] = field(repr=False)
+    series: Sequence[Series]
+    rows: Sequence[Row]
+
+
+def chart(report: Mapping[str, Any], days: Sequence[date], names: Sequence[str]) -> Chart:
+    """Draw a report whose days are split. `names` are those of its groups, in their order."""
+    groups = report["groups"]
+    series = [
+        Series(MAX_SERIES + 1 if group.get("others") else place, name, group["credits"])
+        for place, (group, name) in enumerate(zip(groups, names, strict=True), 1)
+    ]
+    places = {_identity(group): one.number for group, one in zip(groups, series, strict=True)}
+    stacks = {
+        date.fromisoformat(one["day"]): {places[_identity(part)]: part["credits"] for part in one["parts"]}
+        for one in report["data"]
+    }
+    totals = {date.fromisoformat(one["day"]): one["credits"] for one in report["data"]}
+    step = _step(max(totals.values(), default=0))
+    bars = [
+        bar
+        for place, one in enumerate(days)
+        for bar in _stack(place * SLOT + (SLOT - _BAR) / 2, stacks.get(one, {}), step * _STEPS)
+    ]
+    rows = [Row(one, [stacks[one].get(each.number, 0) for each in series], total) for one, total in totals.items()]
+    marks = [short(step * number) for number in range(_STEPS, -1, -1)]
+    return Chart(max(len(days), _FEWEST_SLOTS) * SLOT, bars, marks, _labels(days), series, rows)
+
+
+def _identity(group: Mapping[str, Any]) -> tuple[object, ...]:
+    return group.get("model"), group.get("key_id"), group.get("others", False)
+
+
+def _stack(x: float, parts: Mapping[int, int], whole: int) -> list[Bar]:
+    bars, top = [], _HEIGHT
+    for series, amount in sorted(parts.items()):
+        height = _HEIGHT * amount / whole
+        shown = height - _GAP if height > 2 * _GAP else height
+        if amount:
+            bars.append(Bar(series, f"{x:.1f}", f"{top - shown:.2f}", f"{shown:.2f}"))
+        top -= height
+    return bars
+
+
+def _step(most: int) -> int:
+    """Return the distance of two lines: a round number, so that the highest day fits under the last."""
+    power = 1
+    while True:
+        for tenths in (10, 15, 20, 25, 30, 40, 50, 60, 80):
+            step, rest = divmod(tenths * power, 10)
+            if not rest and step * _STEPS >= most:
+                return step
+        power *= 10
+
+
+def _labels(days: Sequence[date]) -> list[str]:
+    """Name some of the days, evenly: the first and the last are among them."""
+    count = min(_LABELS, len(days))
+    if count < 2:  # one has no distance
+        return [day(one) for one in days]
+    return [day(days[round(number * (len(days) - 1) / (count - 1))]) for number in range(count)]
+
+
+def short(amount: int) -> str:
+    """Write an amount beside a line, such as `16k`."""
+    for size, letter in ((_MILLION * _THOUSAND, "G"), (_MILLION, "M"), (_THOUSAND, "k")):
+        if amount >= size:
+            return f"{amount / size:,.1f}".removesuffix(".0") + letter
+    return str(amount)

@@ -1,0 +1,41 @@
+// Splits a growing Markdown text into blocks that are finished, and the rest. Knows no document.
+
+/** @typedef {import("./markup.js").Token} Token */
+
+/**
+ * Returns the tokens of each top-level block.
+ * @param {Token[]} tokens
+ */
+export function blocks(tokens) {
+  /** @type {{tokens: Token[], line: number}[]} */
+  const found = [];
+  let depth = 0;
+  for (const token of tokens) {
+    if (depth === 0) found.push({tokens: [], line: token.map?.[0] ?? 0});
+    found[found.length - 1].tokens.push(token);
+    depth += token.nesting;
+  }
+  return found;
+}
+
+/** Returns where a line begins. @param {string} text @param {number} line */
+export function lineStart(text, line) {
+  let at = 0;
+  for (let count = 0; count < line; count++) at = text.indexOf("\n", at) + 1;
+  return at;
+}
+
+/**
+ * Splits off what no later text can change: all blocks before the last one, as soon as a whole line of that is known.
+ * Before that, "2" may still become the next item of a list.
+ * @param {string} text
+ * @param {(text: string) => Token[]} parse
+ */
+export function split(text, parse) {
+  const found = blocks(parse(text));
+  const last = found[found.length - 1];
+  if (found.length < 2) return {finished: [], open: found, rest: text};
+  const at = lineStart(text, last.line);
+  if (text.indexOf("\n", at) < 0) return {finished: [], open: found, rest: text};
+  return {finished: found.slice(0, -1), open: [last], rest: text.slice(at)};
+}

@@ -1,0 +1,400 @@
+// The Playground: asks, shows the answer while it is written, and then what it cost.
+
+import "./composer.js";
+import "./picker.js";
+import {counted, element} from "./dom.js";
+import {follower} from "./follow.js";
+import {forget, fresh, key, recall, remember, takeQuestion} from "./memory.js";
+import {refresh} from "./purse.js";
+import {Quote} from "./quote.js";
+import {Settings, closePanel, openPanel} from "./settings.js";
+import {count, head, say, shareButton} from "./signs.js";
+import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
+import {coloured, run, settle, writing} from "./turn.js";
+
+/** @typedef {import("./thread.js").Answer} Answer */
+/** @typedef {import("./memory.js").Question} Question */
+
+/** What to say when something went wrong. It is read while the browser is idle, so that it is there without a network. */
+const troubles = () => import("./ways.js");
+const GO_ON = "Continue from where you stopped.";
+
+export class Chat extends HTMLElement {
+  memory = fresh();
+  /** @type {AbortController | null} */
+  #abort = null;
+  /** @type {HTMLElement | null} */
+  #note = null;
+  #left = false;
+  /** Ends what a note does by itself. */
+  #endWait = () => {};
+  conversation = "";
+  thread = this.#part(".thread");
+  panel = this.#part(".panel");
+  composer = /** @type {import("./composer.js").Composer} */ (this.querySelector("yout-composer"));
+
+  connectedCallback() {
+    this.picker = /** @type {import("./picker.js").Picker | null} */ (this.querySelector("yout-picker"));
+    this.account = "account" in this.dataset;
+    this.conversation = this.dataset.conversation ?? "";
+    this.follow = follower(this.#part(".talk-main"), this.#part(".to-end"));
+    this.quote = this.account ? new Quote(this.#part("#bound")) : null;
+    const asked = takeQuestion();
+    if (!this.conversation && !asked) this.memory = recall();
+    this.settings = new Settings(this.panel, this.memory.settings, () => this.#changed());
+    if (this.picker) this.#start(asked);
+  }
+
+  /** @param {{text: string, model: string} | null} asked */
+  async #start(asked) {
+    if (!("named" in this.dataset)) this.picker?.take(asked?.model || this.memory.model);
+    this.#listen();
+    this.#picked();
+    (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
+    if (this.conversation) await this.#readKept();
+    await this.#showAll();
+    count(this.memory, 0);
+    return asked ? this.ask(asked.text) : this.#takeUp();
+  }
+
+  #listen() {
+    const {composer, picker} = this;
+    composer.addEventListener("ask", (event) => this.ask(/** @type {CustomEvent} */ (event).detail));
+    composer.addEventListener("stop", () => this.stop());
+    composer.addEventListener("edit", () => this.#edit());
+    composer.area.addEventListener("input", () => this.#price());
+    picker?.addEventListener("change", () => this.#picked());
+    this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
+    this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
+    this.querySelector(".panel-close")?.addEventListener("click", () => closePanel(this.panel));
+    this.querySelector("#get-code")?.addEventListener("click", () => this.#code());
+    document.getElementById("share")?.addEventListener("click", async () => (await import("./share.js")).share(this));
+    for (const link of document.querySelectorAll("[data-new]")) link.addEventListener("click", () => this.#leave());
+    addEventListener("pagehide", () => this.save());
+    document.addEventListener("keydown", (event) => this.#key(event));
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (event.key === "Escape" && this.#abort && !document.querySelector("dialog[open]")) return this.stop();
+    const busy = event.target instanceof Element && event.target.closest("input, textarea, select, dialog");
+    if (busy || event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = {n: () => this.#anew(), c: () => this.#code(), "/": () => this.composer.area.focus()}[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** Asks, and shows the answer. @param {string} text */
+  async ask(text) {
+    if (this.#abort || !this.picker) return;
+    this.composer.text = "";
+    this.#say(text.trim());
+    await this.answer();
+  }
+
+  /** Answers the question that comes last. @param {string} [once] */
+  async answer(once = key()) {
+    if (this.#abort || !this.picker) return;
+    this.note(null);
+    this.quote?.clear();
+    const {id, name} = this.picker.model;
+    this.memory.once = once;
+    const view = this.#view(begun(name, !this.account));
+    const order = this.order();
+    this.memory.messages.push(view.answer);
+    this.memory.model = id;
+    view.waits();
+    const abort = new AbortController();
+    this.#running(abort);
+    this.follow?.toEnd();
+    this.save();
+    await run(view, order, {
+      signal: abort.signal,
+      once: this.account ? once : undefined,
+      painted: () => this.follow?.keep(),
+      held: (credits) => count(this.memory, credits),
+      kept: (id) => this.#kept(id),
+      allowance: (left) => this.#allowance(left),
+    });
+    await this.#ended(view, once);
+  }
+
+  /** What is sent. @param {string} [draft] a question that is not asked yet */
+  order(draft) {
+    const {system, ...settings} = this.settings?.chosen ?? {};
+    const model = this.picker?.model.id ?? "", save = this.account ? {save: "keeps" in this.dataset || Boolean(this.conversation)} : {};
+    const said = this.memory.messages.map(({role, content}) => ({role, content})).filter(({content}) => content);
+    if (draft) said.push({role: "user", content: draft});
+    if (this.conversation) return {model, conversation_id: this.conversation, message: said[said.length - 1]?.content, ...settings, save: true};
+    return {model, messages: [...(system ? [{role: "system", content: system}] : []), ...said], ...settings, ...save};
+  }
+
+  /** Shows how an answer ended, and what it cost. @param {AnswerView} view @param {string} once */
+  async #ended(view, once) {
+    const {answer} = view;
+    this.#running(null);
+    this.memory.once = "";
+    if (!answer.id) return this.#nothingCame(view, once);
+    if (answer.charged === null && this.account) await settle(view);
+    this.memory.answers += 1;
+    this.memory.charged += answer.charged ?? 0;
+    this.#showCost(view);
+    count(this.memory, 0);
+    this.save();
+    say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
+    if (answer.ended && !this.#abort) await this.#noteCut(view);
+    const allowance = await refresh();
+    if (allowance) this.#allowance(allowance);
+    this.#price();
+  }
+
+  /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
+  async #nothingCame(view, once) {
+    const {failure, answer} = view;
+    this.memory.messages.pop();
+    view.node.remove();
+    count(this.memory, 0);
+    const {cut, sentence, unreached} = await troubles();
+    if (answer.ended === "stopped") {
+      this.note({...cut("stopped"), text: "Nothing had come yet."}, [button("Ask again", () => this.answer())]);
+      say("status", "Stopped");
+    } else {
+      const what = failure ? sentence(failure, this.#about()) : unreached(navigator.onLine, this.account ?? false);
+      await this.#refused(what, failure, failure ? key() : once);
+      say("status", what.title);
+    }
+    this.save();
+  }
+
+  /** @param {import("./sentences.js").Sentence} what @param {import("./stream.js").Refused | undefined} failure @param {string} once */
+  async #refused(what, failure, once) {
+    const {ways} = await troubles();
+    const text = what.back ? this.#takeBack() : "";
+    const shown = this.note(what, ways(this, what, {failure, once, text}));
+    if (what.wait) this.#endWait = countdown(shown, what.wait, () => this.answer(failure?.status === 409 ? once : key()));
+  }
+
+  #about() {
+    const {limit, freeCredits = "0"} = this.dataset;
+    return {model: this.picker?.model.name ?? "", account: this.account ?? false, credits: freeCredits, limit};
+  }
+
+  /** @param {AnswerView} view */
+  async #noteCut(view) {
+    const {cut, paid} = await troubles(), {answer} = view, what = cut(answer.ended);
+    const money = answer.charged === null ? null : {charged: answer.charged, held: answer.held};
+    const text = answer.ended === "length" ? "" : paid(answer.ended, words(answer.content), money);
+    const acts = {continue: () => button("Continue from here", () => this.ask(GO_ON)), again: () => button("Ask again", () => this.again())};
+    this.note({...what, text}, what.ways.map((way) => acts[/** @type {"continue" | "again"} */ (way)]?.()));
+  }
+
+  /** Shows a note at the end of the thread, in place of the one before. @param {any} what @param {any[]} [acts] */
+  note(what, acts = []) {
+    this.#endWait();
+    this.#endWait = () => {};
+    this.#note?.remove();
+    this.#note = what && note(what, acts);
+    if (this.#note) this.thread.append(this.#note);
+    this.follow?.keep();
+    return /** @type {HTMLElement} */ (this.#note);
+  }
+
+  /** Asks the last question again. A kept chat keeps its first answer too. */
+  again() {
+    const {messages} = this.memory;
+    if (this.#abort) return;
+    const last = messages.findLast(({role}) => role === "user");
+    if (this.conversation) return last && this.ask(last.content);
+    if (messages[messages.length - 1]?.role === "assistant") {
+      messages.pop();
+      [...this.thread.querySelectorAll(".answer")].pop()?.remove();
+    }
+    this.answer();
+  }
+
+  stop() {
+    this.#abort?.abort();
+  }
+
+  /** Takes the last question out of the thread, with what follows it. */
+  #takeBack() {
+    const at = this.memory.messages.findLastIndex(({role}) => role === "user");
+    if (at < 0) return "";
+    const [{content}] = this.memory.messages.splice(at);
+    const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".said"));
+    for (const node of shown.slice(from)) node.remove();
+    this.#note = null;
+    this.composer.text = content;
+    return content;
+  }
+
+  #edit() {
+    if (this.#abort) return;
+    if (this.conversation) this.composer.text = this.memory.messages.findLast(({role}) => role === "user")?.content ?? "";
+    else this.#takeBack();
+    this.save();
+  }
+
+  /** Leaves out the oldest question with its answer. */
+  dropOldest() {
+    const next = this.memory.messages.findIndex(({role}, at) => at > 0 && role === "user");
+    if (next > 0) this.memory.messages.splice(0, next);
+    this.#showAll().then(() => this.answer());
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    this.memory.messages.push({role: "user", content: text});
+    this.thread.append(question(text));
+    this.#head();
+  }
+
+  /** @param {Answer} answer */
+  #view(answer) {
+    const view = new AnswerView(answer, {explains: "explains" in this.dataset});
+    this.thread.append(view.node);
+    return view;
+  }
+
+  /** @param {AnswerView} view */
+  #showCost(view) {
+    const again = button("Ask again", () => this.again(), {icon: "redo", classes: "button plain icon-only small redo", iconOnly: true});
+    view.costs([again, ...(this.account ? [shareButton()] : [])]);
+  }
+
+  async #showAll() {
+    const {messages} = this.memory;
+    for (const node of [...this.thread.querySelectorAll(".said, .answer")]) node.remove();
+    this.note(null);
+    this.#head();
+    if (!messages.some(({role}) => role === "assistant")) {
+      for (const {content} of messages) this.thread.append(question(content));
+      return;
+    }
+    const {show} = await writing();
+    for (const message of messages) {
+      if (message.role === "user") this.thread.append(question(message.content));
+      else {
+        const view = this.#view(message);
+        show(view.prose, message.content);
+        coloured(view.prose);
+        this.#showCost(view);
+      }
+    }
+    this.follow?.toEnd();
+  }
+
+  /** A reload came between a question and its answer, or into an answer. */
+  async #takeUp() {
+    const {messages, once} = this.memory, last = messages[messages.length - 1];
+    this.#price();
+    if (last?.role === "user") {
+      this.note({kind: "", icon: "clock", title: "This question has no answer yet.", text: ""}, [button("Ask again", () => this.answer())]);
+    }
+    if (last?.role !== "assistant" || last.ended !== "writing") return;
+    last.ended = "left";
+    if (!last.id) {
+      messages.pop();
+      await this.#showAll();
+      const text = this.account ? "If it was received, asking again does not charge it twice." : "";
+      this.note({kind: "", icon: "clock", title: "This page was left before the answer began.", text}, [button("Ask again", () => this.answer(once || key()))]);
+      return;
+    }
+    const view = new AnswerView(last, {explains: "explains" in this.dataset});
+    [...this.thread.querySelectorAll(".answer")].pop()?.replaceWith(view.node);
+    (await writing()).show(view.prose, last.content);
+    await this.#ended(view, once);
+  }
+
+  async #readKept() {
+    const {readKept} = await import("./kept.js");
+    this.memory = {...this.memory, ...(await readKept(this.conversation, (id) => this.picker?.nameOf(id) ?? id))};
+    if (this.memory.model) this.picker?.take(this.memory.model);
+  }
+
+  /** The chat is kept, and has an address now. @param {string} id */
+  #kept(id) {
+    if (this.conversation === id) return;
+    this.conversation = id;
+    history.replaceState(null, "", `/chat/${id}`);
+  }
+
+  save() {
+    if (this.conversation || this.#left) return forget();
+    const settings = this.settings?.chosen ?? {};
+    if (this.memory.messages.length || Object.keys(settings).length) remember({...this.memory, settings});
+  }
+
+  #leave() {
+    this.#left = true;
+    this.#abort?.abort();
+    forget();
+  }
+
+  #anew() {
+    this.#leave();
+    location.assign("/chat");
+  }
+
+  #changed() {
+    this.save();
+    this.#price();
+  }
+
+  #picked() {
+    const model = this.picker?.model, name = this.querySelector(".pick-name"), glyph = this.querySelector(".model-pick .glyph");
+    if (!model) return;
+    if (name) name.textContent = model.name;
+    if (glyph) glyph.textContent = model.name.slice(0, 1);
+    this.memory.model = model.id;
+    this.settings?.of(model);
+    const unanswered = this.memory.messages[this.memory.messages.length - 1]?.role === "user";
+    const tags = unanswered && this.#note?.querySelector(".tags");
+    if (tags) {
+      tags.querySelector(".ask-other")?.remove();
+      const label = `Ask ${model.name}`;
+      tags.append(button(label, () => this.answer(), {classes: "button small ask-other"}));
+    }
+    this.#price();
+  }
+
+  #price() {
+    this.quote?.soon(() => (this.#abort || !this.composer.text.trim() ? null : this.order(this.composer.text)));
+  }
+
+  /** @param {AbortController | null} abort */
+  #running(abort) {
+    this.#abort = abort;
+    this.composer.running = Boolean(abort);
+    if (abort) say("status", "Writing");
+  }
+
+  #head() {
+    head(this.memory.messages.find(({role}) => role === "user")?.content ?? "", Boolean(this.dataset.conversation));
+  }
+
+  /** @param {{limit: number, remaining: number, resets_at: string}} left */
+  async #allowance(left) {
+    const text = `${left.remaining} of ${left.limit}`;
+    say("bound", `${text} free today`);
+    say("left", text);
+    if (left.remaining === 0) {
+      const {usedUp, ways} = await troubles();
+      const what = usedUp(left, this.#about());
+      this.note(what, ways(this, what, {once: "", text: ""}));
+    }
+  }
+
+  async #code() {
+    const {showCode} = await import("./code.js");
+    showCode(this);
+  }
+
+  /** @param {string} selector */
+  #part(selector) {
+    return /** @type {HTMLElement} */ (this.querySelector(selector) ?? element("div"));
+  }
+}
+
+customElements.define("yout-chat", Chat);

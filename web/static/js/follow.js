@@ -1,0 +1,30 @@
+// Follows what is written while its reader is at the bottom. Else the view holds still.
+
+import {element} from "./dom.js";
+
+const NEAR_PX = 60;
+
+/** @param {HTMLElement} talk what grows @param {HTMLElement} jump the button that leads to its end */
+export function follower(talk, jump) {
+  const end = element("div", {class: "talk-end", "aria-hidden": "true"});
+  talk.append(end);
+  let near = true;
+  new IntersectionObserver(([entry]) => {
+    near = entry.isIntersecting;
+    jump.hidden = near;
+  }, {rootMargin: `0px 0px ${NEAR_PX}px 0px`}).observe(end);
+  const toEnd = () => {
+    const scroller = document.scrollingElement;
+    if (scroller) scroller.scrollTop = scroller.scrollHeight;
+  };
+  jump.addEventListener("click", toEnd);
+  return {
+    toEnd() {
+      near = true;
+      toEnd();
+    },
+    keep() {
+      if (near) toEnd();
+    },
+  };
+}

@@ -1,0 +1,55 @@
+// What the tab remembers: the chat of a tab lives in it alone, and ends with it. A reload keeps it.
+
+/** @typedef {import("./thread.js").Answer} Answer */
+/** @typedef {{role: "user", content: string}} Question */
+/**
+ * `once`: the key of a question that is on its way, with which it is answered and charged once.
+ * @typedef {{messages: (Question | Answer)[], settings: import("./settings.js").Chosen, model: string, answers: number, charged: number, once: string}} Memory
+ */
+
+const CHAT = "yout-chat";
+const QUESTION = "yout-question";
+
+/** @returns {Memory} */
+export function fresh() {
+  return {messages: [], settings: {}, model: "", answers: 0, charged: 0, once: ""};
+}
+
+/** @returns {Memory} */
+export function recall() {
+  return {...fresh(), ...read(CHAT)};
+}
+
+/** A chat that is too long for the tab's storage is not kept over a reload. @param {Memory} memory */
+export function remember(memory) {
+  try {
+    sessionStorage.setItem(CHAT, JSON.stringify(memory));
+  } catch {
+    sessionStorage.removeItem(CHAT);
+  }
+}
+
+export function forget() {
+  sessionStorage.removeItem(CHAT);
+}
+
+/** Takes the question that was asked on the first page. @returns {{text: string, model: string} | null} */
+export function takeQuestion() {
+  const question = read(QUESTION);
+  sessionStorage.removeItem(QUESTION);
+  return question;
+}
+
+/** A key that no other question has. Browsers have `randomUUID` on https and on this machine only. */
+export function key() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** @param {string} name */
+function read(name) {
+  try {
+    return JSON.parse(sessionStorage.getItem(name) ?? "null");
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,117 @@
+// What went wrong, in words: what happened, what it did to the money, and the ways on. Knows no document.
+
+/** @typedef {import("./stream.js").Refused} Refused */
+/** @typedef {"shorten" | "choose" | "credits" | "again" | "wait" | "stop" | "sign-in" | "sign-up" | "plans" | "studio" | "drop" | "raise" | "continue" | "copy" | "online"} Way */
+/** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, back?: boolean}} Sentence `wait`: seconds after which it is sent again. `back`: the question goes back into the composer. */
+/** @typedef {{model: string, account: boolean, credits: string, limit?: string}} About `credits`: what a new account comes with. `limit`: a visitor's messages a day. */
+
+const NOTHING = "Nothing was sent, and nothing was charged.";
+const FREE = "Nothing was charged.";
+
+/** @param {number} amount */
+const number = (amount) => amount.toLocaleString("en-US");
+
+/** @param {Refused} refused @param {About} about @returns {Sentence} */
+export function sentence(refused, about) {
+  const make = BY_CODE[refused.code ?? ""] ?? BY_STATUS[refused.status];
+  return make ? make(refused, about) : other(refused);
+}
+
+/** @type {Record<string, (refused: Refused, about: About) => Sentence>} */
+const BY_CODE = {
+  insufficient_credits: shortage,
+  pro_required: (_, {model}) => wait("lock", `${model} needs a plan.`, FREE, ["plans", "choose"]),
+  rate_limit_exceeded: ({message, after}) => ({...plain("clock", message, "", ["stop"]), wait: after || 1}),
+  context_length_exceeded: ({message}) => wait("alert", "This chat is longer than the model can read.", `${message} ${FREE}`, ["drop", "choose"]),
+  request_too_large: ({message}) => wait("alert", "This chat is too long to send.", `${message} ${FREE}`, ["drop"]),
+  upstream_timeout: () => bad("The provider took too long.", FREE, ["again", "choose"]),
+  upstream_error: () => bad("The provider did not answer.", FREE, ["again", "choose"]),
+  service_unavailable: ({after}) => ({...plain("clock", "We cannot reach our books, so we do not start anything.", FREE, ["stop"]), wait: after || 2}),
+  idempotency_in_flight: ({after}) => ({...plain("clock", "This was sent already, and is still running.", "", ["stop"]), wait: after || 2}),
+  purge_in_progress: ({message}) => wait("shield", message, "", ["again"]),
+  idempotency_conflict: ({message}) => wait("alert", message, FREE, ["again"]),
+  model_not_found: ({message}) => wait("search", message, FREE, ["choose"]),
+  content_policy_violation: ({message}) => bad(message, FREE, ["choose"]),
+  invalid_api_key: (_, {account, model}) =>
+    account
+      ? {...wait("out", "You are signed out.", "Your text is still here.", ["sign-in"]), back: true}
+      : {...wait("lock", `${model} needs an account.`, FREE, ["sign-up", "sign-in", "choose"]), back: true},
+};
+
+/** @type {Record<number, (refused: Refused, about: About) => Sentence>} */
+const BY_STATUS = {
+  500: ({request}) => bad("Something broke on our side.", `${FREE} Tell us this number: ${request}`, ["copy", "again"]),
+  502: () => bad("The provider did not answer.", FREE, ["again", "choose"]),
+  503: (refused, about) => BY_CODE.service_unavailable(refused, about),
+};
+
+/** @param {Refused} refused @param {About} about @returns {Sentence} */
+function shortage({more, message}, about) {
+  const {required = 0, available = 0, held = 0, limit_source: source = "balance"} = more;
+  if (source === "anonymous_allowance") return usedUp(more, about, message.includes("everybody"));
+  if (source === "max_credits") {
+    const title = `This answer could cost ${number(required)} credits. You allow ${number(available)}.`;
+    return wait("card", title, NOTHING, ["raise", "shorten", "choose"]);
+  }
+  if (source !== "balance") return wait("card", message, NOTHING, ["shorten", "choose"]);
+  if (held > 0 && available + held >= required) {
+    const title = `Other calls and jobs hold ${number(held)} of your credits.`;
+    return wait("clock", title, "What they do not need comes back when they end.", ["studio", "again"]);
+  }
+  return wait("card", `This answer could cost ${number(required)} credits. You have ${number(available)}.`, NOTHING, ["shorten", "choose", "credits"]);
+}
+
+/** @param {Record<string, any>} more @param {About} about @param {boolean} [all] those of everybody @returns {Sentence} */
+export function usedUp(more, about, all = false) {
+  const limit = `${more.limit ?? about.limit ?? ""} free messages`.trim();
+  const from = more.resets_at ? `More from ${more.resets_at.slice(11, 16)} UTC, or now with an account` : "More now with an account";
+  const text = `${from}${about.credits === "0" ? "." : `: it comes with ${about.credits} credits.`}`;
+  const title = all ? "The free messages of today are used up for everybody." : `Those were your ${limit} for today.`;
+  return {kind: "good", icon: "check", title, text, ways: ["sign-up", "sign-in"]};
+}
+
+/** No answer came, and nobody knows whether the question arrived. @param {boolean} online @param {boolean} account @returns {Sentence} */
+export function unreached(online, account) {
+  if (!online) return {...wait("alert", "You are offline.", "Your text stays here.", ["online"]), back: true};
+  const once = account ? "If the question arrived, trying again does not charge it twice." : FREE;
+  return bad("The server did not answer.", once, ["again"]);
+}
+
+/** How an answer ended that did not come to its end. @param {string} how @returns {{kind: string, icon: string, title: string, ways: Way[]}} */
+export function cut(how) {
+  switch (how) {
+    case "stopped": return {kind: "", icon: "stop", title: "Stopped.", ways: ["continue"]};
+    case "lost": return {kind: "bad", icon: "alert", title: "The connection broke.", ways: ["continue", "again"]};
+    case "left": return {kind: "", icon: "clock", title: "This page was left while the answer was written.", ways: ["continue", "again"]};
+    case "length": return {kind: "", icon: "alert", title: "The answer has reached its longest length.", ways: ["continue"]};
+    default: return {kind: "bad", icon: "alert", title: "The provider stopped in mid-sentence.", ways: ["continue", "again"]};
+  }
+}
+
+/** What a cut answer did to the money. @param {string} how @param {number} words @param {{charged: number, held: number} | null} money */
+export function paid(how, words, money) {
+  if (!money) return "";
+  const rest = money.held > money.charged ? ` The other ${number(money.held - money.charged)} came back.` : "";
+  if (how === "stopped") return `${number(money.charged)} credits for what you have.${rest}`;
+  return `You paid for the ${number(words)} ${words === 1 ? "word" : "words"} above: ${number(money.charged)} credits.${rest}`;
+}
+
+/** @param {Refused} refused @returns {Sentence} */
+function other({message}) {
+  return bad(message || "This could not be done.", FREE, ["again"]);
+}
+
+/** @param {string} icon @param {string} title @param {string} text @param {Way[]} ways @returns {Sentence} */
+function plain(icon, title, text, ways) {
+  return {kind: "", icon, title, text, ways};
+}
+
+/** @param {string} icon @param {string} title @param {string} text @param {Way[]} ways @returns {Sentence} */
+function wait(icon, title, text, ways) {
+  return {...plain(icon, title, text, ways), kind: "wait"};
+}
+
+/** @param {string} title @param {string} text @param {Way[]} ways @returns {Sentence} */
+function bad(title, text, ways) {
+  return {...plain("alert", title, text, ways), kind: "bad"};
+}

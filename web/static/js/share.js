@@ -1,0 +1,48 @@
+// Makes a public page of this chat, after its reader has read what that means.
+
+import {button, copier, element} from "./dom.js";
+import {key} from "./memory.js";
+import {Failure, send} from "./stream.js";
+
+const TITLE = 200;
+
+/** @param {import("./chat.js").Chat} chat */
+export function share(chat) {
+  const once = key();
+  const status = element("p", {role: "status", class: "hint"});
+  const make = button("Make the page", async () => {
+    make.disabled = true;
+    try {
+      const page = await (await send("/api/chat/share/", order(chat), {once})).json();
+      done(dialog, page.url);
+    } catch (error) {
+      make.disabled = false;
+      status.textContent = error instanceof Failure ? error.refused.message : "The server did not answer. Try again.";
+    }
+  }, {classes: "button"});
+  const dialog = element("dialog", {class: "dialog share-sheet", "aria-labelledby": "share-title"},
+    element("h3", {id: "share-title"}, "Share this chat"),
+    element("p", {class: "quiet"}, "Everybody who has the address can read the questions and answers so far. The page is a copy: what you ask later is not in it. It ends after 30 days, and search engines are told to leave it out."),
+    status,
+    element("div", {class: "tags"}, button("Keep it here", () => dialog.close(), {classes: "button second"}), make));
+  dialog.addEventListener("close", () => dialog.remove());
+  chat.append(dialog);
+  dialog.showModal();
+}
+
+/** @param {import("./chat.js").Chat} chat */
+function order(chat) {
+  const title = (document.getElementById("chat-title")?.textContent ?? "").replace(/[\u0000-\u001f\u007f]+/g, " ").slice(0, TITLE);
+  if (chat.conversation) return {conversation_id: chat.conversation, title};
+  const messages = chat.memory.messages.filter(({content}) => content);
+  return {title, model: chat.memory.model, messages: messages.map(({role, content}) => ({role, content}))};
+}
+
+/** @param {HTMLDialogElement} dialog @param {string} url */
+function done(dialog, url) {
+  dialog.replaceChildren(
+    element("h3", {id: "share-title"}, "The page is there"),
+    element("p", {class: "mono share-link"}, element("a", {href: url, target: "_blank", rel: "noopener"}, url)),
+    element("div", {class: "tags"}, copier(() => url, "Copy the address"), button("Close", () => dialog.close(), {classes: "button"})),
+  );
+}

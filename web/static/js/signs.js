@@ -1,0 +1,34 @@
+// What a page says of its chat: title, sums, and the sentence for screen readers.
+
+import {button, credits} from "./dom.js";
+
+const TITLE = 60;
+
+/** @param {string} id @param {string} text */
+export function say(id, text) {
+  const shown = document.getElementById(id);
+  if (shown) shown.textContent = text;
+}
+
+/** @param {{answers: number, charged: number}} memory @param {number} held */
+export function count(memory, held) {
+  say("answers", credits(memory.answers));
+  say("charged", credits(memory.charged));
+  say("held", credits(held));
+  document.getElementById("held")?.classList.toggle("held", held > 0);
+}
+
+/** Shows the title, unless the chat has one of its own. @param {string} first the first question @param {boolean} named */
+export function head(first, named) {
+  const nothing = document.getElementById("nothing");
+  const share = document.getElementById("share");
+  if (nothing) nothing.hidden = Boolean(first);
+  if (share) share.hidden = !first;
+  if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
+}
+
+/** Under the last answer, where phones have their share button. */
+export function shareButton() {
+  const act = () => document.getElementById("share")?.click();
+  return button("Share this chat", act, {icon: "share", classes: "button plain icon-only small redo", iconOnly: true});
+}

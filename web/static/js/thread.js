@@ -1,0 +1,151 @@
+// What stands in the thread: questions, answers with their cost, and notes on what went wrong.
+
+import {bar, button, copier, counted, credits, element, icon} from "./dom.js";
+
+/**
+ * An answer, as the tab keeps it. `ended`: how it was cut, or "writing". `charged`: null until it is known.
+ * @typedef {{role: "assistant", content: string, reasoning: string, name: string, id: string, held: number, charged: number | null,
+ *   input: number, output: number, seconds: number, first: number, ended: string, free: boolean}} Answer
+ */
+
+const SLOW_SECONDS = 2;
+
+/** @param {string} text */
+export function question(text) {
+  return element("p", {class: "said", dir: "auto"}, text);
+}
+
+/** @param {string} text */
+export function words(text) {
+  return text.split(/\s+/).filter(Boolean).length;
+}
+
+/** An answer that is asked for. @param {string} name of its model @param {boolean} free @returns {Answer} */
+export function begun(name, free) {
+  return {role: "assistant", content: "", reasoning: "", name, id: "", held: 0, charged: null, input: 0, output: 0, seconds: 0, first: 0, ended: "writing", free};
+}
+
+/** One answer on the page. */
+export class AnswerView {
+  #about = element("span", {class: "num"});
+  #reasoning = element("div", {class: "thought", dir: "auto"});
+  #summary = element("summary", {}, "Thinking");
+  #thought = element("details", {class: "reasoning", hidden: true}, this.#summary, this.#reasoning);
+  #cost = element("footer", {class: "cost num"});
+  #began = performance.now();
+  #timer = 0;
+  prose = element("div", {class: "prose"});
+  /** @type {HTMLElement} */
+  node;
+  /** Why it did not begin. @type {import("./stream.js").Refused | undefined} */
+  failure;
+
+  /** @param {Answer} answer @param {{explains: boolean}} options */
+  constructor(answer, options) {
+    this.answer = answer;
+    this.explains = options.explains;
+    const glyph = element("span", {class: "glyph", "aria-hidden": "true"}, answer.name.slice(0, 1));
+    this.node = element("article", {class: "answer", "aria-label": `Answer of ${answer.name}`},
+      element("header", {}, glyph, element("b", {}, answer.name), this.#about), this.#thought, this.prose, this.#cost);
+  }
+
+  /** Shows that the first word is awaited. */
+  waits() {
+    this.node.setAttribute("aria-busy", "true");
+    this.held();
+    this.#timer = setInterval(() => {
+      const seconds = (performance.now() - this.#began) / 1000;
+      if (!this.answer.first && seconds >= SLOW_SECONDS) this.#about.textContent = `waiting for the first word, ${Math.floor(seconds)} s`;
+      if (this.answer.first && seconds - this.answer.first > 1) {
+        this.#about.textContent = `writing, ${counted(Math.round(words(this.answer.content) / (seconds - this.answer.first)), "word")} a second`;
+      }
+    }, 1000);
+  }
+
+  /** The first word is there. */
+  begins() {
+    if (this.answer.first) return;
+    this.answer.first = (performance.now() - this.#began) / 1000;
+    this.#about.textContent = "writing";
+  }
+
+  /** @param {string} text */
+  thinks(text) {
+    this.#thought.hidden = false;
+    this.#reasoning.append(text);
+    this.#summary.textContent = `Thinking, ${Math.round((performance.now() - this.#began) / 1000)} s`;
+  }
+
+  /** What is held while it is written. */
+  held() {
+    const {held, free} = this.answer;
+    if (free || !held) return;
+    this.#cost.replaceChildren(bar([["wait", held]], held), element("span", {class: "held"}, `${credits(held)} held while it runs`));
+  }
+
+  /** It is written no more. */
+  ends() {
+    clearInterval(this.#timer);
+    this.answer.seconds ||= (performance.now() - this.#began) / 1000;
+    this.node.removeAttribute("aria-busy");
+  }
+
+  /** Shows what it did cost. @param {Node[]} [acts] */
+  costs(acts = []) {
+    const {answer} = this;
+    this.#about.textContent = answer.first ? `first word after ${answer.first.toFixed(1)} s` : "";
+    if (answer.reasoning && !this.#reasoning.textContent) this.#reasoning.textContent = answer.reasoning;
+    this.#thought.hidden = !answer.reasoning;
+    this.#summary.textContent = "What it thought";
+    const used = answer.input + answer.output;
+    this.#cost.replaceChildren(
+      ...money(answer),
+      used ? element("span", {class: "wide-only"}, `${credits(answer.input)} in, ${credits(answer.output)} out`) : "",
+      answer.seconds ? element("span", {class: "wide-only"}, `${answer.seconds.toFixed(1)} s`) : "",
+      this.explains && answer.id && !answer.free ? element("a", {href: `/activity/charges/${encodeURIComponent(answer.id)}`}, "Explain") : "",
+      element("span", {class: "grow"}),
+      element("span", {class: "acts"}, copier(() => answer.content, "Copy answer", true), ...acts),
+    );
+  }
+}
+
+/** @param {Answer} answer */
+function money({free, charged, held}) {
+  if (free) return [element("span", {}, "Free")];
+  if (charged === null) return [bar([["wait", 1]], 1), element("span", {class: "held"}, "what it cost is not known yet")];
+  const whole = Math.max(held, charged);
+  const text = element("span", {}, element("b", {}, credits(charged)), held ? ` credits of ${credits(held)} held` : " credits");
+  return [bar([["spent", charged], ["back", whole - charged]], whole), text];
+}
+
+/**
+ * A note under a question or an answer.
+ * @param {{kind: string, icon: string, title: string, text: string}} what
+ * @param {(Node | false | null | undefined)[]} ways
+ */
+export function note(what, ways) {
+  const shown = ways.filter(Boolean);
+  return element("div", {class: `note ${what.kind}`, role: what.kind === "bad" ? "alert" : "status"},
+    icon(what.icon),
+    element("div", {class: "stack"},
+      element("p", {}, element("strong", {}, what.title), " ", element("span", {}, what.text)),
+      shown.length ? element("div", {class: "tags"}, ...shown) : null));
+}
+
+/** Counts down in a note, and then acts. Returns what ends it. @param {HTMLElement} shown @param {number} seconds @param {() => void} act */
+export function countdown(shown, seconds, act) {
+  const text = shown.querySelector("p > span");
+  const until = Date.now() + seconds * 1000;
+  const tick = () => {
+    const left = Math.ceil((until - Date.now()) / 1000);
+    if (text) text.textContent = left > 0 ? `The question goes out again in ${counted(left, "second")}.` : "The question goes out again.";
+    if (left > 0) return;
+    clearInterval(timer);
+    act();
+  };
+  const timer = setInterval(tick, 250);
+  tick();
+  return () => clearInterval(timer);
+}
+
+export {button};

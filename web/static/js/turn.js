@@ -1,0 +1,104 @@
+// One question on its way: reads the stream of its answer, and what that cost.
+
+import {Failure, events, send, settled} from "./stream.js";
+
+/** @typedef {import("./thread.js").AnswerView} AnswerView */
+/**
+ * What a turn tells of: the hold, the id of a kept chat, what is left of a visitor's day.
+ * @typedef {{signal: AbortSignal, once?: string, painted: () => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Heard
+ */
+
+/** The part that writes answers: it comes with the first one. @type {Promise<typeof import("./answer.js")> | null} */
+let renderer = null;
+
+export function writing() {
+  renderer ??= import("./answer.js");
+  return renderer;
+}
+
+/** Colours the code of an answer, if there is any. @param {Element} prose */
+export async function coloured(prose) {
+  if (prose.querySelector(".code")) (await import("./highlight.js")).colour(prose).catch(() => {});
+}
+
+/**
+ * Asks, and writes the answer into its view. How that ended is in `view.answer.ended`, or in `view.failure`.
+ * @param {AnswerView} view
+ * @param {object} order
+ * @param {Heard} heard
+ */
+export async function run(view, order, heard) {
+  const {answer} = view, written = writing();
+  try {
+    const streamed = await send("/api/chat/stream/", order, heard);
+    const {Writer} = await written;
+    const writer = new Writer(view.prose, heard.painted);
+    try {
+      for await (const event of events(streamed)) take(event, view, writer, heard);
+      if (answer.ended === "writing") answer.ended = "lost";
+    } finally {
+      writer.end();
+      coloured(view.prose);
+    }
+  } catch (error) {
+    if (heard.signal.aborted) answer.ended = "stopped";
+    else if (error instanceof Failure) view.failure = error.refused;
+    else answer.ended = "lost";
+  }
+  view.ends();
+}
+
+/** @param {Record<string, any>} event @param {AnswerView} view @param {import("./answer.js").Writer} writer @param {Heard} heard */
+function take(event, view, writer, heard) {
+  const {answer} = view;
+  switch (event.type) {
+    case "start":
+      answer.id = event.id;
+      if (event.conversation_id) heard.kept(event.conversation_id);
+      holds(event.held, view, heard);
+      break;
+    case "hold":
+      holds(event.held, view, heard);
+      break;
+    case "delta":
+      view.begins();
+      answer.content += event.text;
+      writer.push(event.text);
+      break;
+    case "reasoning":
+      answer.reasoning += event.text;
+      view.thinks(event.text);
+      break;
+    case "done": case "error":
+      ends(event, view, heard);
+  }
+}
+
+/** @param {number} held @param {AnswerView} view @param {Heard} heard */
+function holds(held, view, heard) {
+  view.answer.held = held;
+  view.held();
+  heard.held(held);
+}
+
+/** @param {Record<string, any>} event @param {AnswerView} view @param {Heard} heard */
+function ends(event, {answer}, heard) {
+  answer.ended = event.type === "error" ? "broken" : event.finish_reason === "length" ? "length" : "";
+  answer.charged = event.credits_charged ?? null;
+  answer.held = event.held ?? answer.held;
+  answer.input = event.usage?.prompt_tokens ?? 0;
+  answer.output = event.usage?.completion_tokens ?? 0;
+  if (event.anonymous) heard.allowance(event.anonymous);
+}
+
+/** Asks for the charge of an answer that was cut off, until it is settled. @param {AnswerView} view */
+export async function settle(view) {
+  const {answer} = view;
+  view.costs();
+  const charge = await settled(answer.id);
+  if (!charge) return;
+  answer.held = charge.credits.held;
+  answer.charged = charge.credits.charged;
+  answer.input = charge.usage?.input_tokens ?? 0;
+  answer.output = charge.usage?.output_tokens ?? 0;
+}
