@@ -143,6 +143,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             )
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
+            app.state.metrics_token = settings.metrics_secret
             app.state.codec = CodecServer(
                 Operators(settings.codec_operators), PayloadDecoder(EncryptionCodec(wired.keyring))
             )

@@ -25,7 +25,7 @@ from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid, ServiceUnavailable, where
 from domain.media import ProviderLimits
-from domain.rounds import MaintenanceErrors
+from domain.rounds import FaultLog, MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
@@ -96,7 +96,8 @@ def _media_limits(catalog: CurrentCatalog, name: str) -> ProviderLimits:
     return ProviderLimits(provider.max_concurrent, provider.requests_per_minute) if provider else ProviderLimits()
 
 
-def _storage(settings: Settings, faults: OperatorFaults) -> ObjectStorage:
+def open_storage(settings: Settings, faults: FaultLog) -> ObjectStorage:
+    """Open the store of outputs. Raises `SettingsInvalid`, or `OSError` for a folder that cannot be used."""
     url = settings.storage_url or (settings.state_dir.resolve() / "media").as_uri()
     options = configuration.storage_options() if url.startswith("s3:") else {}
     try:
@@ -165,7 +166,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(media.aclose)
         upstream = Upstream(transport, timeouts, demo, settings.referer, media)
         faults = OperatorFaults(log)
-        storage, errors = _storage(settings, faults), MaintenanceErrors(faults, where)
+        storage, errors = open_storage(settings, faults), MaintenanceErrors(faults, where)
         sealing = Sealing(wrapping(settings))
         checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
         stack.push_async_callback(_ended, checking)

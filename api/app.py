@@ -1,5 +1,6 @@
 """The application: every router behind one edge. It knows HTTP only; `server.py` builds its resources."""
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from urllib.parse import unquote
@@ -54,6 +55,7 @@ from api.edge import Edge, canonical
 from api.exchange import Headers
 from api.outputs import Outputs
 from api.page_calls import PageCalls
+from api.request_figures import OTHER, RequestFigures
 from api.resources import Resources
 from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire, ErrorAnswer
@@ -83,6 +85,7 @@ class Gateway(FastAPI):
     edge: Edge
     hot: Mapping[str, ChatEndpoint]
     wires: Sequence[ClientWire]
+    figures: RequestFigures
 
     def error_page(self) -> str:
         """Return docs/errors.md."""
@@ -104,7 +107,20 @@ class Gateway(FastAPI):
             resources.job_changes.stop(listeners=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.edge(scope, receive, send)
+        if scope["type"] != "http":
+            await self.edge(scope, receive, send)
+            return
+        began = time.perf_counter()
+        try:
+            await self.edge(scope, receive, send)
+        finally:
+            self.figures.ended(scope, self._route_of(scope), began)
+
+    def _route_of(self, scope: Scope) -> str:
+        """Return the path of the route that has served a request, with the names of its parameters."""
+        if scope["path"] in self.hot:
+            return str(scope["path"])
+        return getattr(scope.get("state", {}).get("route"), "path_format", None) or OTHER
 
     def direct(self, scope: Scope) -> Handler | None:
         """Implements `api.direct.DirectApp`."""
@@ -113,17 +129,27 @@ class Gateway(FastAPI):
 
     async def _answer_directly(self, hot: ChatEndpoint, exchange: DirectExchange) -> None:
         exchange.scope["app"] = self
-        self.edge.admit(exchange)
-        await hot.serve(exchange)
+        began = time.perf_counter()
+        try:
+            self.edge.admit(exchange)
+            await hot.serve(exchange)
+        finally:
+            self.figures.ended(exchange.scope, hot.wire.path, began)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
-        hot = self.hot.get(scope["path"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._served(scope, receive, send)
+            return
+        hot = self.hot.get(scope["path"])
         if hot is not None and scope["method"] == "POST":
             scope["app"] = self
             await hot(scope, receive, send)
         else:
-            await self._served(scope, receive, send)
+            try:
+                await self._served(scope, receive, send)
+            finally:
+                scope["state"]["route"] = scope.get("route")
 
     def error_response(self, target: bytes, headers: Headers, error: ErrorAnswer) -> tuple[Headers, bytes]:
         """Implements `api.direct.DirectApp`."""
@@ -169,7 +195,8 @@ def create_app(
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
     app.edge.max_file_bytes = max(max_body_bytes, max_file_bytes)
     app.wires = wires
-    app.hot = {wire.path: ChatEndpoint(wire) for wire in wires}
+    app.figures = RequestFigures()
+    app.hot = {wire.path: ChatEndpoint(wire, app.figures) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
     for router in (

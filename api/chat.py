@@ -4,6 +4,8 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 `api/openapi_chat.py` describes them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors, idempotency, model_calls, ratelimit, visitors
 from api.exchange import AsgiExchange, Exchange
+from api.request_figures import RequestFigures
 from api.resources import Resources
 from api.stream_response import StreamResponse, call_headers, dropped_header, stream_headers
 from api.wire.base import ClientWire
@@ -50,8 +53,8 @@ class WholeAnswerClient:
 class ChatEndpoint:
     """One chat endpoint. Our server calls `serve`; for Starlette, the object itself is an ASGI application."""
 
-    def __init__(self, wire: ClientWire) -> None:
-        self.wire = wire
+    def __init__(self, wire: ClientWire, figures: RequestFigures) -> None:
+        self.wire, self._figures = wire, figures
         self._type = (b"content-type", wire.content_type.encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,8 +86,22 @@ class ChatEndpoint:
             return
         reserved = call.reserved
         ratelimit.note(scope, reserved.requests, reserved.tokens, reserved.key_expires)
-        with model_calls.in_the_words_of(request.call):
+        with model_calls.in_the_words_of(request.call), self._counted(call):
             await self._call(resources, call, exchange)
+
+    @contextmanager
+    def _counted(self, call: Call) -> Iterator[None]:
+        """Count the call by its model, as the catalog names it; and the error that it ends with."""
+        model = call.model.id
+        self._figures.call(self.wire.path, model)
+        try:
+            yield
+        except GatewayError as error:
+            self._figures.failed(self.wire.path, model, error.code)
+            raise
+        except Exception:
+            self._figures.failed(self.wire.path, model, GatewayError.code)
+            raise
 
     async def _call(self, resources: Resources, call: Call, exchange: Exchange) -> None:
         whole = self.wire.whole
@@ -100,6 +117,8 @@ class ChatEndpoint:
             if call.candidates:
                 writer = LateWriter(lambda: make(call.head))
             await client.serve(resources.calls.stream(call, writer, client))
+            if client.late_error is not None:
+                self._figures.failed(self.wire.path, call.model.id, client.late_error)
         else:
             exchange.listen(WholeAnswerClient(call.attempts))
             answer, bill = await whole_answers.answer(resources.calls, call)
@@ -127,7 +146,8 @@ class ChatEndpoint:
                 client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
                 if call.candidates:
                     writer = LateWriter(lambda: writer_of(call.head, lambda: message.allowance))
-                await client.serve(resources.calls.stream(call, writer, client))
+                with self._counted(call):
+                    await client.serve(resources.calls.stream(call, writer, client))
         except GatewayError as error:
             if error.left is not None:
                 ratelimit.note(scope, *error.left)

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from api.exchange import Headers, StreamClient
+from api.request_figures import STATUS
 from api.wire.base import ErrorAnswer
 
 _CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
@@ -103,6 +104,7 @@ class DirectExchange:
         if ends != (len(lines), len(lines)) or len(written.translate(None, _CONTROL)) != len(written):
             raise RuntimeError("a header's value has a control character")
         self.begun = cycle.response_started = True
+        self.scope["state"][STATUS] = status
         cycle.waiting_for_100_continue = False
         return STATUS_LINE[status] + (written if cycle.keep_alive else written + _CLOSE)
 

@@ -17,6 +17,7 @@ from api import cors, ratelimit, visitor_cookie
 from api.cors import Cors, Headers
 from api.direct import DirectExchange
 from api.errors import WIRE
+from api.request_figures import STATUS
 from api.wire.base import ClientWire
 
 MAX_BODY_IDLE = timedelta(seconds=15)
@@ -67,6 +68,7 @@ class Edge:
         path = scope["path"]
         origins = cors.of_path(path, self._cors) if scope["method"] == "OPTIONS" else None
         if origins is not None and (preflight := origins.preflight(scope["headers"])) is not None:
+            scope["state"][STATUS] = 204
             await send({"type": "http.response.start", "status": 204, "headers": [*preflight, *always]})
             await send({"type": "http.response.body", "body": b""})
             return
@@ -77,6 +79,7 @@ class Edge:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
+                scope["state"][STATUS] = message["status"]
                 scope["state"]["event_stream"] = _is_event_stream(message.get("headers", ()))
                 message["headers"] = [*message.get("headers", ()), *_for_every_answer(scope, always)]
             elif headless:

@@ -1,21 +1,25 @@
 """`GET /metrics` for Prometheus. The ledger's figures come from the database, so every process gives the same."""
 
+import hmac
 from collections.abc import Callable, Iterator
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from api.deps import CurrentResources
 from api.queue_metrics import Queues
-from db import holds, media_figures, payment_lists
+from db import holds, media_figures, operator_figures, payment_lists
 from db.audit import latest
 from db.holds import Figures
 from db.media_figures import Overdue
+from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
 from db.tables import AuditRow
 from db.writer import LedgerWriter
+from domain.errors import CallerUnknown
 from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
+from gateway.distributions import Distribution
 from gateway.route_states import RouteState, RouteStates
 from gateway.visitors import REFUSALS, Visitors
 
@@ -50,13 +54,23 @@ class _Ledger:
         yield faults
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
-        if audit is None:
-            return
-        yield GaugeMetricFamily(
-            "yout_ledger_drift_credits", "Credits by which balances differ from their lines", audit.drift_credits
+        yield _known(
+            "yout_ledger_drift_credits",
+            "Difference of balances and lines",
+            None if audit is None else audit.drift_credits,
         )
-        yield GaugeMetricFamily("yout_ledger_findings", "What the last audit found", sum(audit.counts.values()))
-        yield GaugeMetricFamily("yout_audit_timestamp_seconds", "When it began", audit.began_at.timestamp())
+        findings = None if audit is None else sum(audit.counts.values())
+        yield _known("yout_ledger_findings", "What the last audit found", findings)
+        began = None if audit is None else audit.began_at.timestamp()
+        yield _known("yout_audit_timestamp_seconds", "When it began", began)
+
+
+def _known(name: str, text: str, value: float | None) -> Metric:
+    """Make a gauge without a value if that is not known."""
+    family = GaugeMetricFamily(name, text)
+    if value is not None:
+        family.add_metric([], value)
+    return family
 
 
 class _Routes:
@@ -87,6 +101,13 @@ class _Routes:
         )
         yield self._gauge("yout_route_duration_seconds", "Moving average, whole calls", lambda state: state.duration)
         yield self._gauge("yout_route_tokens_per_second", "Moving average of output", lambda state: state.speed)
+        yield self._histogram("yout_call_seconds", "Whole calls", lambda state: state.durations)
+        yield self._histogram(
+            "yout_call_first_output_seconds", "To the first output of streams", lambda state: state.first_outputs
+        )
+        yield self._histogram(
+            "yout_call_output_tokens_per_second", "Output, once it has begun", lambda state: state.speeds
+        )
         keys = GaugeMetricFamily("yout_provider_keys_resting", "Keys that are not used now", labels=["provider"])
         for provider, ring in self._states.keys.items():
             keys.add_metric([provider], ring.resting(now))
@@ -109,6 +130,13 @@ class _Routes:
         family = CounterMetricFamily(name, text, labels=["provider", "model"])
         for names, state in self._states.routes.items():
             family.add_metric(names, value(state))
+        return family
+
+    def _histogram(self, name: str, text: str, value: Callable[[RouteState], Distribution]) -> Metric:
+        family = HistogramMetricFamily(name, text, labels=["provider", "model"])
+        for names, state in self._states.routes.items():
+            if (values := value(state)).number:
+                family.add_metric(names, values.cumulative(), values.total)
         return family
 
     def _gauge(self, name: str, text: str, value: Callable[[RouteState], float | None]) -> Metric:
@@ -156,6 +184,33 @@ class _Maintenance:
         yield errors
 
 
+class _Operator:
+    """The figures of all accounts together, and of what waits to be told to receivers of webhooks."""
+
+    def __init__(self, accounts: AccountFigures, deliveries: DeliveryFigures, jobs: RecentJobs) -> None:
+        self._accounts, self._deliveries, self._jobs = accounts, deliveries, jobs
+
+    def collect(self) -> Iterator[Metric]:
+        accounts, waiting = self._accounts, self._deliveries
+        yield GaugeMetricFamily("yout_accounts", "Accounts", accounts.number)
+        yield GaugeMetricFamily("yout_credits_available", "Credits that accounts may spend", accounts.available)
+        yield GaugeMetricFamily("yout_credits_held", "Credits that are held, by the accounts' rows", accounts.held)
+        yield GaugeMetricFamily("yout_webhook_deliveries_pending", "Those that wait for an attempt", waiting.pending)
+        yield GaugeMetricFamily("yout_webhook_deliveries_due", "Of them, those whose time has come", waiting.due)
+        yield GaugeMetricFamily(
+            "yout_webhook_deliveries_due_age_seconds", "How long the oldest is due", waiting.age.total_seconds()
+        )
+        yield GaugeMetricFamily("yout_webhook_deliveries_failed", "Given up, of the last day's", waiting.failed)
+        yield GaugeMetricFamily(
+            "yout_webhook_endpoints_disabled", "Endpoints that were disabled for failing", waiting.disabled_endpoints
+        )
+        recent = GaugeMetricFamily("yout_jobs_recent", "Media jobs of the last day", labels=["kind", "state"])
+        for kind, states in self._jobs.items():
+            for state, number in states.items():
+                recent.add_metric([kind.value, state.value], number)
+        yield recent
+
+
 class _Payments:
     """The figures of payments that need the operator."""
 
@@ -175,18 +230,32 @@ class _Text(Response):
     media_type = CONTENT_TYPE_LATEST.partition(";")[0]
 
 
+def _require_token(request: Request, token: str | None) -> None:
+    """Raises `CallerUnknown` unless the request has the operator's token, where there is one."""
+    if token is None:
+        return
+    given = request.headers.get("authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise CallerUnknown("Metrics need the token of YOUT_METRICS_TOKEN: `Authorization: Bearer <token>`.")
+
+
 @router.get("/metrics", response_class=_Text)
 async def metrics(request: Request, resources: CurrentResources) -> Response:
-    """Metrics for Prometheus. Keep this path off the public network."""
+    """Metrics for Prometheus. They need the operator's token where one is set; else keep this path off the internet."""
+    _require_token(request, request.app.state.metrics_token)
     async with resources.database.reading() as session:
         figures, audit = await holds.figures(session), await latest(session)
         overdue, jobs = await media_figures.overdue(session), await media_figures.open_jobs(session)
         paid = await payment_lists.figures(session)
+        accounts, deliveries = await operator_figures.accounts(session), await operator_figures.deliveries(session)
+        recent = await operator_figures.recent_jobs(session)
     registry = CollectorRegistry()
     registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
     registry.register(_Routes(resources.calls.router.states))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
     registry.register(_Payments(paid))
+    registry.register(_Operator(accounts, deliveries, recent))
+    registry.register(request.app.figures)
     registry.register(Queues(jobs, await resources.backlogs()))
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

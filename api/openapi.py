@@ -62,7 +62,7 @@ _OPEN: dict[str, dict[str, str]] = {
     "/healthz": {},
     "/readyz": {},
     "/c/{slug}": {},
-    "/metrics": {"503": _FAILURES["503"]},
+    "/metrics": {"401": "The operator's token is missing", "503": _FAILURES["503"]},
 }
 """Paths that need no key, with the errors that they have. `/readyz` describes its own 503."""
 _FOR_VISITORS = frozenset({"/api/chat/limit/", "/api/chat/models/", "/api/chat/stream/"})

@@ -16,12 +16,11 @@ class Queues:
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("yout_temporal_up", "Temporal answers this process", int(self._backlogs is not None))
-        if self._backlogs is not None:
-            yield self._backlog("yout_task_queue_backlog", "Tasks that no worker has taken", lambda b: b.waiting)
-            yield self._backlog(
-                "yout_task_queue_backlog_age_seconds", "Of the oldest of them", lambda b: b.age.total_seconds()
-            )
-            yield self._backlog("yout_task_queue_workers", "Processes that serve the queue", lambda b: b.workers)
+        yield self._backlog("yout_task_queue_backlog", "Tasks that no worker has taken", lambda b: b.waiting)
+        yield self._backlog(
+            "yout_task_queue_backlog_age_seconds", "Of the oldest of them", lambda b: b.age.total_seconds()
+        )
+        yield self._backlog("yout_task_queue_workers", "Processes that serve the queue", lambda b: b.workers)
         yield self._of_jobs("yout_jobs_queued", "Media jobs that no worker has begun", lambda j: j.queued)
         yield self._of_jobs("yout_jobs_queued_age_seconds", "Of the oldest of them", lambda j: j.age.total_seconds())
         yield self._of_jobs("yout_jobs_running", "Media jobs that a worker has begun", lambda j: j.running)

@@ -56,6 +56,8 @@ class StreamResponse:
         self._keep_alive = keep_alive
         self._loop = asyncio.get_running_loop()
         self._stream: Stream | None = None
+        self.late_error: str | None = None
+        """The code of an error that came after the answer had begun."""
         self._left = False
         self._behind = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -103,6 +105,7 @@ class StreamResponse:
 
     def fail(self, error: GatewayError, data: bytes, *, produced: bool) -> None:
         if produced or self._exchange.begun:
+            self.late_error = error.code
             self.write(data)
         else:
             self._error = error

@@ -54,12 +54,13 @@ def with_url(work: Callable[[str], Value]) -> Value:
         raise Failure(line, CANNOT_RUN) from None
 
 
-def run(work: Coroutine[Any, Any, Value]) -> Value:
+def run(work: Coroutine[Any, Any, Value], *, quiet: bool = True) -> Value:
     """Run the work and return its result. Raises `Failure` with the cause when the database is unavailable."""
     from domain.errors import ServiceUnavailable
 
+    nowhere = contextlib.redirect_stdout(io.StringIO()) if quiet else contextlib.nullcontext()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # the ledger's log lines are for servers
+        with nowhere:  # the ledger's log lines are for servers
             return asyncio.run(work)
     except ServiceUnavailable as unavailable:
         fault = _fault()

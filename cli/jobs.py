@@ -9,6 +9,7 @@ import click
 
 from cli.credits import reason, refund
 from cli.database import account_id, open_database, reading, run, settings
+from cli.temporal_clients import THREADS_END
 from cli.terminal import as_json, fail, limit, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 KINDS = ("image", "video", "speech", "transcription")
 Value = TypeVar("Value")
-_THREADS_END = 0.3
-"""Seconds that threads of Temporal's client need: an interpreter that ends before may crash on Python 3.11."""
 
 job_id = click.argument("job", type=click.UUID)
 
@@ -158,7 +157,7 @@ def _with_temporal(work: "Callable[[MediaJobs, Operations], Awaitable[Value]]") 
             return await work(stored, await Operations.of(address, keyring))
         finally:
             await database.close()
-            await asyncio.sleep(_THREADS_END)
+            await asyncio.sleep(THREADS_END)
 
     return run(running())
 

@@ -40,8 +40,9 @@ def providers(urls: tuple[str, ...], as_json: bool) -> None:
 
     routes: Routes = {}
     notes: dict[str, dict[str, int]] = {}
-    for url in urls or (settings().public_url,):
-        text = _metrics(url)
+    ours = settings()
+    for url in urls or (ours.public_url,):
+        text = _metrics(url, ours.metrics_secret)
         _add(routes, text)
         _add_notes(notes, text)
     for model in load().active_models():
@@ -60,11 +61,16 @@ def providers(urls: tuple[str, ...], as_json: bool) -> None:
     print_table(columns, [_noted(name, billed, notes.get(name, {})) for name in names], numbers=columns[1:3])
 
 
-def _metrics(url: str) -> str:
+def _metrics(url: str, token: str | None) -> str:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/metrics", timeout=SECONDS) as answer:  # noqa: S310  # an operator's
+        request = urllib.request.Request(f"{url.rstrip('/')}/metrics", headers=headers)  # noqa: S310  # an operator's
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
             text: str = answer.read().decode()
             return text
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        fail(f"GET /metrics there answers {refused.code}: see YOUT_METRICS_TOKEN, and the address", CANNOT_RUN)
     except (OSError, ValueError, urllib.error.URLError):
         fail("no API process answers GET /metrics there; name one with --url", CANNOT_RUN)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.database import account_id, reading
-from cli.terminal import as_json, limit, print_json, print_table, say
+from cli.terminal import as_json, duration, limit, print_json, print_table, say
 
 if TYPE_CHECKING:
     from gateway.erasure import Standing
@@ -39,7 +39,7 @@ def purges_list(account: str | None, limit: int, as_json: bool) -> None:
                 str(standing.id),
                 standing.part or "everything",
                 standing.step,
-                _duration(_age(standing, now)),
+                duration(_age(standing, now)),
                 ", ".join(f"{name} {number:,}" for name, number in standing.left.items()),
             )
             for standing in standings
@@ -79,15 +79,6 @@ def _complaint(standing: "Standing", stuck: timedelta) -> str:
     if standing.step in ("accepted", "cut"):
         queues = "queues purge, ledger, maintenance and media-…"
     return (
-        f"purge {standing.id}: no progress for {_duration(stuck)}: is a worker running on its {queues}? "
+        f"purge {standing.id}: no progress for {duration(stuck)}: is a worker running on its {queues}? "
         f"If so, Temporal's workflow {purge_workflow_id(standing.id)} shows the last failure"
     )
-
-
-def _duration(span: timedelta) -> str:
-    """The time in the largest unit of which there are two."""
-    seconds = int(span.total_seconds())
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

@@ -6,6 +6,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, NoReturn
 
 import click
@@ -31,7 +32,7 @@ def fail(message: str, code: int = REFUSED) -> NoReturn:
 
 
 def say(line: str) -> None:
-    _write(line + "\n")
+    write(line + "\n")
 
 
 def print_json(value: Any) -> None:
@@ -43,7 +44,7 @@ def print_json(value: Any) -> None:
         text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except UnicodeEncodeError:
         text = json.dumps(json.loads(text), separators=(",", ":"))
-    _write(text + "\n")
+    write(text + "\n")
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
@@ -53,7 +54,16 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers:
     for cells in table:
         columns = zip(heads, cells, widths, strict=True)
         padded = [_padded(cell, width, right=head in numbers) for head, cell, width in columns]
-        _write("  ".join(padded).rstrip() + "\n")
+        write("  ".join(padded).rstrip() + "\n")
+
+
+def duration(span: timedelta) -> str:
+    """Return the time in the largest unit of which there are two."""
+    seconds = max(0, int(span.total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:
@@ -74,7 +84,8 @@ def _plain(text: str) -> str:
     return "".join("\ufffd" if unicodedata.category(character) in ("Cc", "Cs") else character for character in text)
 
 
-def _write(text: str) -> None:
+def write(text: str) -> None:
+    """Write text as it is. Raises `Failure` when that is not possible."""
     if sys.stdout is None:  # closed, as `>&-` does
         return
     try:

@@ -8,13 +8,38 @@ import click
 
 from cli.database import account_id, reading
 from cli.terminal import as_json, fail, print_json, print_table
+from cli.usage_export import DAY, export
 from domain.margins import By, Margin, Span, total
 
 DAYS = 30
-DAY = click.DateTime(["%Y-%m-%d"])
+
+REPORT = "report"
 
 
-@click.command()
+class _Usage(click.Group):
+    """A word that names none of its commands, an account or an option, begins the report."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = bool(args) and (args[0] in self.commands or args[0] in self.get_help_option_names(ctx))
+        return super().parse_args(ctx, args if named else [REPORT, *args])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.commands.get(cmd_name, self.commands[REPORT])
+
+
+@click.group(
+    cls=_Usage,
+    invoke_without_command=True,
+    help="What calls were charged: `yout usage [ACCOUNT]` reports it, `yout usage export` lists it.",
+)
+def usage() -> None:
+    """Group the report and the export."""
+
+
+usage.add_command(export)
+
+
+@usage.command(REPORT)
 @click.argument("account", required=False)
 @click.option(
     "--by",
@@ -26,7 +51,7 @@ DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--from", "since", type=DAY, help="The first day, in UTC; or the last 30.")
 @click.option("--to", "until", type=DAY, help="The day after the last; or tomorrow.")
 @as_json
-def usage(account: str | None, by: By, since: datetime | None, until: datetime | None, as_json: bool) -> None:
+def usage_report(account: str | None, by: By, since: datetime | None, until: datetime | None, as_json: bool) -> None:
     """Calls, credits charged, refunded and written off, what providers bill, and the margin. In credits.
 
     Calls whose cost is not known count as costing nothing: `uncosted` says how many there are.

@@ -7,6 +7,7 @@ their age. A migration run creates the role if it is missing, and grants its rig
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -115,6 +116,20 @@ UNION ALL
 SELECT 'may create tables in the schema public (REVOKE CREATE ON SCHEMA public FROM PUBLIC)' FROM pg_roles r
 WHERE r.rolname = :name AND NOT r.rolsuper AND has_schema_privilege(r.oid, 'public', 'CREATE')
 """
+# Rights that the application needs and the current role lacks. Each row describes one.
+_LACKING = """
+SELECT 'read ' || name FROM unnest(%(adding)s::text[]) name
+WHERE NOT coalesce(has_table_privilege(to_regclass(name), 'SELECT'), false)
+UNION ALL
+SELECT 'add to ' || name FROM unnest(%(adding)s::text[]) name
+WHERE NOT coalesce(has_table_privilege(to_regclass(name), 'INSERT'), false)
+UNION ALL
+SELECT 'delete from ' || name FROM unnest(%(deleting)s::text[]) name
+WHERE NOT coalesce(has_table_privilege(to_regclass(name), 'DELETE'), false)
+UNION ALL
+SELECT 'change ' || name || '.' || field FROM unnest(%(changing)s::text[], %(fields)s::text[]) AS x(name, field)
+WHERE NOT coalesce(has_column_privilege(to_regclass(name), field, 'UPDATE'), false)
+"""
 
 
 class RoleUnfit(Exception):
@@ -146,6 +161,26 @@ def restrict(connection: Connection, app_url: str) -> bool:
     if reasons:
         raise RoleUnfit(name, reasons)
     return True
+
+
+async def excess(connection: psycopg.AsyncConnection[Any], name: str) -> tuple[str, ...]:
+    """Return the rights of a role that no grant of a migration gives, each in words."""
+    query = _BEYOND.replace("%", "%%").replace(":name", "%(name)s")
+    rows = await connection.execute(query, {"name": name})
+    return tuple(row[0] for row in await rows.fetchall())
+
+
+async def lacking(connection: psycopg.AsyncConnection[Any]) -> tuple[str, ...]:
+    """Return the rights that the application needs and this connection's role lacks. The schema must be current."""
+    changing = [(table, column) for table, columns in CHANGING.items() for column in columns]
+    rights = {
+        "adding": list(ADDING),
+        "deleting": list(DELETING),
+        "changing": [table for table, _ in changing],
+        "fields": [column for _, column in changing],
+    }
+    rows = await connection.execute(_LACKING, rights)
+    return tuple(row[0] for row in await rows.fetchall())
 
 
 def _row_grants(role: str) -> list[str]:

@@ -13,6 +13,7 @@ from domain.catalog import Provider, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamTimeout
 from domain.privacy import PrivacyClass
 from gateway.breakers import Breaker
+from gateway.distributions import SECONDS, TOKENS_PER_SECOND, Distribution
 from gateway.key_rings import KeyRing
 
 SMOOTHING = 0.2
@@ -87,15 +88,23 @@ class RouteState:
     speed: float | None = None
     """Moving average of output tokens per second."""
 
+    first_outputs: Distribution = field(default_factory=lambda: Distribution(SECONDS))
+    """Of the same figures, all values since the process started."""
+    durations: Distribution = field(default_factory=lambda: Distribution(SECONDS))
+    speeds: Distribution = field(default_factory=lambda: Distribution(TOKENS_PER_SECOND))
+
     def answered(self, seconds: float, first_output: float | None, output_tokens: int) -> None:
         """Count a call that was answered. `first_output` is None for an answer that was not streamed."""
         self.output_tokens += output_tokens
         self.duration = _moved(self.duration, seconds)
+        self.durations.add(seconds)
         if first_output is not None:
             self.first_output = _moved(self.first_output, first_output)
+            self.first_outputs.add(first_output)
         writing = seconds - (first_output or 0.0)
         if output_tokens > 1 and writing > 0:
             self.speed = _moved(self.speed, output_tokens / writing)
+            self.speeds.add(output_tokens / writing)
 
 
 def _moved(average: float | None, value: float) -> float:

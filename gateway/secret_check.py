@@ -25,11 +25,16 @@ async def check_secret(database: Database, wrapping: Wrapping, faults: FaultLog)
         faults.report("the master secret is not this database's", where="YOUT_SECRET_KEY", remedy=REMEDY)
 
 
+async def opens(database: Database, wrapping: Wrapping) -> bool:
+    """Tell whether the secret is this database's. Raises `ServiceUnavailable` when the database is unavailable."""
+    async with database.reading() as session:
+        return await data_keys.opened_by(session, wrapping)
+
+
 async def _opens(database: Database, wrapping: Wrapping, faults: FaultLog) -> bool | None:
     """None while the database is away, or if the check itself fails, which is reported: it is tried again."""
     try:
-        async with database.reading() as session:
-            return await data_keys.opened_by(session, wrapping)
+        return await opens(database, wrapping)
     except ServiceUnavailable:
         return None
     except Exception as fault:  # a task that ended would check no more

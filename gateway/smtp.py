@@ -57,6 +57,11 @@ class SmtpMailer:
         with self._connected() as connection:
             connection.send_message(self.message(letter))
 
+    def check(self) -> None:
+        """Connect and sign in, and send nothing. Raises what the library raises."""
+        with self._connected() as connection:
+            connection.noop()
+
     def message(self, letter: Letter) -> EmailMessage:
         """Write the mail. The library refuses a line break in a header."""
         local, _, host = letter.to.rpartition("@")

@@ -146,6 +146,8 @@ class Settings(
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     cors_origins: str = "*"
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
+    metrics_token: Annotated[SecretStr | None, BeforeValidator(absent)] = None
+    """What Prometheus sends as `Authorization: Bearer …`. Omitted: `/metrics` answers everybody who reaches it."""
     failpoint: Annotated[str | None, BeforeValidator(absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
 
@@ -161,6 +163,13 @@ class Settings(
     def _is_a_secret(cls, value: SecretStr) -> SecretStr:
         if weak := weakness(value.get_secret_value()):
             raise ValueError(f"{weak}: {_REMEDY}")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _is_a_strong_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and (weak := weakness(value.get_secret_value())):
+            raise ValueError(f"{weak}: make one with `openssl rand -hex 32`")
         return value
 
     @field_validator("public_url")
@@ -205,6 +214,10 @@ class Settings(
         """True if clients send their keys and prompts over a network without TLS."""
         parts = urlsplit(self.public_url)
         return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+    @property
+    def metrics_secret(self) -> str | None:
+        return None if self.metrics_token is None else self.metrics_token.get_secret_value()
 
     @property
     def sender(self) -> str:

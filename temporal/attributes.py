@@ -52,12 +52,12 @@ def for_account(account_id: UUID) -> TypedSearchAttributes:
 
 async def ensure(client: Client) -> None:
     """Register the missing attributes. Idempotent. Raises `AttributesMissing` if only an operator may add them."""
-    missing = await _missing(client)
-    if not missing:
+    names = await missing(client)
+    if not names:
         return
     request = AddSearchAttributesRequest(
         namespace=client.namespace,
-        search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+        search_attributes=dict.fromkeys(names, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
     )
     try:
         await client.operator_service.add_search_attributes(request)
@@ -65,11 +65,12 @@ async def ensure(client: Client) -> None:
         if error.status is RPCStatusCode.ALREADY_EXISTS:  # another worker has registered them
             return
         if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
-            raise AttributesMissing(missing) from None
+            raise AttributesMissing(names) from None
         raise
 
 
-async def _missing(client: Client) -> list[str]:
+async def missing(client: Client) -> list[str]:
+    """Return the attributes that the client's namespace lacks; all of them if this client may not list them."""
     try:
         known = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace)

@@ -19,7 +19,7 @@ async def ensure(client: Client) -> bool:
     False also if this client may not use it.
     """
     try:
-        if await _exists(client):
+        if await exists(client):
             return True
         await client.workflow_service.register_namespace(
             RegisterNamespaceRequest(
@@ -35,7 +35,8 @@ async def ensure(client: Client) -> bool:
     return True
 
 
-async def _exists(client: Client) -> bool:
+async def exists(client: Client) -> bool:
+    """Raises `RPCError` if Temporal is unavailable, or if this client may not ask."""
     try:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
     except RPCError as error:

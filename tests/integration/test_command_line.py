@@ -52,6 +52,9 @@ ON_THE_DATABASE = {
     "adjust": (ACCOUNT, "-5", "--reason", "because"),
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
+    "usage export": ("--from", "2026-01-01", "--to", "2026-02-01"),
+    "status": (),
+    "top": ("--once",),
     "outputs list": (),
     "shares revoke": ("0" * 22,),
     "plans list": (),
@@ -65,7 +68,7 @@ ON_THE_DATABASE = {
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""
-ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi", "providers"}
+ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi", "providers", "doctor"}
 
 each_command = pytest.mark.parametrize("command", ON_THE_DATABASE)
 

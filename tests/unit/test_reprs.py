@@ -33,7 +33,7 @@ SHOWN = {
         OfferEntry.name Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
         ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
-        MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
+        without MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
         excluded expects pattern title
     """,
     "the operator's settings and words": """
@@ -47,6 +47,7 @@ SHOWN = {
         source state status step task trouble type types voice whose Backlog.queue wire Dialect.count Dialect.names
         Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
         Signal.headers Throttle.name Voice.name prefix suffix Order.timestamps Page.methods
+        LastRound.schedule
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject

@@ -8,6 +8,7 @@ import pytest
 
 from api.chat import ChatEndpoint
 from api.exchange import Exchange
+from api.request_figures import RequestFigures
 from api.resources import Resources
 from api.wire.base import ClientWire
 from domain.pricing import Usage, UsageSource
@@ -43,7 +44,9 @@ async def test_an_answer_that_cannot_be_written_costs_nothing(
     monkeypatch.setattr(whole_answers, "answer", answered)
     ended, made = Ended(), call()
     made.request = type(made.request)("m", {}, stream=stream)
-    endpoint = ChatEndpoint(cast(ClientWire, SimpleNamespace(content_type="a/b", whole=broken, writer=broken)))
+    endpoint = ChatEndpoint(
+        cast(ClientWire, SimpleNamespace(content_type="a/b", whole=broken, writer=broken)), RequestFigures()
+    )
     with pytest.raises(TypeError):
         await endpoint._call(cast(Resources, SimpleNamespace(calls=ended)), made, Mock(spec=Exchange))
     assert ended.how == [how]

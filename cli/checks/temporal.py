@@ -1,0 +1,87 @@
+"""Checks of Temporal: does it answer, does it have what workflows need, and does somebody serve its queues."""
+
+from typing import TYPE_CHECKING
+
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from cli import temporal_clients
+from cli.checks.finding import Finding, fault, ok, warn
+from temporal import attributes, namespaces
+from temporal.attributes import DEFINITIONS, AttributesMissing
+from temporal.backlogs import Backlogs
+from temporal.client import Address
+from workflows.options import MAINTENANCE, QUEUES
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+_DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+
+
+async def check(settings: "Settings") -> list[Finding]:
+    address = Address(*settings.temporal_server)
+    try:
+        async with temporal_clients.opened(settings) as (client, upkeep):
+            jobs = await _namespace(client)
+            if jobs is not None:
+                return [jobs]
+            return [
+                ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),
+                await _maintenance(upkeep),
+                await _attributes(client),
+                await _workers(client, settings.maintenance_namespace),
+            ]
+    except (RPCError, RuntimeError) as error:
+        return [_away(address, error)]
+
+
+def _away(address: Address, error: Exception) -> Finding:
+    if isinstance(error, RPCError) and error.status in _DENIED:
+        remedy = "mend YOUT_TEMPORAL_API_KEY, or the rights of its owner in this namespace"
+        return fault("temporal", f"{address.target} does not accept our key", remedy)
+    remedy = (
+        "see that it runs there, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are right; jobs start when it is "
+        "back, and chats need it not"
+    )
+    return fault("temporal", f"nothing answers at {address.target}", remedy)
+
+
+async def _namespace(client: Client) -> Finding | None:
+    """None: it is there."""
+    if await namespaces.exists(client):
+        return None
+    what = f"there is no namespace {client.namespace}"
+    return fault("temporal", what, "make it, or name another one in YOUT_TEMPORAL_NAMESPACE")
+
+
+async def _maintenance(client: Client) -> Finding:
+    try:
+        exists = await namespaces.exists(client)
+    except RPCError as error:
+        if error.status not in _DENIED:
+            raise
+        exists = False
+    if exists:
+        return ok("maintenance namespace", f"{client.namespace} is there")
+    remedy = "start a worker, which makes it; where it may not, make it, or set YOUT_TEMPORAL_MAINTENANCE_NAMESPACE"
+    return warn("maintenance namespace", f"there is no namespace {client.namespace} that we may use", remedy)
+
+
+async def _attributes(client: Client) -> Finding:
+    lacking = await attributes.missing(client)
+    if not lacking:
+        return ok("search attributes", f"all {len(DEFINITIONS)} are registered")
+    what = f"{', '.join(lacking)}: not registered, or this key may not list them"
+    return fault("search attributes", what, f"start a worker, which registers them. {AttributesMissing(lacking)}")
+
+
+async def _workers(client: Client, maintenance: str) -> Finding:
+    backlogs = await Backlogs(client, QUEUES, {MAINTENANCE: maintenance}).read()
+    if backlogs is None:
+        return warn("workers", "the task queues could not be read in time", "try again; see Temporal's load")
+    idle = sorted({one.queue for one in backlogs} - {one.queue for one in backlogs if one.workers})
+    if not idle:
+        return ok("workers", f"all {len(QUEUES)} task queues are served")
+    remedy = "start a worker that serves them (YOUT_WORKER_QUEUES): what they are given waits until then"
+    return warn("workers", f"no worker has asked for tasks of {', '.join(idle)} within the last minutes", remedy)

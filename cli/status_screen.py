@@ -1,0 +1,194 @@
+"""Draws how everything stands, as lines and tables of a terminal, or as JSON."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.status import Standing
+from cli.terminal import duration, say
+from domain.media import State
+
+WIDTH = 100
+"""Columns, where there is no terminal."""
+LATE = timedelta(minutes=20)
+"""An audit or a round that began longer ago did not begin when it was due. Grants are given once an hour."""
+STALE_GRANTS = timedelta(hours=3)
+_AWAY = Text("The database does not answer. `yout doctor` says why.", style="bold red")
+ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+
+def document(standing: Standing) -> dict[str, Any]:
+    audit = standing.audit
+    return {
+        "at": standing.at,
+        "accounts": asdict(standing.accounts),
+        "holds": asdict(standing.holds),
+        "audit": None
+        if audit is None
+        else {
+            "began_at": audit.began_at,
+            "clean": audit.clean,
+            "whole": audit.whole,
+            "drift_credits": audit.drift_credits,
+            "findings": sum(audit.counts.values()),
+        },
+        "jobs": {
+            one.kind.value: {"queued": one.queued, "running": one.running, "oldest_queued_seconds": _seconds(one.age)}
+            | {f"{state.value}_last_day": standing.recent_jobs[one.kind][state] for state in ENDED}
+            for one in standing.open_jobs
+        },
+        "jobs_overdue": standing.overdue.jobs,
+        "outputs_overdue": standing.overdue.outputs,
+        "deliveries": {
+            **{name: value for name, value in asdict(standing.deliveries).items() if name != "age"},
+            "oldest_due_seconds": _seconds(standing.deliveries.age),
+        },
+        "temporal_up": standing.backlogs is not None,
+        "queues": _queues(standing),
+        "rounds": None if standing.rounds is None else [asdict(one) for one in standing.rounds],
+    }
+
+
+def _queues(standing: Standing) -> list[dict[str, Any]] | None:
+    if standing.backlogs is None:
+        return None
+    return [
+        {
+            "queue": one.queue,
+            "tasks": one.tasks,
+            "waiting": one.waiting,
+            "oldest_seconds": _seconds(one.age),
+            "workers": one.workers,
+        }
+        for one in standing.backlogs
+    ]
+
+
+def show(standing: Standing) -> None:
+    """Print the screen once, in the encoding and the width of the terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH, no_color=True)
+    with console.capture() as drawn:
+        console.print(screen(standing))
+    for line in drawn.get().rstrip("\n").split("\n"):
+        say(line.rstrip())
+
+
+@contextmanager
+def live() -> Iterator[Callable[[Standing | None], None]]:
+    """Give a function that draws the screen anew; None: the database is away.
+
+    What was there before is there again in the end.
+    """
+    with Live(Text("reading ..."), console=Console(), screen=True, auto_refresh=False) as display:
+        yield lambda standing: display.update(_AWAY if standing is None else screen(standing), refresh=True)
+
+
+def screen(standing: Standing) -> RenderableType:
+    return Group(_summary(standing), Text(""), _jobs(standing), Text(""), _backlog(standing))
+
+
+def _summary(standing: Standing) -> Table:
+    accounts, holds, waiting = standing.accounts, standing.holds, standing.deliveries
+    lines = Table.grid(padding=(0, 2))
+    lines.add_row("time", Text(f"{standing.at:%Y-%m-%d %H:%M:%S} UTC"))
+    some = _those((accounts.suspended, "suspended"), (accounts.without_credits, "without credits"))
+    lines.add_row("accounts", f"{accounts.number:,}{some}; {accounts.available:,} credits, and {accounts.held:,} held")
+    overdue = _those((holds.overdue, "that the sweeper cannot end"))
+    lines.add_row(
+        "holds", _marked(f"{holds.open:,} open, {holds.open_credits:,} credits{overdue}", bad=holds.overdue > 0)
+    )
+    lines.add_row("books", _books(standing))
+    late = f", the oldest for {duration(waiting.age)}" if waiting.due else ""
+    text = f"{waiting.pending:,} wait, {waiting.due:,} due{late}; {waiting.failed:,} failed in the last day"
+    lines.add_row("webhooks", text + _those((waiting.disabled_endpoints, "endpoints disabled")))
+    lines.add_row("rounds", _rounds(standing))
+    return lines
+
+
+def _books(standing: Standing) -> Text:
+    audit = standing.audit
+    if audit is None:
+        return _marked("no audit yet: a worker does one every ten minutes", bad=True)
+    age = standing.at - audit.began_at
+    when = f"audit {duration(age)} ago"
+    if audit.clean:
+        return _marked(f"{when}: clean", bad=age > LATE)
+    findings = sum(audit.counts.values())
+    return _marked(f"{when}: DRIFT of {audit.drift_credits:,} credits, {findings:,} findings: `yout audit`", bad=True)
+
+
+def _rounds(standing: Standing) -> Text:
+    if standing.rounds is None:
+        return _marked("Temporal does not answer", bad=True)
+    words = Text()
+    for number, one in enumerate(standing.rounds):
+        age = None if one.began_at is None else standing.at - one.began_at
+        state = (
+            "missing"
+            if not one.exists
+            else "paused"
+            if one.paused
+            else "never"
+            if age is None
+            else f"{duration(age)} ago"
+        )
+        limit = STALE_GRANTS if one.schedule.endswith("grants") else LATE
+        words.append("; " if number else "")
+        words.append(_marked(f"{one.schedule} {state}", bad=not one.exists or one.paused or (age or limit) > limit))
+    return words
+
+
+def _jobs(standing: Standing) -> Table:
+    table = _table("jobs", "queued", "oldest", "running", *(f"{state.value}, last day" for state in ENDED))
+    for one in standing.open_jobs:
+        recent = standing.recent_jobs[one.kind]
+        oldest = duration(one.age) if one.queued else "-"
+        numbers = [f"{number:,}" for number in (one.running, *(recent[state] for state in ENDED))]
+        table.add_row(one.kind.value, f"{one.queued:,}", oldest, *numbers)
+    if standing.overdue.jobs or standing.overdue.outputs:
+        jobs, outputs = standing.overdue.jobs, standing.overdue.outputs
+        stuck = f"{jobs:,} jobs, and the outputs of {outputs:,}, cannot be ended: see the log"
+        table.caption = _marked(stuck, bad=True)
+    return table
+
+
+def _backlog(standing: Standing) -> Table:
+    table = _table("queue", "tasks wait", "oldest", "workers")
+    by_queue: dict[str, list[Any]] = {}
+    for one in standing.backlogs or ():
+        by_queue.setdefault(one.queue, []).append(one)
+    for queue, both in by_queue.items():
+        waiting, workers = sum(one.waiting for one in both), max(one.workers for one in both)
+        oldest = duration(max(one.age for one in both)) if waiting else "-"
+        table.add_row(queue, f"{waiting:,}", oldest, _marked(f"{workers:,}", bad=not workers))
+    return table
+
+
+def _table(first: str, *numbers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(first)
+    for head in numbers:
+        table.add_column(head, justify="right")
+    return table
+
+
+def _marked(text: str, *, bad: bool) -> Text:
+    return Text(text, style="bold red" if bad else "")
+
+
+def _those(*parts: tuple[int, str]) -> str:
+    named = ", ".join(f"{number:,} {words}" for number, words in parts if number)
+    return f" ({named})" if named else ""
+
+
+def _seconds(span: timedelta) -> int:
+    return int(span.total_seconds())

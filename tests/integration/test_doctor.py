@@ -1,0 +1,206 @@
+"""`yout doctor` on real servers: all is well, and each part is away or wrong."""
+
+import asyncio
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+import cli.checks.database
+import cli.doctor
+from cli.command import yout
+from db import connections
+from dev import ports
+from dev.postgres import EmbeddedPostgres
+from dev.temporal import EmbeddedTemporal
+from temporal import attributes, namespaces
+from tests.support.media_stack import maintenance_of, temporal_of
+from tests.support.stack import AWAY, SECRET, Stack
+
+HIDDEN = "a-password-that-nobody-may-read"
+Checks = dict[str, tuple[str, str, str | None]]
+"""Level, what and remedy by the check's name."""
+
+
+@pytest.fixture(scope="module")
+def temporal() -> Iterator[EmbeddedTemporal]:
+    """A server that nobody has set up."""
+    with EmbeddedTemporal.temporary() as server:
+        yield server
+
+
+@pytest.fixture
+def stack(app_url: str, tmp_path: Path) -> Stack:
+    return Stack(app_url, tmp_path / "state", extra={"YOUT_SMTP_URL": "", "YOUT_EMAIL_VERIFICATION": "false"})
+
+
+def examined(stack: Stack, **more: str) -> tuple[int, Checks]:
+    result = CliRunner().invoke(yout, ["doctor", "--json"], env=stack.environment | more)
+    assert HIDDEN not in result.output
+    document = json.loads(result.stdout)
+    assert document["well"] == (result.exit_code == 0)
+    for row in document["checks"]:
+        assert (row["level"] == "ok") == (row["remedy"] is None), row
+    return result.exit_code, {row["check"]: (row["level"], row["what"], row["remedy"]) for row in document["checks"]}
+
+
+def execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def test_temporal_before_and_after_its_set_up(stack: Stack, temporal: EmbeddedTemporal) -> None:
+    stack.temporal_address = temporal.address
+    code, checks = examined(stack)
+    assert (code, checks["temporal"][0]) == (1, "ok")
+    assert checks["search attributes"][0] == "fault"
+    assert "--name YoutState --type Keyword" in (checks["search attributes"][2] or "")
+    assert checks["workers"][0] == "warn"
+
+    async def set_up() -> None:
+        client = await temporal_of(temporal)
+        await attributes.ensure(client)
+        await namespaces.ensure(await maintenance_of(client))
+
+    asyncio.run(set_up())
+    code, checks = examined(stack)
+    assert (code, checks["search attributes"][0]) == (0, "ok")
+    assert [name for name, (level, _, _) in checks.items() if level == "warn"] == [
+        "durability",  # the tests' server writes nothing to disk
+        "workers",
+        "public address",
+    ]
+    _, checks = examined(stack, YOUT_TEMPORAL_NAMESPACE="elsewhere")
+    assert checks["temporal"][:2] == ("fault", "there is no namespace elsewhere")
+
+
+def test_everything_is_away(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    mail = f"smtp://127.0.0.1:{ports.free()}"
+    away = {
+        "YOUT_DATABASE_URL": f"postgresql://yout:{HIDDEN}@127.0.0.1:{ports.free()}/yout",
+        "YOUT_STORAGE_URL": (tmp_path / "file" / "media").as_uri(),
+        "YOUT_SMTP_URL": mail,
+        "YOUT_PUBLIC_URL": "http://ai.example.test",
+    }
+    assert stack.temporal_address == AWAY
+    code, checks = examined(stack, **away)
+    assert code == 1
+    faults = {name for name, (level, _, _) in checks.items() if level == "fault"}
+    assert faults == {"database", "temporal", "storage", "mail", "public URL"}
+    assert checks["database"][1].startswith("nothing listens there for the database")
+    assert checks["master secret"][0] == "warn"
+
+
+def older() -> str:
+    return sorted(connections.REVISIONS)[-2]
+
+
+@pytest.mark.parametrize(
+    ("revision", "level", "words"),
+    [
+        (f"'{older()}'", "fault", f"the schema is at {older()}, and this program needs {max(connections.REVISIONS)}"),
+        ("'9999'", "warn", "the schema is at 9999, newer than this program"),
+        (None, "fault", "the database is not migrated"),
+    ],
+)
+def test_the_schema_of_another_version(
+    stack: Stack, database_url: str, revision: str | None, level: str, words: str
+) -> None:
+    change = (
+        "DELETE FROM alembic_version" if revision is None else f"UPDATE alembic_version SET version_num = {revision}"
+    )
+    execute(database_url, change)
+    _, checks = examined(stack)
+    assert checks["migrations"][0] == level
+    assert checks["migrations"][1].startswith(words)
+    assert "role rights" not in checks
+
+
+def test_a_database_without_our_schema(postgres: EmbeddedPostgres, stack: Stack) -> None:
+    _, checks = examined(stack, YOUT_DATABASE_URL=postgres.url_of("template1"))
+    assert (checks["database"][0], checks["migrations"][0]) == ("ok", "fault")
+    assert checks["migrations"][2] == "run `yout migrate`"
+
+
+def test_rights_of_the_role(stack: Stack, database_url: str) -> None:
+    assert examined(stack)[1]["role rights"][0] == "ok"
+    execute(database_url, "REVOKE INSERT ON holds FROM yout_app; REVOKE UPDATE (available) ON accounts FROM yout_app")
+    code, checks = examined(stack)
+    assert code == 1
+    assert checks["role rights"][:2] == ("fault", "the role yout_app may not add to holds, change accounts.available")
+    _, checks = examined(stack, YOUT_DATABASE_URL=database_url)
+    assert checks["role rights"][0] == "warn"
+    assert "is SUPERUSER" in checks["role rights"][1]
+
+
+def test_another_master_secret(stack: Stack) -> None:
+    created = CliRunner().invoke(yout, ["accounts", "create", "--email", "a@example.test"], env=stack.environment)
+    assert created.exit_code == 0, created.output
+    assert examined(stack)[1]["master secret"][0] == "ok"
+    other = uuid.uuid4().hex
+    code, checks = examined(stack, YOUT_SECRET_KEY=other)
+    assert (code, checks["master secret"][0]) == (1, "fault")
+    assert examined(stack, YOUT_SECRET_KEY=other, YOUT_PREVIOUS_SECRET_KEYS=SECRET)[1]["master secret"][0] == "ok"
+
+
+PROVIDER = """
+[providers.near]
+kind = "openai"
+base_url = "{url}"
+api_key_env = "NEAR_KEY"
+[models.near]
+name = "Near"
+context_window = 1000
+max_output_tokens = 100
+credits_per_1k_input = 1
+credits_per_1k_output = 1
+routes = [{{ provider = "near", model = "m" }}]
+"""
+
+
+def test_providers_are_connected_to_and_not_called(stack: Stack, tmp_path: Path) -> None:
+    stack.catalog = tmp_path / "catalog.toml"
+    stack.catalog.write_text("[models.x]\nname = 5\n")
+    code, checks = examined(stack)
+    assert (code, checks["catalog"][0]) == (1, "fault")
+    port = ports.free()
+    stack.catalog.write_text(PROVIDER.format(url=f"https://127.0.0.1:{port}/v1"))
+    code, checks = examined(stack, NEAR_KEY=HIDDEN)
+    assert (code, checks["providers"][:2]) == (1, ("fault", f"near: no connection at 127.0.0.1:{port}"))
+
+
+def test_settings_that_are_wrong(stack: Stack) -> None:
+    code, checks = examined(stack, YOUT_SECRET_KEY="short")
+    assert code == 1
+    assert checks["settings"][1].startswith("YOUT_SECRET_KEY: is shorter")
+    assert checks["database"][0] == "ok"
+
+
+def test_a_check_that_hangs_and_one_that_breaks(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def breaks(_: object) -> None:
+        raise RuntimeError(HIDDEN)
+
+    monkeypatch.setattr(cli.doctor, "TIMEOUT_SECONDS", 5.0)
+    monkeypatch.setattr(cli.checks.database, "check", hangs)
+    monkeypatch.setattr("cli.checks.storage.check", breaks)
+    code, checks = examined(stack)
+    assert (code, checks["database"][:2]) == (1, ("fault", "no answer within 5 s"))
+    assert checks["storage"][1] == "the check itself failed (RuntimeError)"
+    assert checks["catalog"][0] == "ok"
+
+
+def test_the_table(stack: Stack) -> None:
+    result = CliRunner().invoke(yout, ["doctor"], env=stack.environment)
+    assert result.exit_code == 1
+    assert re.search(r"^temporal +fault  nothing answers at 127\.0\.0\.1:1$", result.stdout, re.MULTILINE)
+    assert "\nfault, temporal: see that it runs there" in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("1 faults, 2 warnings")

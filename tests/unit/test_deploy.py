@@ -1,0 +1,111 @@
+"""What is under `deploy/`: rules and dashboards name metrics that there are, and alerts have runbooks."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry, generate_latest
+
+from api import metrics
+from api.queue_metrics import Queues
+from api.request_figures import RequestFigures
+from db.holds import Figures
+from db.media_figures import OpenJobs, Overdue
+from db.operator_figures import AccountFigures, DeliveryFigures
+from db.payment_lists import Figures as PaymentFigures
+from db.tables import AuditRow
+from domain.media import Kind, State
+from domain.rounds import MaintenanceErrors
+from gateway.route_states import RouteStates
+from tests.support.stack import ROOT
+
+DEPLOY = ROOT / "deploy"
+RULES = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())
+DASHBOARD = json.loads((DEPLOY / "grafana" / "yout.json").read_text())
+ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+_SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
+
+
+class Fake:
+    """Stands for what a collector only counts."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+
+def families() -> dict[str, str]:
+    """Every metric that `GET /metrics` has, and its type."""
+    now = datetime.now(UTC)
+    calls = Fake(live={}, abandoned=(), unbilled_output=0, faults=Fake(by_provider={}))
+    audit = AuditRow(began_at=now, whole=True, clean=True, drift_credits=0, counts={})
+    registry = CollectorRegistry()
+    collectors: list[Any] = [
+        metrics._Ledger(Figures(0, 0, 0, 0), audit, calls, Fake(batches=0, operations=0)),  # type: ignore[arg-type]  # what it counts
+        metrics._Routes(RouteStates(lambda: 0.0)),
+        metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
+        metrics._Maintenance(Overdue(0, 0), MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
+        metrics._Payments(PaymentFigures(0, 0)),
+        metrics._Operator(
+            AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), {Kind.IMAGE: {State.QUEUED: 0}}
+        ),
+        Queues([OpenJobs(Kind.IMAGE)], None),
+        RequestFigures(),
+    ]
+    for collector in collectors:
+        registry.register(collector)
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", generate_latest(registry).decode(), re.MULTILINE))
+
+
+def exposed() -> set[str]:
+    """Every name of a sample."""
+    return {name.removesuffix("_total") + suffix for name, kind in families().items() for suffix in _SUFFIXES[kind]}
+
+
+def named(expression: str) -> Iterator[str]:
+    yield from re.findall(r"\byout_[a-z0-9_]+", expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [*(rule["expr"] for rule in ALERTS), *(target["expr"] for panel in PANELS for target in panel["targets"])],
+)
+def test_every_metric_that_is_named_exists(expression: str) -> None:
+    assert set(named(expression)) <= exposed()
+    assert expression.count("(") == expression.count(")")
+
+
+def test_every_metric_in_the_documents_exists() -> None:
+    documents = "".join((ROOT / "docs" / name).read_text() for name in ("operating.md", "workers.md"))
+    names = {name for name in named(documents) if name not in ("yout_app", "yout_metrics_token")}
+    assert names == families().keys()
+
+
+def test_every_alert_has_a_runbook_of_its_name() -> None:
+    runbooks = (ROOT / "docs" / "runbooks.md").read_text()
+    headings = {re.sub(r"[^a-z]+", "-", line.lower()) for line in re.findall(r"^## (.*)$", runbooks, re.MULTILINE)}
+    for rule in ALERTS:
+        page, _, place = rule["annotations"]["runbook"].partition("#")
+        assert page == "docs/runbooks.md"
+        assert place in headings
+        assert f"`{rule['alert']}`" in runbooks
+        assert rule["labels"]["severity"] in ("page", "ticket")
+    assert headings == {rule["annotations"]["runbook"].partition("#")[2] for rule in ALERTS}
+
+
+def test_prometheus_reads_the_rules() -> None:
+    read = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    assert read["rule_files"] == ["rules.yml"]
+    assert [job["job_name"] for job in read["scrape_configs"]] == ["yout"]
+
+
+def test_panels_stand_beside_each_other() -> None:
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in DASHBOARD["panels"]]
+    assert len(set(places)) == len(places)
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(places)
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in DASHBOARD["panels"])
