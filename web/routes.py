@@ -14,6 +14,7 @@ from web import (
     assets,
     chat,
     deliveries,
+    faults,
     first_visit,
     keys,
     models,
