@@ -30,6 +30,7 @@ WIRE = "wire"
 """The key of the client wire of the path in a request's state."""
 _RETRY_LATER = "2"
 _BASE_URLS = "A base URL ends in /v1 for OpenAI's clients, before it for Anthropic's."
+_API = ("/api/", "/v1/")
 _MAX_SEGMENTS = 6
 """Segments at the end of an unknown path that are compared with the paths of endpoints."""
 
@@ -142,8 +143,9 @@ def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
     """Translate an error of the framework, such as an unknown path or a wrong method."""
     match error.status_code:
         case 404:
-            where = f"{scope['method']} {scope['path'][:200]}"
-            return ErrorAnswer(404, f"There is nothing at {where}.{_hint(scope)}")
+            return _nothing(scope, _hint(scope))
+        case 405 if not scope["path"].startswith(_API) and (hint := _hint(scope)):
+            return _nothing(scope, hint)  # a page is there, and a program with a wrong base URL asks for something else
         case 405:
             return ErrorAnswer(405, f"{scope['method']} is not allowed here.", headers={"allow": _allowed(scope)})
         case 408:
@@ -153,6 +155,10 @@ def _http_error(error: HTTPException, scope: Scope) -> ErrorAnswer:
         case 400:
             return ErrorAnswer(400, "The request body could not be read.", code="invalid_json")
     return ErrorAnswer(error.status_code, "The request could not be served.", headers=error.headers or {})
+
+
+def _nothing(scope: Scope, hint: str) -> ErrorAnswer:
+    return ErrorAnswer(404, f"There is nothing at {scope['method']} {scope['path'][:200]}.{hint}")
 
 
 def _hint(scope: Scope) -> str:

@@ -189,6 +189,7 @@ class Stack:
 
     def _tell(self, demo: Demo, seconds: float) -> None:
         addresses = {
+            "Web": f"{self._plan.api_url}/",
             "API": self._plan.api_url,
             "API docs": f"{self._plan.api_url}/docs",
             "Temporal UI": self._temporal.ui_url or "",

@@ -19,6 +19,7 @@ ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 PAGES: Sequence[Page] = (*first_visit.PAGES, *sign_in.PAGES, *models.PAGES, *keys.PAGES, *account.PAGES)
 """Every page of the web app."""
 _PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
+_KEYS = {"authorization", "x-api-key"}
 _UNAUTHORIZED = 401
 _PAGE: dict[str, object] = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _ANSWERS: dict[int | str, dict[str, object]] = {
@@ -69,7 +70,9 @@ async def _robots() -> Response:
 
 
 async def _shown(page: Page, api: Callable[[Request], Api], request: Request) -> Response:
-    """Answer a request for a page, whatever comes of it."""
+    """Answer a request for a page, whatever comes of it. A program with a key wants an endpoint, and is told so."""
+    if not _KEYS.isdisjoint(request.headers.keys()):
+        raise HTTPException(404)
     visit = begin(request, api(request), _PLACES)
     try:
         visit.api.require_same_origin()

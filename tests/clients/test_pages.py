@@ -190,6 +190,12 @@ async def test_a_browser_gets_errors_as_pages_and_a_program_as_json(browser: htt
     assert (await browser.get("/v1/nothing")).json()["error"]["message"]
 
 
+async def test_a_client_with_a_wrong_base_url_gets_a_hint_and_no_page(browser: httpx2.AsyncClient) -> None:
+    answer = await browser.get("/models", headers={"accept": "application/json", "authorization": "Bearer x"})
+    assert answer.status_code == 404
+    assert "Did you mean /v1/models?" in answer.json()["error"]["message"]
+
+
 async def test_a_theme_is_chosen_without_a_script(browser: httpx2.AsyncClient) -> None:
     assert 'data-theme="' not in (await browser.get("/sign-in")).text
     chosen = await browser.post("/theme", data={"theme": "dark", "next": "/sign-in"})

@@ -124,7 +124,7 @@ FIXED = {
     "idempotency": ("account_id", "scope"),
     "media_jobs": (
         *("id", "account_id", "kind", "model", "credits_cost", "created_at", "deadline", "outputs_ordered"),
-        *("epoch", "size", "seconds"),
+        *("epoch", "size", "seconds", "share", "priority"),
     ),
     "storage_scans": ("id",),
     "job_inputs": ("job_id", "epoch", "sealed"),

@@ -183,7 +183,6 @@ async def test_answers_without_a_sound(adapter: Adapter) -> None:
 @pytest.mark.parametrize(
     ("kind", "inputs", "parameters"),
     [
-        (Kind.VIDEO, (), {}),
         (Kind.IMAGE, (), {"seed": 7}),
         (Kind.SPEECH, (), {"language": "de"}),
         (Kind.IMAGE, (MediaInput("last_frame", "image/png", b"x"),), {}),
