@@ -1,0 +1,243 @@
+"""`deploy/compose`: valid, true to `settings/`, each fleet with what `docs/workers.md` gives it and no more, and nginx
+with the bounds that `docs/production.md` names."""
+
+import importlib
+import ipaddress
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dotenv import dotenv_values
+
+from gateway.calls import SETTLE_SECONDS
+from settings import Settings, WorkflowWorkerSettings
+from tests.support.stack import SECRET
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "deploy" / "compose"
+TEXT = (FOLDER / "compose.yml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONE_MACHINE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+EXAMPLE = (FOLDER / ".env.example").read_text()
+NGINX = {path.name: path.read_text() for path in sorted((FOLDER / "nginx").iterdir())}
+APIS = ("api-1", "api-2", "api-3")
+WORKERS = tuple(name for name in SERVICES if name.startswith("worker-"))
+SHARED = ("postgres", "temporal-postgres", "temporal-schema", "temporal", "temporal-namespace")
+VERSION = r":v?\d+(\.\d+)+(-[a-z]+)?(@sha256:[0-9a-f]{64})?"
+
+validator = importlib.import_module("jsonschema").Draft202012Validator  # by name: it has no types
+
+
+def _environment(name: str) -> Mapping[str, str]:
+    return dict(SERVICES[name].get("environment", {}))
+
+
+def _example() -> dict[str, str]:
+    secrets = re.sub(r"^(\w*PASSWORD|AWS_\w+|YOUT_SECRET_KEY)=$", rf"\1={SECRET}", EXAMPLE, flags=re.MULTILINE)
+    return {name: value or "" for name, value in dotenv_values(stream=StringIO(secrets)).items()}
+
+
+def _filled(value: str) -> str:
+    """A value as Compose reads it with the example's variables."""
+    return re.sub(r"\$\{([A-Z0-9_]+)(?::[-?][^}]*)?\}", lambda found: _example()[found[1]], value)
+
+
+def _settings(name: str) -> dict[str, Any]:
+    given = _environment(name)
+    return {key[5:].lower(): _filled(value) for key, value in given.items() if key.startswith("YOUT_")}
+
+
+def _networks(name: str) -> set[str]:
+    return set(SERVICES[name].get("networks", ()))
+
+
+def _directive(name: str) -> list[str]:
+    """All values of a directive of nginx."""
+    return re.findall(rf"^\s*{name}\s+(.*?);", "\n".join(NGINX.values()), re.MULTILINE)
+
+
+def test_the_file_is_valid_compose() -> None:
+    schema = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
+    assert [error.message for error in validator(schema).iter_errors(COMPOSE)] == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_is_pinned(name: str) -> None:
+    image = SERVICES[name]["image"]
+    assert re.fullmatch(rf"[a-z]+(/[a-z-]+)?{VERSION}", image)
+    assert "latest" not in image
+    if "build" in SERVICES[name]:
+        assert image == ONE_MACHINE["api"]["image"]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_server_is_set_up_as_on_one_machine(name: str) -> None:
+    assert SERVICES[name] == {key: value for key, value in ONE_MACHINE[name].items() if key != "profiles"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_can_do_little_harm(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert min(int(part) for part in service["user"].split(":")) > 0
+    assert all("nosuid,nodev,noexec" in mount for mount in service["tmpfs"])
+    assert {"memory", "pids"} <= service["deploy"]["resources"]["limits"].keys()
+    assert not {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices", "container_name"} & service.keys()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_names_is_there(name: str) -> None:
+    service = SERVICES[name]
+    assert _networks(name) <= COMPOSE["networks"].keys()
+    assert service.get("depends_on", {}).keys() <= SERVICES.keys()
+    for volume in service.get("volumes", ()):
+        source = volume.split(":")[0]
+        assert source in COMPOSE["volumes"] or source in {"./nginx", "./certificates", "./prometheus", "./config"}
+    for other, wait in service.get("depends_on", {}).items():
+        if wait["condition"] == "service_healthy":
+            assert "test" in SERVICES[other]["healthcheck"]
+        else:
+            assert SERVICES[other]["restart"].startswith("on-failure")
+    assert "healthcheck" in service or service["restart"].startswith("on-failure")
+
+
+def test_every_variable_is_in_the_example() -> None:
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z][A-Z0-9_]*)", TEXT))
+    assert used <= _example().keys()
+    assert {name for name in _example() if name.startswith("YOUT_")} <= used | {"YOUT_HTTPS_ADDRESS"}
+
+
+@pytest.mark.parametrize("name", [*APIS, *WORKERS])
+def test_a_process_can_start_with_its_settings(name: str) -> None:
+    given = _settings(name)
+    if given.get("worker_role") == "workflows":
+        beyond = given.keys() - WorkflowWorkerSettings.model_fields.keys()
+        assert beyond <= Settings.model_fields.keys()
+        known = {key: value for key, value in given.items() if key not in beyond}
+        WorkflowWorkerSettings(**known | {"temporal_payload_keys": SECRET})
+    else:
+        Settings(**given)
+
+
+@pytest.mark.parametrize("name", [*APIS, *WORKERS])
+def test_a_process_has_time_to_stop(name: str) -> None:
+    drain = timedelta(seconds=float(_settings(name)["shutdown_timeout"]) + SETTLE_SECONDS + 5)
+    assert timedelta(seconds=int(SERVICES[name]["stop_grace_period"].removesuffix("s"))) >= drain
+
+
+def test_all_queues_are_served_by_one_fleet_each() -> None:
+    deciding, *doing = (_settings(name) for name in WORKERS)
+    assert deciding["worker_role"] == "workflows"
+    assert "worker_queues" not in deciding
+    assert {settings["worker_role"] for settings in doing} == {"activities"}
+    assert sorted(",".join(settings["worker_queues"] for settings in doing).split(",")) == sorted(QUEUES)
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_a_fleet_has_what_its_queues_need(name: str) -> None:
+    queues = set(_settings(name).get("worker_queues", "").split(","))
+    files = bool(queues & {*MEDIA_QUEUES, MAINTENANCE, PURGE})
+    assert ("database" in _networks(name)) is bool(queues & set(QUEUES))
+    assert ("YOUT_SECRET_KEY" in _environment(name)) is bool(queues & set(QUEUES))
+    assert ("AWS_SECRET_ACCESS_KEY" in _environment(name)) is ("objects" in _networks(name)) is files
+    assert ("env_file" in SERVICES[name]) is bool(queues & set(MEDIA_QUEUES))
+    assert ("outside" in _networks(name)) is bool(queues & {*MEDIA_QUEUES, WEBHOOKS})
+    assert "inside" not in _networks(name)
+    if queues == {LEDGER}:
+        assert _networks(name) == {"database", "temporal"}
+
+
+def test_only_nginx_is_reachable_and_consoles_on_loopback() -> None:
+    ports = {name: service["ports"][0] for name, service in SERVICES.items() if "ports" in service}
+    assert ports.keys() == {"nginx", "temporal-ui", "prometheus"}
+    assert ports["nginx"].endswith(":443:8443")
+    assert all(ports[name].startswith("127.0.0.1:") for name in ("temporal-ui", "prometheus"))
+    for name in SERVICES.keys() - ports.keys() - {*APIS, *WORKERS}:
+        assert all(COMPOSE["networks"][network]["internal"] for network in _networks(name)), name
+
+
+def test_the_database_is_reached_by_ours_alone() -> None:
+    ours = {name for name, service in SERVICES.items() if "build" in service}
+    assert {name for name in SERVICES if "database" in _networks(name)} == {"postgres", *ours} - {"worker-decisions"}
+    owner = {name for name in SERVICES if "YOUT_MIGRATION_DATABASE_URL" in _environment(name)}
+    assert owner == {"migrate"}
+
+
+def test_nginx_knows_every_api_process_and_is_believed() -> None:
+    addresses = [SERVICES[name]["networks"]["inside"]["ipv4_address"] for name in APIS]
+    assert re.findall(r"server ([\d.]+):8080 ", NGINX["api_servers.conf"]) == addresses
+    nginx = SERVICES["nginx"]["networks"]["inside"]["ipv4_address"]
+    assert {_environment(name)["YOUT_TRUSTED_PROXIES"] for name in APIS} == {nginx}
+    subnet = ipaddress.ip_network(COMPOSE["networks"]["inside"]["ipam"]["config"][0]["subnet"])
+    assert all(ipaddress.ip_address(address) in subnet for address in (*addresses, nginx))
+
+
+def test_prometheus_reads_every_api_process() -> None:
+    read = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
+    assert read["static_configs"][0]["targets"] == [f"{name}:8080" for name in APIS]
+    assert all("metrics" in _networks(name) for name in (*APIS, "prometheus"))
+
+
+def test_nginx_waits_longer_than_the_api_for_providers_and_shorter_for_clients() -> None:
+    settings = Settings(**_settings("api-1"))
+    (reads,) = _directive("proxy_read_timeout")
+    assert timedelta(seconds=int(reads.removesuffix("s"))) > settings.upstream_total_timeout
+    (body,) = _directive("client_max_body_size")
+    assert int(body.removesuffix("m")) * 1024 * 1024 > max(settings.max_body_bytes, settings.file_limits.largest)
+    assert _directive("client_header_timeout") == ["10s"]
+    assert _directive("large_client_header_buffers") == ["4 8k"]
+
+
+def test_nginx_keeps_nothing_and_repeats_nothing() -> None:
+    for directive in ("proxy_buffering", "proxy_request_buffering", "proxy_cache"):
+        assert _directive(directive) == ["off"]
+    assert _directive("proxy_max_temp_file_size") == ["0"]
+    assert _directive("proxy_next_upstream") == ["error timeout"]
+    assert _directive("keepalive") == []
+    (logged,) = re.findall(r"log_format safe (.*?);", NGINX["nginx.conf"], re.DOTALL)
+    assert set(re.findall(r"\$(\w+)", logged)) == {
+        *("time_iso8601", "upstream_http_x_request_id", "request_method", "route", "status", "bytes_sent"),
+        *("request_time", "upstream_addr", "upstream_status", "upstream_header_time"),
+    }
+    assert "proxy_set_header X-Forwarded-For $remote_addr;" in NGINX["proxied.conf"]
+
+
+def test_what_nginx_answers_itself_is_an_error_of_ours() -> None:
+    table = (ROOT / "docs" / "errors.md").read_text()
+    answers = re.findall(r"return (\d{3}) '(.*?)';", NGINX["nginx.conf"])
+    assert len(answers) == 5
+    for status, body in answers:
+        error = json.loads(body)["error"]
+        assert error["code"] in {"invalid_request", "request_timeout"} or f"| `{error['code']}` | {status} |" in table
+
+
+def test_a_process_is_taken_out_and_put_back(tmp_path: Path) -> None:
+    """By the script, with a Compose that writes down its calls."""
+    folder = tmp_path / "compose"
+    shutil.copytree(FOLDER, folder)
+    calls = folder / "calls"
+    double = folder / "double"
+    double.write_text(f'#!/bin/sh\necho "$*" >> {calls}\ngrep -c " down;" nginx/api_servers.conf >> {calls}\nexit 0\n')
+    double.chmod(0o755)
+    ran = subprocess.run(
+        ["sh", folder / "roll.sh", "api-2"], env={"PATH": "/usr/bin:/bin", "COMPOSE": str(double), "PAUSE": "0"}
+    )
+    assert ran.returncode == 0
+    lines = calls.read_text().splitlines()
+    test, reload = (f"exec -T nginx nginx -c /etc/nginx/yout/nginx.conf {words}" for words in ("-t -q", "-s reload"))
+    remade = "up --detach --no-deps --force-recreate --wait api-2"
+    assert lines == [test, "1", reload, "1", remade, "1", test, "0", reload, "0"]
+    assert (folder / "nginx" / "api_servers.conf").read_text() == NGINX["api_servers.conf"]
+    assert subprocess.run(["sh", folder / "roll.sh", "api-9"], capture_output=True).returncode == 2
