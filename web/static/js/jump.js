@@ -25,15 +25,15 @@ export function jump() {
     field.setAttribute("aria-activedescendant", all[at]?.id ?? "");
     all[at]?.scrollIntoView({block: "nearest"});
   };
-  const show = () => {
+  const show = (/** @type {number} */ chosen) => {
     const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = goals.filter(({kind, name, note}) => words.every((word) => `${kind} ${name} ${note}`.toLowerCase().includes(word)));
     list.replaceChildren(...fits.slice(0, MOST).map(row));
     status.textContent = fits.length ? "" : "Nothing here has these words.";
-    choose(0);
+    choose(chosen);
   };
 
-  field.addEventListener("input", show);
+  field.addEventListener("input", () => show(0));
   field.addEventListener("keydown", (event) => {
     const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
     if (step) choose(at + step);
@@ -49,8 +49,8 @@ export function jump() {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
-  show();
-  more((found) => { goals = [...goals, ...found]; show(); });
+  show(0);
+  more((found) => { goals = [...goals, ...found]; show(at); });
 }
 
 /** @param {Goal} goal @param {number} index */
