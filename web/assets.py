@@ -1,11 +1,13 @@
 """Static files of the pages: read once, served from memory under a folder that is named by a hash of all of them.
 
 So an address never serves another content, and browsers keep what they have. Files refer to one another relatively.
-The stylesheets in `css/` are joined in the order of their names, into `yout.css`.
+The stylesheets in `css/` are joined in the order of their names, into `yout.css`, which every page has. Those of a
+folder in it are joined too, such as `css/chat/` into `chat.css`: for the pages that name it.
 """
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -14,6 +16,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "static"
 STYLES = "css"
 STYLESHEET = "yout.css"
+SCRIPTS = "js"
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -23,6 +26,8 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 PATH = "/assets/{version}/{name:path}"
+_JSDOC = re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
+"""Types and explanations of our own scripts: for those who read the source, not for browsers."""
 _PACKED = (".css", ".js", ".mjs", ".svg", ".txt")
 
 
@@ -58,9 +63,12 @@ def load() -> Assets:
 
 
 def _contents() -> Iterator[tuple[str, bytes]]:
-    styles = sorted((FOLDER / STYLES).glob("*.css"))
-    yield STYLESHEET, b"".join(style.read_bytes() for style in styles)
+    styles = FOLDER / STYLES
+    for folder in (styles, *sorted(each for each in styles.iterdir() if each.is_dir())):
+        name = STYLESHEET if folder == styles else f"{folder.name}.css"
+        yield name, b"".join(style.read_bytes() for style in sorted(folder.glob("*.css")))
     for path in sorted(FOLDER.rglob("*")):
-        name = path.relative_to(FOLDER)
-        if path.suffix in TYPES and path.is_file() and name.parts[0] != STYLES:
-            yield name.as_posix(), path.read_bytes()
+        place = path.relative_to(FOLDER)
+        if path.suffix in TYPES and path.is_file() and place.parts[0] != STYLES:
+            content = path.read_bytes()
+            yield place.as_posix(), _JSDOC.sub(b"", content) if place.parts[0] == SCRIPTS else content

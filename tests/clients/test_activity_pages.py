@@ -11,11 +11,9 @@ import httpx2
 import pytest
 
 from tests.clients.conftest import OpenAccountClient
-from tests.clients.test_pages import browser, made_key, member, site
+from tests.clients.test_pages import made_key
 from tests.support.account_client import QUESTION
 from web.numbers import credits
-
-__all__ = ["browser", "member", "site"]
 
 HOSTILE = '=HYPERLINK("//x")<b>' + "n" * 80
 FREE = 50_000

@@ -6,13 +6,12 @@ import uuid
 
 import httpx2
 
-from tests.clients.test_pages import browser, member, site  # noqa: F401  # fixtures
 from tests.support.stack import Stack
 
 HOSTILE = '"><script>alert(1)</script>'
 
 
-async def test_a_visitor_asks_at_once(browser: httpx2.AsyncClient) -> None:  # noqa: F811
+async def test_a_visitor_asks_at_once(browser: httpx2.AsyncClient) -> None:
     page = (await browser.get("/")).text
     assert '<textarea id="first"' in page
     assert "20 of 20 free today" in page
@@ -26,7 +25,7 @@ async def test_a_visitor_asks_at_once(browser: httpx2.AsyncClient) -> None:  # n
     assert "Chatting needs JavaScript" in chat
 
 
-async def test_the_scripts_of_the_first_page_are_small(browser: httpx2.AsyncClient) -> None:  # noqa: F811
+async def test_the_scripts_of_the_first_page_are_small(browser: httpx2.AsyncClient) -> None:
     for path, most in (("/", 10_000), ("/chat", 22_000)):
         page = (await browser.get(path)).text
         scripts = set(re.findall(r"/assets/[0-9a-f]+/js/[a-z-]+\.js", page))
@@ -36,7 +35,7 @@ async def test_the_scripts_of_the_first_page_are_small(browser: httpx2.AsyncClie
         assert not any("markdown-it" in script for script in scripts)
 
 
-async def test_an_account_has_the_playground(member: httpx2.AsyncClient) -> None:  # noqa: F811
+async def test_an_account_has_the_playground(member: httpx2.AsyncClient) -> None:
     page = (await member.get("/chat?model=demo-chat-slow")).text
     assert "data-account" in page
     assert "data-named" in page
@@ -47,8 +46,8 @@ async def test_an_account_has_the_playground(member: httpx2.AsyncClient) -> None
 
 
 async def test_what_is_kept_has_an_address_for_its_owner_alone(
-    member: httpx2.AsyncClient,  # noqa: F811
-    site: Stack,  # noqa: F811
+    member: httpx2.AsyncClient,
+    site: Stack,
 ) -> None:
     await member.patch("/api/chat/settings/", json={"keep_history": True})
     title = HOSTILE + "x" * (200 - len(HOSTILE))

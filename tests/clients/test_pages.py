@@ -6,11 +6,9 @@ import uuid
 import httpx2
 import pytest
 
-from tests.support.pages_site import BROWSER, PASSWORD, SAME_ORIGIN, browser, member, site
+from tests.support.pages_site import BROWSER, PASSWORD
 from tests.support.stack import Stack
 from web.routes import PAGES
-
-__all__ = ["BROWSER", "PASSWORD", "SAME_ORIGIN", "browser", "made_key", "member", "site"]
 
 
 async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response:
