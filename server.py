@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -138,9 +139,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             people = await stack.enter_async_context(_people(wired, strangers))
             app.state.resources = _resources(wired, calls, temporal, people)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
-            app.state.page_server = Server(
-                app.state.resources.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
-            )
+            app.state.page_server = await _page_server(wired)
             app.state.ledger = ledger
             app.state.maintenance_errors = wired.errors
             app.state.metrics_token = settings.metrics_secret
@@ -157,6 +156,14 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyn
             await calls.drain()
 
     return lifespan
+
+
+async def _page_server(wired: Wired) -> Server:
+    settings, origin = wired.settings, ""
+    if wired.presigned is not None and (link := await wired.presigned("probe", timedelta(seconds=1))) is not None:
+        parts = urlsplit(link)
+        origin = f"{parts.scheme}://{parts.netloc}"
+    return Server(settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits, origin)
 
 
 @asynccontextmanager

@@ -57,6 +57,8 @@ class Server:
     """How its operator is reached: an e-mail address, or a link."""
     free_credits: int
     """Of a new account."""
+    media_origin: str = ""
+    """Where outputs are read, if that is not this server: the origin of the object store."""
 
 
 class Api(Protocol):

@@ -42,6 +42,15 @@ STILL_PAGE = {"content-security-policy": STILL} | GUARDS | UNLISTED
 """Headers of a page that has no scripts and that nobody indexes or keeps."""
 
 
+def policy(media_origin: str) -> str:
+    """Return the policy of a page that shows pictures and films of one more origin: the operator's object store."""
+    own = ("img-src 'self' blob:", "media-src 'self' blob:")
+    written = LIVE
+    for directive in own if media_origin else ():
+        written = written.replace(directive, f"{directive} {media_origin}")
+    return written
+
+
 def live(
     content: str | bytes, *, status: int = 200, secret: bool = False, headers: Mapping[str, str] | None = None
 ) -> Response:

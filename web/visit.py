@@ -98,7 +98,8 @@ class Visit:
             "places": self.places,
             **(values or {}),
         }
-        return pages.live(templating.html(template, shown), status=status, secret=secret, headers=headers)
+        own = {"content-security-policy": pages.policy(self.api.server.media_origin), **(headers or {})}
+        return pages.live(templating.html(template, shown), status=status, secret=secret, headers=own)
 
     def redirect(self, to: str, answer: Answer | None = None) -> Response:
         """Lead to another page. The cookies that `answer` sets go along."""
