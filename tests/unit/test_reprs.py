@@ -38,8 +38,8 @@ SHOWN = {
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
-        MailServer.scheme log_format mail_from operator_contact public_url ref referer refs temporal_address
-        temporal_maintenance_namespace temporal_namespace trusted_proxies worker_queues
+        MailServer.scheme log_format mail_from media_origin operator_contact public_url ref referer refs
+        temporal_address temporal_maintenance_namespace temporal_namespace trusted_proxies worker_queues
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency event events extension failure finish_reason format
