@@ -30,7 +30,7 @@ from web import (
 from web.api import Api, Fault
 from web.faults import Problem
 from web.shares import SharedPages, missing
-from web.visit import Page, begin, recognize
+from web.visit import Page, begin, bounded, recognize
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 """Shared pages are not in it: a crawler must see that they say noindex."""
@@ -106,6 +106,7 @@ async def _shown(page: Page, api: Callable[[Request], Api], request: Request) ->
     """Answer a request for a page, whatever comes of it. A program with a key wants an endpoint, and is told so."""
     if not _KEYS.isdisjoint(request.headers.keys()):
         raise HTTPException(404)
+    request = request if page.files else bounded(request)
     visit = begin(request, api(request), _PLACES)
     try:
         visit.api.require_same_origin()

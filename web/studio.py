@@ -285,7 +285,7 @@ def _path(visit: Visit) -> str:
 
 PAGES = (
     Page("/studio", studio),
-    *(Page(f"/studio/{which}", partial(kind, which), ("GET", "POST")) for which in KINDS),
+    *(Page(f"/studio/{which}", partial(kind, which), ("GET", "POST"), files=True) for which in KINDS),
     Page("/studio/jobs/{job_id}", job),
     Page("/studio/jobs/{job_id}/cancel", cancel, ("POST",)),
     Page("/studio/jobs/{job_id}/outputs/delete", delete_outputs, ("POST",)),

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+from starlette.types import Message
 
 from web import pages, templating
 from web.api import Answer, Api, Fault
@@ -16,6 +17,7 @@ from web.api import Answer, Api, Fault
 THEME = "yout-theme"
 THEMES = ("light", "dark")
 MAX_COUNTED_JOBS = 10
+MAX_FORM_BYTES = 64 * 1024
 YEAR_SECONDS = 31_536_000
 _UNAUTHORIZED = 401
 _SEE_OTHER = 303
@@ -127,6 +129,23 @@ class Page:
     needs_account: bool = True
     with_account: bool = True
     """False: the page is the same for everybody, and nothing is looked up."""
+    files: bool = False
+    """Its form may have files. The bodies of others are small: anybody may send them."""
+
+
+def bounded(request: Request) -> Request:
+    """Return the request with a body of at most `MAX_FORM_BYTES`. Reading more of it raises `Fault`."""
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        message = await request.receive()
+        read += len(message.get("body", b""))
+        if read > MAX_FORM_BYTES:
+            raise Fault(413, "This form is too large.")
+        return message
+
+    return Request(request.scope, receive)
 
 
 def begin(request: Request, api: Api, places: Collection[str]) -> Visit:

@@ -177,3 +177,9 @@ async def test_a_session_that_has_ended_is_no_error(member: httpx2.AsyncClient) 
     answer = await member.get("/keys")
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in?next=/keys")
     assert (await member.get("/")).status_code == 200
+
+
+async def test_a_form_is_small(browser: httpx2.AsyncClient) -> None:
+    answer = await browser.post("/sign-in", data={"email": "x" * 70_000, "password": PASSWORD})
+    assert (answer.status_code, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
+    assert "too large" in answer.text
