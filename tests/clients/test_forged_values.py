@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from domain.operations import Grant
 from gateway import sign_in, sign_up
 from tests.clients.conftest import OpenAccountClient
 from tests.clients.test_conversations import made
@@ -62,6 +63,7 @@ async def filled(owner: AccountClient) -> tuple[dict[str, str], set[str]]:
     messages = [{"role": "user", "content": f"m{secret}{number}"} for number in range(3)]
     conversation = (await made(owner, title=f"t{secret}", messages=messages))["id"]
     for number in range(3):
+        await owner.ledger.ask(Grant(owner.customer.account_id, 1, f"{secret}{number}"))
         texts.add((await made(owner, title=f"t{secret}"))["id"])
         texts.add((await share(owner, title=f"t{secret}{number}"))["slug"])
         texts.add((await owner.charged("test-plain"))["id"])

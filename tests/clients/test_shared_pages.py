@@ -67,16 +67,16 @@ async def test_all_that_a_page_loads_is_its_own_and_stays_as_it_is(
 ) -> None:
     page = Page((await visitor.get(f"/c/{(await share(owner))['slug']}")).text)
     loaded = [str(link["href"]) for link in page.all("link")]
-    assert [address.rpartition(".")[2] for address in loaded] == ["svg", "css"]
-    style = await visitor.get(loaded[1])
-    folder = loaded[1].rpartition("/")[0]
+    assert [address.rpartition(".")[2] for address in loaded] == ["svg", "woff2", "css"]
+    style = await visitor.get(loaded[2])
+    folder = loaded[2].rpartition("/")[0]
     fonts = [f"{folder}/{part.partition(')')[0].strip(chr(34))}" for part in style.text.split('url("')[1:]]
     assert len(fonts) == 2
     for address in [*loaded, *fonts]:
         asset = await visitor.get(address)
         assert (asset.status_code, asset.headers["x-content-type-options"]) == (200, "nosniff")
         assert asset.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert (await visitor.get(loaded[1].replace(folder, "/assets/0"))).headers["cache-control"] == "no-cache"
+    assert (await visitor.get(loaded[2].replace(folder, "/assets/0"))).headers["cache-control"] == "no-cache"
     for address in (f"{folder}/../pages.py", f"{folder}/%2e%2e/pages.py", f"{folder}/nothing.css", f"{folder}/"):
         assert (await visitor.get(address)).status_code == 404
     assert "/c/" not in (await visitor.get("/robots.txt")).text
