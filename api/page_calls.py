@@ -66,7 +66,7 @@ class PageCalls:
 
     def _scope(self, method: str, path: str, content: bytes, headers: Mapping[str, str]) -> Scope:
         page = self._request.scope
-        kept = [header for header in page["headers"] if header[0] not in _OWN_HEADERS]
+        passed = [header for header in page["headers"] if header[0] not in _OWN_HEADERS]
         own = {"accept": "application/json"}
         if content:
             own |= {"content-type": "application/json", "content-length": str(len(content))}
@@ -76,7 +76,7 @@ class PageCalls:
             "method": method,
             "path": path,
             "raw_path": path.encode(),
-            "headers": [*kept, *((name.encode(), value.encode("latin-1")) for name, value in own.items())],
+            "headers": [*passed, *((name.encode(), value.encode("latin-1")) for name, value in own.items())],
         }
 
 

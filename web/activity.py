@@ -57,10 +57,10 @@ class Charges:
 
 
 async def activity(visit: Visit) -> Response:
-    asked = visit.request.query_params
-    period = periods.period(asked, visit.now, MAX_DAYS)
-    by = asked.get("by", "model") if asked.get("by") in SPLITS else "model"
-    own = {name: asked.get(name, "") for name in ("days", "from", "to", "by", "model", "key")}
+    params = visit.request.query_params
+    period = periods.period(params, visit.now, MAX_DAYS)
+    by = params.get("by", "model") if params.get("by") in SPLITS else "model"
+    own = {name: params.get(name, "") for name in ("days", "from", "to", "by", "model", "key")}
     usage, names, listed, models, keys = await asyncio.gather(
         visit.get(_USAGE, split_by=by, top=chart.MAX_SERIES, **period.query),
         model_names(visit),
@@ -80,8 +80,8 @@ async def activity(visit: Visit) -> Response:
         "keys": keys,
         "own": own,
         "links": Links(own if not period.fault else {**own, "from": "", "to": ""}),
-        "first": not asked.get("cursor"),
-        "chosen": bool(asked.get("charge")),
+        "first": not params.get("cursor"),
+        "chosen": bool(params.get("charge")),
         **_NAMES,
     }
     return visit.render("activity.html", values, status=_BAD_REQUEST if period.fault or listed.fault else 200)
@@ -101,9 +101,9 @@ async def charge(visit: Visit) -> Response:
 
 async def charges_csv(visit: Visit) -> Response:
     """The charges of the period, with the filters of the page."""
-    asked = visit.request.query_params
-    period = periods.period(asked, visit.now, MAX_DAYS)
-    query = _filters(asked) | period.query
+    params = visit.request.query_params
+    period = periods.period(params, visit.now, MAX_DAYS)
+    query = _filters(params) | period.query
     first = True
 
     def rows(page: Mapping[str, Any]) -> Iterator[Sequence[Cell]]:
@@ -118,7 +118,7 @@ async def charges_csv(visit: Visit) -> Response:
     except Fault as fault:
         if fault.status != _BAD_REQUEST:
             raise
-        return visit.redirect(Links(dict(asked)).to())  # the page says what cannot be
+        return visit.redirect(Links(dict(params)).to())  # the page says what cannot be
 
 
 async def model_names(visit: Visit) -> Mapping[str, str]:
@@ -135,10 +135,10 @@ def series_name(group: Row, names: Mapping[str, str]) -> str:
 
 
 async def _charges(visit: Visit, period: Period) -> Charges:
-    asked = visit.request.query_params
-    query = _filters(asked) | period.query
+    params = visit.request.query_params
+    query = _filters(params) | period.query
     try:
-        page = await visit.get(_CHARGES, limit=_LISTED, cursor=asked.get("cursor") or None, **query)
+        page = await visit.get(_CHARGES, limit=_LISTED, cursor=params.get("cursor") or None, **query)
     except Fault as fault:
         if fault.status != _BAD_REQUEST:
             raise
@@ -146,8 +146,8 @@ async def _charges(visit: Visit, period: Period) -> Charges:
     return Charges(page["data"], page["next"])
 
 
-def _filters(asked: Mapping[str, str]) -> dict[str, str]:
-    named = {"model": asked.get("model"), "key_id": asked.get("key")}
+def _filters(params: Mapping[str, str]) -> dict[str, str]:
+    named = {"model": params.get("model"), "key_id": params.get("key")}
     return {name: value for name, value in named.items() if value}
 
 

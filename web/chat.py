@@ -48,8 +48,8 @@ async def playground(visit: Visit) -> Response:
 async def kept_chat(visit: Visit) -> Response:
     """Show a chat of the account's history. Its script reads the messages."""
     chat_id = quote(str(visit.request.path_params["conversation_id"]), safe="")
-    kept = await visit.get(f"{_CONVERSATIONS}{chat_id}/", limit=1)
-    return await _shown(visit, {"conversation": kept["id"], "title": kept["title"]})
+    saved = await visit.get(f"{_CONVERSATIONS}{chat_id}/", limit=1)
+    return await _shown(visit, {"conversation": saved["id"], "title": saved["title"]})
 
 
 async def _shown(visit: Visit, more: Mapping[str, object] | None = None) -> Response:
@@ -58,13 +58,13 @@ async def _shown(visit: Visit, more: Mapping[str, object] | None = None) -> Resp
         return visit.to_sign_in()
     choices = await text_models(visit)
     keeps = visit.account is not None and (await visit.get("/api/chat/settings/"))["keep_history"]
-    kept = (await visit.get(_CONVERSATIONS, limit=KEPT_CHATS))["data"] if keeps else []
+    saved = (await visit.get(_CONVERSATIONS, limit=KEPT_CHATS))["data"] if keeps else []
     values = {
         "choices": choices,
         "chosen": chosen(choices, visit.request.query_params.get("model", "")),
         "named": "model" in visit.request.query_params,
         "keeps": keeps,
-        "kept": kept,
+        "kept": saved,
         "allowance": anonymous,
         "explains": any(place.startswith(_CHARGES) for place in visit.places),
         "conversation": "",

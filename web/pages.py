@@ -55,8 +55,8 @@ def live(
     content: str | bytes, *, status: int = 200, secret: bool = False, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return a page of the web app. It is its reader's own; a `secret` one is kept by no browser."""
-    kept = "no-store" if secret or status >= HTTPStatus.BAD_REQUEST else "private, no-cache"
-    own = {"content-security-policy": LIVE, "cache-control": kept, "vary": "cookie"}
+    caching = "no-store" if secret or status >= HTTPStatus.BAD_REQUEST else "private, no-cache"
+    own = {"content-security-policy": LIVE, "cache-control": caching, "vary": "cookie"}
     return Response(content, status, own | GUARDS | dict(headers or {}), HTML)
 
 

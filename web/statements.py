@@ -19,9 +19,9 @@ _COLUMNS = ("created_at", "kind", "charge", "model", "note", "balance", "held")
 
 
 async def statement(visit: Visit) -> Response:
-    asked = visit.request.query_params
-    month = periods.month(asked.get("month", ""), visit.now)
-    cursor = asked.get("cursor") or None
+    params = visit.request.query_params
+    month = periods.month(params.get("month", ""), visit.now)
+    cursor = params.get("cursor") or None
     links = Links({"month": month.id})
     try:
         page = await visit.get(_STATEMENT, limit=_LISTED, cursor=cursor, **month.query)

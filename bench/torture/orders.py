@@ -85,9 +85,9 @@ def script(seed: int, count: int, offers: Sequence[Offer], canary: str) -> list[
 
 def picture(canary: str) -> bytes:
     """An input file that has the word in it."""
-    written, said = BytesIO(), PngImagePlugin.PngInfo()
-    said.add_text("Comment", canary)
-    Image.new("RGB", (64, 64), (20, 60, 200)).save(written, "PNG", pnginfo=said)
+    written, info = BytesIO(), PngImagePlugin.PngInfo()
+    info.add_text("Comment", canary)
+    Image.new("RGB", (64, 64), (20, 60, 200)).save(written, "PNG", pnginfo=info)
     return written.getvalue()
 
 

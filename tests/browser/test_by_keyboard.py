@@ -13,7 +13,7 @@ from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-MOST_TABS = 80
+MAX_TABS = 80
 FOCUS = """
 () => {
   const {outlineStyle, outlineWidth, translate} = getComputedStyle(document.activeElement);
@@ -26,7 +26,7 @@ FOCUS = """
 
 async def tab_to(page: Page, selector: str) -> None:
     """Go on with Tab until the element has the focus. It is seen at each step."""
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         if await page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
             return
         await page.keyboard.press("Tab")
@@ -63,11 +63,11 @@ async def test_a_token_is_in_one_answer_and_nowhere_else(site: Stack, new_member
     member = await new_member(site, permissions=["clipboard-read", "clipboard-write"])
     page = await member.context.new_page()
     shown: list[tuple[str, str]] = []
-    asked: list[str] = []
+    dialogs: list[str] = []
     token_like = re.compile(r"yout-\w{40,}")
 
     async def leave(dialog: Dialog) -> None:
-        asked.append(dialog.type)
+        dialogs.append(dialog.type)
         await dialog.accept()
 
     async def read(answer: Response) -> None:
@@ -84,7 +84,7 @@ async def test_a_token_is_in_one_answer_and_nowhere_else(site: Stack, new_member
     assert token.startswith("yout-")
 
     await page.locator(".nav a", has_text="Models").click()
-    assert asked == ["beforeunload"]
+    assert dialogs == ["beforeunload"]
     await expect(page).to_have_url(f"{site.url}/models")
     with suppress(Error):  # the browser may refuse to show what was not kept
         await page.go_back()

@@ -129,8 +129,8 @@ async def test_who_keeps_no_more_chats_says_what_becomes_of_the_kept(
 ) -> None:
     await page.post("/privacy/history", data={"history": "on"})
     assert 'aria-checked="true"' in (await page.get("/privacy")).text
-    asked = await page.post("/privacy/history", data={"history": "off"})
-    assert (asked.status_code, "kept already?" in asked.text) == (200, True)
+    shown = await page.post("/privacy/history", data={"history": "off"})
+    assert (shown.status_code, "kept already?" in shown.text) == (200, True)
     assert 'aria-checked="true"' in (await page.get("/privacy")).text
     await page.post("/privacy/history", data={"history": "off", "kept": kept})
     assert 'aria-checked="false"' in (await page.get("/privacy")).text
@@ -155,8 +155,8 @@ async def test_the_file_is_for_the_owner_alone(owner: AccountClient) -> None:
 
 
 async def test_nothing_is_erased_without_the_word(page: httpx2.AsyncClient) -> None:
-    asked = (await page.get("/privacy/erase")).text
-    assert re.search(r"<dt>Kept chats</dt><dd>1</dd>", asked)
+    shown = (await page.get("/privacy/erase")).text
+    assert re.search(r"<dt>Kept chats</dt><dd>1</dd>", shown)
     for word in ("", "yes", "erase everything"):
         refused = await page.post("/privacy/erase", data={"confirm": word, "once": str(uuid.uuid4())})
         assert (refused.status_code, 'id="confirm-fault"' in refused.text) == (400, True)

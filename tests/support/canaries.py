@@ -116,8 +116,8 @@ def misuses() -> Iterator[Misuse]:
     yield "POST", _IMAGE, {"json": {"model": "demo-image", "prompt": ASKED, "metadata": ASKED}}
     for source in (f"https://{ASKED}.invalid/", f"upload_{ASKED}", f"data:{ASKED},{ASKED}", [ASKED], {ASKED: ASKED}):
         yield "POST", _IMAGE, {"json": {"model": "demo-image", "prompt": ASKED, "image": source}}
-        heard = {"model": "demo-transcription", "prompt": ASKED, "file": source}
-        yield "POST", "/v1/audio/transcriptions", {"json": heard}
+        body = {"model": "demo-transcription", "prompt": ASKED, "file": source}
+        yield "POST", "/v1/audio/transcriptions", {"json": body}
     for path in ("/api/media/uploads/", "/v1/audio/transcriptions", "/v1/images/edits"):
         yield "POST", path, {"content": ASKED.encode(), "headers": {"content-type": f"multipart/form-data; {ASKED}"}}
         yield "POST", path, {"files": {"file": (f"{ASKED}.wav", ASKED.encode(), f"audio/{ASKED}")}, "data": _ASKED}

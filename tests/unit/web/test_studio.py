@@ -119,8 +119,8 @@ class CannedApi:
         if path == "/api/billing/quote/":
             return self.quote
         if path == "/api/media/jobs/":
-            asked = query or {}
-            fits = [one for one in self.jobs if one["status"] == asked.get("status", one["status"])]
+            wanted = query or {}
+            fits = [one for one in self.jobs if one["status"] == wanted.get("status", one["status"])]
             return Answer(200, {"data": fits, "has_more": False, "next": None}, [])
         return Answer(200, self.jobs[0], [])
 

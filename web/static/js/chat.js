@@ -39,22 +39,22 @@ export class Chat extends HTMLElement {
     this.conversation = this.dataset.conversation ?? "";
     this.follow = follower(this.#part(".talk-main"), this.#part(".to-end"));
     this.quote = this.account ? new Quote(this.#part("#bound")) : null;
-    const asked = takeQuestion();
-    if (!this.conversation && !asked) this.memory = recall();
+    const carried = takeQuestion();
+    if (!this.conversation && !carried) this.memory = recall();
     this.settings = new Settings(this.panel, this.memory.settings, () => this.#changed());
-    if (this.picker) this.#start(asked);
+    if (this.picker) this.#start(carried);
   }
 
-  /** @param {{text: string, model: string} | null} asked */
-  async #start(asked) {
-    if (!("named" in this.dataset)) this.picker?.take(asked?.model || this.memory.model);
+  /** @param {{text: string, model: string} | null} carried */
+  async #start(carried) {
+    if (!("named" in this.dataset)) this.picker?.take(carried?.model || this.memory.model);
     this.#listen();
     this.#picked();
     (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
     if (this.conversation) await this.#readKept();
     await this.#showAll();
     count(this.memory, 0);
-    return asked ? this.ask(asked.text) : this.#takeUp();
+    return carried ? this.ask(carried.text) : this.#takeUp();
   }
 
   #listen() {
@@ -124,10 +124,10 @@ export class Chat extends HTMLElement {
   order(draft) {
     const {system, ...settings} = this.settings?.chosen ?? {};
     const model = this.picker?.model.id ?? "", save = this.account ? {save: "keeps" in this.dataset || Boolean(this.conversation)} : {};
-    const said = this.memory.messages.map(({role, content}) => ({role, content})).filter(({content}) => content);
-    if (draft) said.push({role: "user", content: draft});
-    if (this.conversation) return {model, conversation_id: this.conversation, message: said[said.length - 1]?.content, ...settings, save: true};
-    return {model, messages: [...(system ? [{role: "system", content: system}] : []), ...said], ...settings, ...save};
+    const turns = this.memory.messages.map(({role, content}) => ({role, content})).filter(({content}) => content);
+    if (draft) turns.push({role: "user", content: draft});
+    if (this.conversation) return {model, conversation_id: this.conversation, message: turns[turns.length - 1]?.content, ...settings, save: true};
+    return {model, messages: [...(system ? [{role: "system", content: system}] : []), ...turns], ...settings, ...save};
   }
 
   /** Shows how an answer ended, and what it cost. @param {AnswerView} view @param {string} once */

@@ -11,8 +11,8 @@ const LANGUAGES = {curl: "bash", Python: "python", Node: "javascript"};
 /** @param {import("./chat.js").Chat} chat */
 export function showCode(chat) {
   const {save, conversation_id, message, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.composer.text.trim() || undefined));
-  const said = order.messages ?? chat.memory.messages.map(({role, content}) => ({role, content}));
-  const messages = said.length && said[said.length - 1].role === "assistant" ? said.slice(0, -1) : said;
+  const turns = order.messages ?? chat.memory.messages.map(({role, content}) => ({role, content}));
+  const messages = turns.length && turns[turns.length - 1].role === "assistant" ? turns.slice(0, -1) : turns;
   const written = snippets({model: order.model, ...order, messages: messages.length ? messages : [{role: "user", content: "Hello!"}]}, chat.dataset.server ?? "");
   const shown = element("div"), tabs = element("div", {class: "segments", role: "group", "aria-label": "Language"});
   for (const [name, text] of Object.entries(written)) {

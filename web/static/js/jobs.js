@@ -85,8 +85,8 @@ class Job extends HTMLElement {
     const count = document.querySelector(`[data-running="${this.getAttribute("kind")}"]`), left = Number(count?.textContent) - 1;
     if (count) count.textContent = String(left);
     if (left <= 0) count?.classList.add("spent-count");
-    const said = document.getElementById("said");
-    if (said) said.textContent = fresh.dataset.words ?? "";
+    const announced = document.getElementById("said");
+    if (announced) announced.textContent = fresh.dataset.words ?? "";
   }
 
   tick() {

@@ -2,7 +2,7 @@
 // It is in sessionStorage, which ends with the tab.
 
 const PLACE = "yout-studio";
-const MOST_JOBS = 60;
+const MAX_JOBS = 60;
 
 /** @typedef {{kind: string, model: string, fields: Record<string, string | boolean>}} Settings */
 /** @typedef {{jobs: Record<string, Settings>, pending?: Settings, fill?: Settings}} Memory */
@@ -19,7 +19,7 @@ function recall() {
 
 /** @param {Memory} memory */
 function store(memory) {
-  const newest = Object.fromEntries(Object.entries(memory.jobs).slice(-MOST_JOBS));
+  const newest = Object.fromEntries(Object.entries(memory.jobs).slice(-MAX_JOBS));
   try {
     sessionStorage.setItem(PLACE, JSON.stringify({...memory, jobs: newest}));
   } catch { /* It is full, or switched off: then nothing is remembered. */ }

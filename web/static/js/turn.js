@@ -5,7 +5,7 @@ import {Failure, events, send, settled} from "./stream.js";
 /** @typedef {import("./thread.js").AnswerView} AnswerView */
 /**
  * What a turn tells of: the hold, the id of a kept chat, what is left of a visitor's day.
- * @typedef {{signal: AbortSignal, once?: string, painted: () => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Heard
+ * @typedef {{signal: AbortSignal, once?: string, painted: () => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Hooks
  */
 
 /** The part that writes answers: it comes with the first one. @type {Promise<typeof import("./answer.js")> | null} */
@@ -25,40 +25,40 @@ export async function coloured(prose) {
  * Asks, and writes the answer into its view. How that ended is in `view.answer.ended`, or in `view.failure`.
  * @param {AnswerView} view
  * @param {object} order
- * @param {Heard} heard
+ * @param {Hooks} hooks
  */
-export async function run(view, order, heard) {
+export async function run(view, order, hooks) {
   const {answer} = view, written = writing();
   try {
-    const streamed = await send("/api/chat/stream/", order, heard);
+    const streamed = await send("/api/chat/stream/", order, hooks);
     const {Writer} = await written;
-    const writer = new Writer(view.prose, heard.painted);
+    const writer = new Writer(view.prose, hooks.painted);
     try {
-      for await (const event of events(streamed)) take(event, view, writer, heard);
+      for await (const event of events(streamed)) take(event, view, writer, hooks);
       if (answer.ended === "writing") answer.ended = "lost";
     } finally {
       writer.end();
       coloured(view.prose);
     }
   } catch (error) {
-    if (heard.signal.aborted) answer.ended = "stopped";
+    if (hooks.signal.aborted) answer.ended = "stopped";
     else if (error instanceof Failure) view.failure = error.refused;
     else answer.ended = "lost";
   }
   view.ends();
 }
 
-/** @param {Record<string, any>} event @param {AnswerView} view @param {import("./answer.js").Writer} writer @param {Heard} heard */
-function take(event, view, writer, heard) {
+/** @param {Record<string, any>} event @param {AnswerView} view @param {import("./answer.js").Writer} writer @param {Hooks} hooks */
+function take(event, view, writer, hooks) {
   const {answer} = view;
   switch (event.type) {
     case "start":
       answer.id = event.id;
-      if (event.conversation_id) heard.kept(event.conversation_id);
-      holds(event.held, view, heard);
+      if (event.conversation_id) hooks.kept(event.conversation_id);
+      holds(event.held, view, hooks);
       break;
     case "hold":
-      holds(event.held, view, heard);
+      holds(event.held, view, hooks);
       break;
     case "delta":
       view.begins();
@@ -70,25 +70,25 @@ function take(event, view, writer, heard) {
       view.thinks(event.text);
       break;
     case "done": case "error":
-      ends(event, view, heard);
+      ends(event, view, hooks);
   }
 }
 
-/** @param {number} held @param {AnswerView} view @param {Heard} heard */
-function holds(held, view, heard) {
+/** @param {number} held @param {AnswerView} view @param {Hooks} hooks */
+function holds(held, view, hooks) {
   view.answer.held = held;
   view.held();
-  heard.held(held);
+  hooks.held(held);
 }
 
-/** @param {Record<string, any>} event @param {AnswerView} view @param {Heard} heard */
-function ends(event, {answer}, heard) {
+/** @param {Record<string, any>} event @param {AnswerView} view @param {Hooks} hooks */
+function ends(event, {answer}, hooks) {
   answer.ended = event.type === "error" ? "broken" : event.finish_reason === "length" ? "length" : "";
   answer.charged = event.credits_charged ?? null;
   answer.held = event.held ?? answer.held;
   answer.input = event.usage?.prompt_tokens ?? 0;
   answer.output = event.usage?.completion_tokens ?? 0;
-  if (event.anonymous) heard.allowance(event.anonymous);
+  if (event.anonymous) hooks.allowance(event.anonymous);
 }
 
 /** Asks for the charge of an answer that was cut off, until it is settled. @param {AnswerView} view */
