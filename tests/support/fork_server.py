@@ -1,8 +1,8 @@
 """Real processes of our programs, without the seconds of CPU that their imports take.
 
 Each is forked from a process that has imported what they import, and has done nothing else. From then on it is what
-`python -m api` is: with an environment, an output and an exit code of its own, ended by its pid. Starts from nothing are
-tested by `make dev` (tests/integration/test_dev_stack.py), faults at the start, fleets, and the command line.
+`python -m api` is: with an environment, an output and an exit code of its own, ended by its pid. Starts from nothing
+are tested by `make dev` (tests/integration/test_dev_stack.py), faults at the start, fleets, and the command line.
 """
 
 import functools
