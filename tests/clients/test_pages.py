@@ -183,3 +183,26 @@ async def test_a_form_is_small(browser: httpx2.AsyncClient) -> None:
     answer = await browser.post("/sign-in", data={"email": "x" * 70_000, "password": PASSWORD})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
     assert "too large" in answer.text
+
+
+LONG = "9" * 25
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/keys/new", {"credits_day": LONG}),
+        ("/keys/new", {"credits_day": LONG * 200}),
+        ("/keys/new", {"once": "\u2713"}),
+        ("/webhooks/settings", {"credits_low": LONG}),
+        ("/webhooks/settings/rotate", {"overlap_hours": LONG}),
+        ("/studio/image", {"model": "demo-image", "prompt": "a lake", "seed": LONG}),
+    ],
+)
+async def test_what_no_field_takes_is_a_fault_of_the_form(
+    member: httpx2.AsyncClient, path: str, fields: dict[str, str]
+) -> None:
+    form = {"name": "laptop", "scopes": "chat", "once": str(uuid.uuid4()), **fields}
+    answer = await member.post(path, data=form)
+    assert answer.status_code == 400
+    assert "Something broke on our side" not in answer.text
