@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import receipts
+from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from api.pages import PeriodQuery, cursor, paginate
 from api.receipts import Amounts, ReceiptView, TokensUsed, used_of
@@ -22,7 +23,7 @@ from domain.holds import HoldState
 from domain.ledger import TransactionKind
 from domain.receipts import public_id, read_id
 
-router = APIRouter(prefix="/api/billing", tags=["billing"])
+router = APIRouter(prefix="/api/billing", tags=["billing"], route_class=StrictRoute)
 
 USAGE_SPAN = timedelta(days=30)
 MAX_SPLIT_DAYS = timedelta(days=100)
