@@ -70,6 +70,31 @@ def foreign(names: Iterable[str]) -> dict[str, str]:
     return values
 
 
+TRACE_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+TRACE_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_OTLP, _HTTP = "otlp", "http/protobuf"
+
+
+def exports_traces() -> bool:
+    """Tell whether the `OTEL_*` variables name a receiver of traces. The rest of them, OpenTelemetry's library reads.
+
+    Raises `SettingsInvalid` for an exporter or a protocol that is not here.
+    """
+    given = foreign(("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", *TRACE_ENDPOINTS, *TRACE_PROTOCOLS))
+    if given.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    has_receiver = any(name in given for name in TRACE_ENDPOINTS)
+    exporter = given.get("OTEL_TRACES_EXPORTER", _OTLP if has_receiver else "none")
+    if exporter == "none":
+        return False
+    if exporter != _OTLP:
+        raise SettingsInvalid([f"OTEL_TRACES_EXPORTER: write {_OTLP} or none"])
+    for name in TRACE_PROTOCOLS:
+        if given.get(name, _HTTP) != _HTTP:
+            raise SettingsInvalid([f"{name}: write {_HTTP}, which is the only one here"])
+    return True
+
+
 def names_with_prefix(prefix: str) -> list[str]:
     return [name for name in os.environ if name.startswith(prefix)]
 
