@@ -6,6 +6,7 @@ from functools import partial
 from urllib.parse import unquote
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
@@ -78,6 +79,10 @@ WIRES: tuple[ClientWire, ...] = (
     OpenAIChat(),
 )
 """Every client wire of this API, in the order in which they take the body of a quote."""
+
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI would export addresses of clients, paths and texts of exceptions wherever the environment says so."""
 
 
 class Gateway(FastAPI):
@@ -203,6 +208,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry=NO_TELEMETRY,
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
