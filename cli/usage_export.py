@@ -13,7 +13,7 @@ import click
 
 from cli import usage_parquet
 from cli.database import account_id, open_database, run
-from cli.terminal import fail, write
+from cli.terminal import fail, working, write
 from domain.margins import Span
 
 if TYPE_CHECKING:
@@ -45,8 +45,16 @@ def export(since: datetime, until: datetime, account: str | None, form: str, out
         fail("--to must be later than --from")
     span = Span(since.date(), until.date(), account_id(account) if account is not None else None)
     heads, write_page = ("", _lines) if form == "jsonl" else (_heads(), _csv)
-    with _written(output, form) as path, _target(path) as target:
-        run(_pages(span, lambda rows, first: target((heads if first else "") + write_page(rows))), quiet=False)
+    count = 0
+
+    def take(rows: "Sequence[UsageOfDay]", first: bool) -> None:
+        nonlocal count
+        count += len(rows)
+        target((heads if first else "") + write_page(rows))
+        show(f"{count:,} rows")
+
+    with working("reading") as show, _written(output, form) as path, _target(path) as target:
+        run(_pages(span, take), quiet=False)
 
 
 async def _pages(span: Span, take: "Callable[[Sequence[UsageOfDay], bool], None]") -> None:
