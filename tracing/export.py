@@ -1,6 +1,7 @@
 """Makes what exports traces, from the `OTEL_*` variables, which OpenTelemetry's library reads itself."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TypeVar
@@ -24,6 +25,9 @@ from tracing.start import Untraced
 from tracing.workflows import WorkflowSpans
 
 T = TypeVar("T")
+
+LAST_EXPORT_SECONDS = 3.0
+"""How long a process that ends waits for a receiver. What it has not taken by then is lost."""
 
 
 class Traces(Untraced):
@@ -61,7 +65,7 @@ class Traces(Untraced):
 
 @contextmanager
 def exported(service: str, faults: Faults, exporter: Callable[[], SpanExporter] = OTLPSpanExporter) -> Iterator[Traces]:
-    """Export the spans of this process until the block ends. Then those that wait get a few seconds.
+    """Export the spans of this process until the block ends.
 
     `service` is the name of this process unless `OTEL_SERVICE_NAME` is another.
     """
@@ -72,4 +76,6 @@ def exported(service: str, faults: Faults, exporter: Callable[[], SpanExporter] 
     try:
         yield Traces(provider.get_tracer("yout"))
     finally:
-        provider.shutdown()
+        ending = threading.Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(LAST_EXPORT_SECONDS)

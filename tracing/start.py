@@ -56,7 +56,7 @@ def exporting(service: str, faults: OperatorFaults) -> Iterator[Untraced]:
 
     `service` is its name there unless `OTEL_SERVICE_NAME` is another. Raises `SettingsInvalid`.
     """
-    if not environment.exports_traces():
+    if environment.trace_receiver() is None:
         yield NO_TRACES
         return
     from tracing.export import exported  # a second of imports, which nobody else waits for

@@ -13,22 +13,22 @@ URL = "http://127.0.0.1:4318"
 
 
 @pytest.mark.parametrize(
-    ("given", "exported"),
+    ("given", "receiver"),
     [
-        ({}, False),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": URL}, True),
-        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{URL}/v1/traces"}, True),
-        ({"OTEL_TRACES_EXPORTER": "otlp"}, True),
-        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": URL}, False),
-        ({"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": URL}, False),
-        ({"OTEL_SERVICE_NAME": "yout"}, False),
+        ({}, None),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": URL}, URL),
+        ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{URL}/v1/traces"}, f"{URL}/v1/traces"),
+        ({"OTEL_TRACES_EXPORTER": "otlp"}, "http://localhost:4318"),
+        ({"OTEL_TRACES_EXPORTER": "none", "OTEL_EXPORTER_OTLP_ENDPOINT": URL}, None),
+        ({"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": URL}, None),
+        ({"OTEL_SERVICE_NAME": "yout"}, None),
     ],
 )
 def test_a_receiver_or_an_exporter_switches_them_on(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], exported: bool
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], receiver: str | None
 ) -> None:
     set_alone(monkeypatch, given)
-    assert environment.exports_traces() is exported
+    assert environment.trace_receiver() == receiver
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_is_not_here_is_refused_in_one_line_that_names_it(
 ) -> None:
     set_alone(monkeypatch, {"OTEL_EXPORTER_OTLP_ENDPOINT": URL, name: value})
     with pytest.raises(SettingsInvalid, match=f"^{name}: write [a-z/]+"):
-        environment.exports_traces()
+        environment.trace_receiver()
 
 
 def set_alone(monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
