@@ -7,7 +7,7 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from web.api import Fault
-from web.visit import YEAR_SECONDS, Page, Visit
+from web.visit import ENTER, YEAR_SECONDS, Page, Visit
 
 LETTERS = "yout-letters"
 """The cookie that switches off shortcuts of a single letter. `js/keys.js` reads it."""
@@ -45,11 +45,21 @@ async def end_other_sessions(visit: Visit) -> Response:
 
 async def letters(visit: Visit) -> Response:
     """Switch the shortcuts of a single letter off, or on again, in this browser."""
-    response = visit.redirect("/account#letters")
-    if (await visit.form()).get("letters") == "off":
-        response.set_cookie(LETTERS, "off", max_age=YEAR_SECONDS, samesite="lax")
+    return await _remembered(visit, "letters", LETTERS, "off")
+
+
+async def enter(visit: Visit) -> Response:
+    """Let Enter break the line and Shift Enter send, or the other way round, in this browser."""
+    return await _remembered(visit, "enter", ENTER, "break")
+
+
+async def _remembered(visit: Visit, name: str, cookie: str, value: str) -> Response:
+    """Set a cookie if the form's field has its value, else delete it."""
+    response = visit.redirect(f"/account#{name}")
+    if (await visit.form()).get(name) == value:
+        response.set_cookie(cookie, value, max_age=YEAR_SECONDS, samesite="lax")
     else:
-        response.delete_cookie(LETTERS, samesite="lax")
+        response.delete_cookie(cookie, samesite="lax")
     return response
 
 
@@ -75,6 +85,7 @@ PAGES = (
     Page("/account/password", change_password, ("POST",)),
     Page("/account/email", change_email, ("POST",)),
     Page("/account/letters", letters, ("POST",)),
+    Page("/account/enter", enter, ("POST",)),
     Page("/account/sessions/end-others", end_other_sessions, ("POST",)),
     Page("/account/sessions/{session_id}/end", end_session, ("POST",)),
 )

@@ -23,6 +23,6 @@ export function help() {
 
 /** @param {Element} one */
 function named(one) {
-  const label = one instanceof HTMLInputElement ? one.labels?.[0]?.textContent : null;
-  return one.getAttribute("aria-label") ?? label ?? one.textContent?.trim() ?? "";
+  const label = one instanceof HTMLInputElement || one instanceof HTMLTextAreaElement ? one.labels?.[0]?.textContent : null;
+  return one.getAttribute("aria-label") ?? label ?? [...one.childNodes].filter(({nodeName}) => nodeName !== "KBD").map((node) => node.textContent).join("").trim();
 }

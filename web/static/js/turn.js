@@ -61,12 +61,10 @@ function take(event, view, writer, hooks) {
       holds(event.held, view, hooks);
       break;
     case "delta":
-      view.begins();
-      answer.content += event.text;
+      view.writes(event.text);
       writer.push(event.text);
       break;
     case "reasoning":
-      answer.reasoning += event.text;
       view.thinks(event.text);
       break;
     case "done": case "error":
