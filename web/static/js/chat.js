@@ -304,7 +304,7 @@ export class Chat extends HTMLElement {
       else {
         const view = this.view(message);
         show(view.prose, message.content);
-        coloured(view.prose);
+        coloured([view.prose]);
         this.#showCost(view);
       }
     }

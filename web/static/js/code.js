@@ -23,7 +23,7 @@ export function showCode(chat) {
   const choose = (name, text) => {
     for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.textContent === name));
     shown.replaceChildren(code(text, LANGUAGES[name]));
-    coloured(shown);
+    coloured([shown]);
   };
   const close = button("Close", () => dialog.close(), {icon: "x", classes: "button plain icon-only small", iconOnly: true});
   const hint = element("p", {class: "hint"}, "Put a key of yours into YOUT_KEY: ", element("a", {href: "/keys"}, "API keys"), ".");

@@ -2,7 +2,7 @@
 
 import {key} from "./memory.js";
 import {AnswerView, button} from "./thread.js";
-import {writing} from "./turn.js";
+import {coloured, writing} from "./turn.js";
 
 /** @typedef {import("./thread.js").Answer} Answer */
 
@@ -25,5 +25,6 @@ export async function takeUp(chat, last) {
   const view = new AnswerView(last, {explains: "explains" in chat.dataset});
   [...chat.thread.querySelectorAll(".answer")].pop()?.replaceWith(view.node);
   (await writing()).show(view.prose, last.content);
+  coloured([view.prose]);
   await chat.ended(view, once);
 }

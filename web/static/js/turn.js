@@ -16,9 +16,9 @@ export function writing() {
   return renderer;
 }
 
-/** Colours the code of an answer, if there is any. @param {Element} prose */
-export async function coloured(prose) {
-  if (prose.querySelector(".code")) (await import("./highlight.js")).colour(prose).catch(() => {});
+/** Colours the code in finished elements, if there is any. @param {Element[]} elements */
+export async function coloured(elements) {
+  if (elements.some((one) => one.matches(".code") || one.querySelector(".code"))) (await import("./highlight.js")).colour(elements).catch(() => {});
 }
 
 /**
@@ -32,13 +32,12 @@ export async function run(view, order, hooks) {
   try {
     const streamed = await send("/api/chat/stream/", order, hooks);
     const {Writer} = await written;
-    const writer = new Writer(view.prose, hooks.painted);
+    const writer = new Writer(view.prose, hooks.painted, coloured);
     try {
       for await (const event of events(streamed)) take(event, view, writer, hooks);
       if (answer.ended === "writing") answer.ended = "lost";
     } finally {
       writer.end();
-      coloured(view.prose);
     }
   } catch (error) {
     if (hooks.signal.aborted) answer.ended = "stopped";
