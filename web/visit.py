@@ -18,6 +18,8 @@ THEME = "yout-theme"
 THEMES = ("light", "dark")
 ENTER = "yout-enter"
 """The cookie of a browser in which Enter breaks the line, and Shift Enter sends."""
+ALOUD = "yout-aloud"
+"""The cookie of a browser whose screen reader reads answers while they are written."""
 MAX_COUNTED_JOBS = 10
 MAX_FORM_BYTES = 64 * 1024
 YEAR_SECONDS = 31_536_000
@@ -53,10 +55,6 @@ class Visit:
         """`light` or `dark`, as the browser's cookie has it. Empty: as the system has it."""
         chosen = self.request.cookies.get(THEME, "")
         return chosen if chosen in THEMES else ""
-
-    @property
-    def enter_breaks(self) -> bool:
-        return self.request.cookies.get(ENTER) == "break"
 
     @property
     def address(self) -> str:
@@ -100,7 +98,8 @@ class Visit:
             "account": self.account,
             "now": self.now,
             "theme": self.theme,
-            "enter_breaks": self.enter_breaks,
+            "enter_breaks": self.request.cookies.get(ENTER) == "break",
+            "aloud": self.request.cookies.get(ALOUD) == "on",
             "address": self.address,
             "path": self.request.url.path,
             "server": self.api.server,

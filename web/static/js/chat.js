@@ -9,7 +9,7 @@ import {body, files, priced} from "./messages.js";
 import {refresh} from "./purse.js";
 import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
-import {act, count, head, say} from "./signs.js";
+import {act, count, head, named, say} from "./signs.js";
 import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
 import {coloured, run, settle, writing} from "./turn.js";
 
@@ -107,14 +107,17 @@ export class Chat extends HTMLElement {
     this.#running(abort);
     this.follow?.toEnd();
     this.save();
+    const aloud = "aloud" in this.dataset ? new (await import("./aloud.js")).Aloud((text) => say("aloud", text)) : null;
     await run(view, order, {
       signal: abort.signal,
       once: this.account ? once : undefined,
       painted: () => this.follow?.keep(),
+      text: (text) => aloud?.push(text),
       held: (credits) => count(this.memory, credits),
       kept: (id) => this.#kept(id),
       allowance: (left) => this.#allowance(left),
     });
+    aloud?.end();
     await this.ended(view, once);
   }
 
@@ -343,19 +346,15 @@ export class Chat extends HTMLElement {
   }
 
   #picked() {
-    const model = this.picker?.model, name = this.querySelector(".pick-name"), glyph = this.querySelector(".model-pick .glyph");
+    const model = this.picker?.model;
     if (!model) return;
-    if (name) name.textContent = model.name;
-    if (glyph) glyph.textContent = model.name.slice(0, 1);
+    named(this, model.name);
     this.memory.model = model.id;
     this.settings?.of(model);
     const unanswered = this.memory.messages[this.memory.messages.length - 1]?.role === "user";
     const tags = unanswered && this.#note?.querySelector(".tags");
-    if (tags) {
-      tags.querySelector(".ask-other")?.remove();
-      const label = `Ask ${model.name}`;
-      tags.append(button(label, () => this.answer(), {classes: "button small ask-other"}));
-    }
+    if (tags) tags.querySelector(".ask-other")?.remove();
+    if (tags) tags.append(button(`Ask ${model.name}`, () => this.answer(), {classes: "button small ask-other"}));
     this.price();
   }
 

@@ -31,3 +31,10 @@ export function head(first, named) {
 export function act(label, icon, act) {
   return button(label, act, {icon, classes: "button plain icon-only small", iconOnly: true});
 }
+
+/** Shows the model that is chosen. @param {Element} chat @param {string} name */
+export function named(chat, name) {
+  const shown = chat.querySelector(".pick-name"), glyph = chat.querySelector(".model-pick .glyph");
+  if (shown) shown.textContent = name;
+  if (glyph) glyph.textContent = name.slice(0, 1);
+}

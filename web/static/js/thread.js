@@ -54,7 +54,7 @@ export class AnswerView {
   /** Shows that the first word is awaited. */
   waits() {
     this.node.setAttribute("aria-busy", "true");
-    this.held();
+    if (!this.answer.free) this.#cost.replaceChildren(bar([["wait", 1]], 1), element("span", {class: "held"}, "held while it runs"));
     this.#timer = setInterval(() => {
       const seconds = (performance.now() - this.#began) / 1000;
       if (!this.answer.first && seconds >= SLOW_SECONDS) this.#about.textContent = `waiting for the first word, ${Math.floor(seconds)} s`;

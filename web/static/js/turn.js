@@ -4,8 +4,8 @@ import {Failure, events, send, settled} from "./stream.js";
 
 /** @typedef {import("./thread.js").AnswerView} AnswerView */
 /**
- * What a turn tells of: the hold, the id of a kept chat, what is left of a visitor's day.
- * @typedef {{signal: AbortSignal, once?: string, painted: () => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Hooks
+ * What a turn tells of: its text, the hold, the id of a kept chat, what is left of a visitor's day.
+ * @typedef {{signal: AbortSignal, once?: string, painted: () => void, text?: (text: string) => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Hooks
  */
 
 /** The part that writes answers: it comes with the first one. @type {Promise<typeof import("./answer.js")> | null} */
@@ -61,6 +61,7 @@ function take(event, view, writer, hooks) {
       break;
     case "delta":
       view.writes(event.text);
+      hooks.text?.(event.text);
       writer.push(event.text);
       break;
     case "reasoning":
