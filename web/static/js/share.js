@@ -36,7 +36,8 @@ function order(chat, last) {
   const title = (document.getElementById("chat-title")?.textContent ?? "").replace(/[\u0000-\u001f\u007f]+/g, " ").slice(0, TITLE);
   const {messages, model} = chat.memory, end = last ? messages.indexOf(last) + 1 : messages.length;
   if (chat.conversation && end === messages.length) return {conversation_id: chat.conversation, title};
-  return {title, model, messages: turns(messages.slice(0, end), omitted)};
+  const turned = messages.slice(0, end).flatMap((one) => turns([one], omitted).map((turn) => (one.role === "assistant" ? {...turn, model: one.name} : turn)));
+  return {title, model, messages: turned};
 }
 
 /** @param {HTMLDialogElement} dialog @param {string} url */

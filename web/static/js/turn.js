@@ -30,7 +30,7 @@ export async function coloured(elements) {
 export async function run(view, order, hooks) {
   const {answer} = view, written = writing();
   try {
-    const streamed = await send("/api/chat/stream/", order, hooks);
+    const streamed = await send("/api/chat/stream/", {...order, stop_on_disconnect: true}, hooks);
     const {Writer} = await written;
     const writer = new Writer(view.prose, hooks.painted, coloured);
     try {
