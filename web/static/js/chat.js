@@ -177,7 +177,7 @@ export class Chat extends HTMLElement {
     const {ways} = await troubles();
     const text = what.back ? this.#takeBack() : "";
     const shown = this.note(what, ways(this, what, {failure, once, text}));
-    if (what.wait) this.#endWait = countdown(shown, what.wait, () => this.answer(failure?.status === 409 ? once : key()));
+    if (what.wait) this.#endWait = countdown(shown, what.wait, what.goes ?? "The question goes out again", () => this.answer(failure?.status === 409 ? once : key()));
   }
 
   #about() {

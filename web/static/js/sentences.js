@@ -2,26 +2,33 @@
 
 /** @typedef {import("./stream.js").Refused} Refused */
 /** @typedef {"shorten" | "choose" | "credits" | "again" | "wait" | "stop" | "sign-in" | "sign-up" | "plans" | "studio" | "drop" | "raise" | "continue" | "copy" | "online" | "cheaper" | "longer" | "nearest"} Way */
-/** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, back?: boolean}} Sentence `wait`: seconds after which it is sent again. `back`: the question goes back into the composer. */
+/** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, goes?: string, back?: boolean}} Sentence `wait`: seconds after which it is sent again, which `goes` says. `back`: the question goes back into the composer. */
 /** @typedef {{model: string, account: boolean, credits: string, limit?: string}} About `credits`: what a new account comes with. `limit`: a visitor's messages a day. */
 
 const NOTHING = "Nothing was sent, and nothing was charged.";
 const FREE = "Nothing was charged.";
+const FOR_ACCOUNTS = ["save", "conversation_id", "Idempotency-Key"];
 
 /** @param {number} amount */
 const number = (amount) => amount.toLocaleString("en-US");
 
 /** @param {Refused} refused @param {About} about @returns {Sentence} */
 export function sentence(refused, about) {
+  if (about.account && asVisitor(refused)) return BY_CODE.invalid_api_key(refused, about);
   const make = BY_CODE[refused.code ?? ""] ?? BY_STATUS[refused.status];
   return make ? make(refused, about) : other(refused);
+}
+
+/** Whether a page of an account was answered as one of a visitor: its session has ended. @param {Refused} refused */
+function asVisitor({param, more}) {
+  return FOR_ACCOUNTS.includes(param ?? "") || more.limit_source === "anonymous_allowance";
 }
 
 /** @type {Record<string, (refused: Refused, about: About) => Sentence>} */
 const BY_CODE = {
   insufficient_credits: shortage,
   pro_required: (_, {model}) => wait("lock", `${model} needs a plan.`, FREE, ["plans", "choose"]),
-  rate_limit_exceeded: ({message, after}) => ({...plain("clock", limited(message), "", ["stop"]), wait: after || 1}),
+  rate_limit_exceeded: ({message, after}) => ({...plain("clock", limited(message), "", ["stop"]), wait: after || 1, goes: "The next question goes out"}),
   context_length_exceeded: ({message}) => wait("alert", `This chat is longer than the model can read${windowOf(message)}.`, FREE, ["drop", "longer"]),
   request_too_large: ({message}) => wait("alert", "This chat is too long to send.", `${message} ${FREE}`, ["drop"]),
   upstream_timeout: () => bad("The provider took too long.", FREE, ["again", "choose"]),

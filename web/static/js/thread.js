@@ -147,14 +147,14 @@ export function note(what, ways) {
       shown.length ? element("div", {class: "tags"}, ...shown) : null));
 }
 
-/** Counts down in a note, and then acts. Returns what ends it. @param {HTMLElement} shown @param {number} seconds @param {() => void} act */
-export function countdown(shown, seconds, act) {
+/** Counts down in a note, and then acts. Returns what ends it. @param {HTMLElement} shown @param {number} seconds @param {string} title @param {() => void} act */
+export function countdown(shown, seconds, title, act) {
   const text = shown.querySelector("p > span");
   const until = Date.now() + seconds * 1000;
   const before = text?.textContent ?? "";
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
-    if (text) text.textContent = `${before} ${left > 0 ? `The question goes out in ${counted(left, "second")}.` : "The question goes out."}`.trim();
+    if (text) text.textContent = `${before} ${left > 0 ? `${title} in ${counted(left, "second")}.` : `${title}.`}`.trim();
     if (left > 0) return;
     clearInterval(timer);
     act();

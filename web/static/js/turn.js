@@ -13,6 +13,7 @@ let renderer = null;
 
 export function writing() {
   renderer ??= import("./answer.js");
+  renderer.catch(() => { renderer = null; });
   return renderer;
 }
 

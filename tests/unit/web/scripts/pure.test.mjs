@@ -73,7 +73,7 @@ test("every refusal says what happened, and what it did to the money", () => {
   assert.deepEqual(short.ways, ["shorten", "cheaper", "credits"]);
   const held = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 5000, limit_source: "balance"}), about);
   assert.match(held.title, /hold 5,000 of your credits/);
-  const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), about);
+  const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), {...about, account: false});
   assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits.");
   const often = sentence({...refused("rate_limit_exceeded", {}, 429), message: "This account may have 60 requests per minute."}, about);
   assert.deepEqual([often.title, often.wait, often.ways], ["You asked 60 times this minute, which is your limit.", 3, ["stop"]]);
@@ -82,6 +82,8 @@ test("every refusal says what happened, and what it did to the money", () => {
   const unknown = sentence({...refused("model_not_found", {}, 404), message: "The model 'x' does not exist or is not active here."}, about);
   assert.deepEqual([unknown.title, unknown.ways], ["This server has no model “x”.", ["nearest", "choose"]]);
   assert.equal(sentence(refused("invalid_api_key", {}, 401), about).back, true);
+  const ended = sentence({...refused("unsupported_parameter"), param: "Idempotency-Key"}, about);
+  assert.deepEqual([ended.title, ended.ways, ended.back], ["You are signed out.", ["sign-in"], true]);
   assert.match(sentence(refused("internal_error", {}, 500), about).text, /req_1/);
   assert.equal(sentence(refused("something_new"), about).title, "So it is.");
   assert.equal(unreached(false, true).ways[0], "online");
