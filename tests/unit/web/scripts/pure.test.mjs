@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 
 import MarkdownIt from "../../../../web/static/vendor/markdown-it.esm.min.mjs";
+import {Aloud} from "../../../../web/static/js/aloud.js";
 import {split} from "../../../../web/static/js/blocks.js";
 import {body, named, omitted, priced, turns} from "../../../../web/static/js/messages.js";
 import {came, cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
@@ -108,6 +109,13 @@ test("files go with their question, whole where they are needed", () => {
   assert.ok(!JSON.stringify([turns(messages, priced), turns(messages, omitted)]).includes("AAAA\""));
   const sent = body({model: "m", conversation: "c", messages: messages.slice(0, 1), chosen: {system: "s", temperature: 1}, save: {}});
   assert.deepEqual([sent.conversation_id, sent.messages.length, sent.temperature, "system" in sent], ["c", 1, 1, false]);
+});
+
+test("whole sentences are read out, without marks", () => {
+  const read = [], aloud = new Aloud((text) => read.push(text));
+  for (const piece of ["# A title\n", "One **sen", "tence**. Two", "", " of them.\n\n", "- `three`", ": it"]) aloud.push(piece);
+  aloud.end();
+  assert.deepEqual(read, ["A title", "One sentence.", "Two of them.", "three:", "it"]);
 });
 
 test("code of a request carries every word of it", () => {
