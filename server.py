@@ -170,7 +170,8 @@ async def _page_server(wired: Wired) -> Server:
     if wired.presigned is not None and (link := await wired.presigned("probe", timedelta(seconds=1))) is not None:
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
-    return Server(settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits, origin)
+    own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
+    return Server(*own, origin, settings.max_body_bytes)
 
 
 @asynccontextmanager

@@ -17,6 +17,10 @@ from web.api import Answer, Api, Fault
 
 THEME = "yout-theme"
 THEMES = ("light", "dark")
+ENTER = "yout-enter"
+"""The cookie of a browser in which Enter breaks the line, and Shift Enter sends."""
+ALOUD = "yout-aloud"
+"""The cookie of a browser whose screen reader reads answers while they are written."""
 MAX_COUNTED_JOBS = 10
 MAX_FORM_BYTES = 64 * 1024
 YEAR_SECONDS = 31_536_000
@@ -105,6 +109,8 @@ class Visit:
             "account": self.account,
             "now": self.now,
             "theme": self.theme,
+            "enter_breaks": self.request.cookies.get(ENTER) == "break",
+            "aloud": self.request.cookies.get(ALOUD) == "on",
             "address": self.address,
             "path": self.request.url.path,
             "server": self.api.server,
