@@ -45,6 +45,7 @@ from api import (
     stored_objects,
     transcriptions,
     uploads,
+    usage,
     videos,
     webhooks,
 )
@@ -210,6 +211,7 @@ def create_app(
         keys.router,
         limit.router,
         billing.router,
+        usage.router,
         quotes.router,
         responses.counting,
         stored_objects.router,
