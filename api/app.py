@@ -46,6 +46,7 @@ from api import (
     stored_objects,
     transcriptions,
     uploads,
+    usage,
     videos,
     webhooks,
 )
@@ -229,6 +230,7 @@ def create_app(
         keys.router,
         limit.router,
         billing.router,
+        usage.router,
         quotes.router,
         responses.counting,
         stored_objects.router,

@@ -133,7 +133,7 @@ async def test_a_key_is_rotated_and_revoked(member: httpx2.AsyncClient) -> None:
     assert found is not None
     rotated = await member.post(f"{found[0]}/rotate", data={"grace_hours": "1", "once": str(uuid.uuid4())})
     assert (rotated.status_code, rotated.headers["cache-control"]) == (200, "no-store")
-    assert "works until" in rotated.text
+    assert "token before ends" in rotated.text
     revoked = await member.post(f"{found[0]}/revoke")
     assert (revoked.status_code, revoked.headers["location"]) == (303, "/keys")
     assert "was revoked" in (await member.get(found[0])).text
