@@ -14,6 +14,7 @@ from web import (
     assets,
     chat,
     deliveries,
+    docs,
     faults,
     first_visit,
     keys,
@@ -49,9 +50,10 @@ PAGES: Sequence[Page] = (
     *plan.PAGES,
     *account.PAGES,
     *purges.PAGES,
+    *docs.PAGES,
 )
 """Every page of the web app."""
-_PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
+_PLACES = frozenset(page.path for page in PAGES)
 _KEYS = {"authorization", "x-api-key"}
 _UNAUTHORIZED = 401
 _PAGE: dict[str, object] = {"content": {"text/html": {"schema": {"type": "string"}}}}
