@@ -254,6 +254,7 @@ def test_the_image_holds_all_that_runs(tmp_path: Path) -> None:
     code = (
         "import sys, server, worker, cli, wiring; from db import migrate\n"
         "assert wiring.load_catalog(None).models\n"
+        "from web import guide, reference; assert guide.topics(); assert reference.load().operations\n"
         "print(*{getattr(m, '__file__', None) or '' for m in list(sys.modules.values())}, sep='\\n')"
     )
     words = [sys.executable, "-c", code]
