@@ -60,6 +60,8 @@ class Server:
     """Of a new account."""
     media_origin: str = ""
     """Where outputs are read, if that is not this server: the origin of the object store."""
+    max_body_bytes: int = 0
+    """Of a request to the API. 0: nothing is known of it."""
 
 
 class Api(Protocol):
