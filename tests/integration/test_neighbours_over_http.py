@@ -1,7 +1,6 @@
 """Real API processes on one database: one is frozen in the middle of a batch, or the database can only be read."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.integration.test_other_databases import become
+from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, World
 from tests.support.stack import Stack, eventually
 
@@ -36,7 +36,7 @@ async def world(postgres: EmbeddedPostgres, database_url: str, tmp_path: Path) -
         yield world
 
 
-async def frozen_with_locks(api: subprocess.Popen[bytes], world: World) -> list[Any]:
+async def frozen_with_locks(api: Process, world: World) -> list[Any]:
     """Stops the process, and lets it go on again until it is stopped while it has a transaction open."""
 
     async def stopped() -> list[Any]:
