@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from socket import socket
@@ -58,6 +59,7 @@ from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
+from gateway.job_starts import JobStarts, RecentStarts
 from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
@@ -129,6 +131,7 @@ def _lifespan(
             log.warning("YOUT_PUBLIC_URL is http: keys, passwords and prompts cross the network for all to read")
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
+            wired = replace(wired, jobs=traces.jobs(wired.jobs))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
@@ -144,7 +147,9 @@ def _lifespan(
             strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
-            app.state.resources = _resources(wired, calls, temporal, people, traces)
+            starts = JobStarts(Engine(temporal).start_job)
+            stack.push_async_callback(starts.close)
+            app.state.resources = _resources(wired, calls, temporal, people, starts)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.page_server = await _page_server(wired)
             app.state.ledger = ledger
@@ -156,7 +161,7 @@ def _lifespan(
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves, wired.presigned)
             stack.enter_context(wired.catalog.reloading())
             changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")
-            await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal)]))
+            await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal, starts.recent)]))
             _settle_garbage()
             yield
             app.state.resources.stopping = True
@@ -170,7 +175,8 @@ async def _page_server(wired: Wired) -> Server:
     if wired.presigned is not None and (link := await wired.presigned("probe", timedelta(seconds=1))) is not None:
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
-    return Server(settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits, origin)
+    own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
+    return Server(*own, origin, settings.max_body_bytes)
 
 
 @asynccontextmanager
@@ -194,54 +200,50 @@ def _settle_garbage() -> None:
     gc.enable()
 
 
-def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, traces: Untraced) -> Resources:
+def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, starts: JobStarts) -> Resources:
     engine, settings = Engine(temporal), wired.settings
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
     inputs = MediaInputs(uploads, facts.read, Lengths(), settings.file_limits, urls)
     return Resources(
-        claims=IdempotentRequests(
-            wired.settings.secrets.derive(Purpose.IDEMPOTENCY), wired.settings.idempotency_lifetime
-        ),
-        statement_cursor=StatementCursor(wired.settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
+        claims=IdempotentRequests(settings.secrets.derive(Purpose.IDEMPOTENCY), settings.idempotency_lifetime),
+        statement_cursor=StatementCursor(settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
-        jobs=Jobs(wired.catalog, traces.jobs(wired.jobs), wired.settings.ceiling, engine.start_job, inputs),
+        jobs=Jobs(wired.catalog, wired.jobs, settings.ceiling, starts.add, inputs),
         uploads=uploads,
         account_files=AccountFiles(wired.database, rules.max_stored_bytes, rules.max_bytes),
         inputs=inputs,
         job_changes=JobChanges(
-            JobSignals(wired.settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
+            JobSignals(settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
         ),
         videos=Videos(wired.database),
-        listeners=Listeners(wired.settings.max_listeners_per_account, wired.settings.max_listeners),
+        listeners=Listeners(settings.max_listeners_per_account, settings.max_listeners),
         cancellations=JobCancellations(wired.jobs, engine.cancel_job),
-        shares=Shares(wired.database, people.database, wired.sealing, wired.settings.max_shares),
-        share_lifetimes=wired.settings.share_lifetimes,
+        shares=Shares(wired.database, people.database, wired.sealing, settings.max_shares),
+        share_lifetimes=settings.share_lifetimes,
         urls=wired.urls,
-        ceiling=wired.settings.ceiling,
-        public_url=wired.settings.public_url.rstrip("/"),
-        erasure=Erasure(wired.database, wrapping(wired.settings), engine.start_purge),
-        stored_content=StoredContent(wired.database, wired.settings.keeping),
-        receipt_keys=ReceiptKeys(wired.database, wrapping(wired.settings)),
+        ceiling=settings.ceiling,
+        public_url=settings.public_url.rstrip("/"),
+        erasure=Erasure(wired.database, wrapping(settings), engine.start_purge),
+        stored_content=StoredContent(wired.database, settings.keeping),
+        receipt_keys=ReceiptKeys(wired.database, wrapping(settings)),
         sessions=people.sessions,
         people=people,
-        cookie=SessionCookie(wired.settings.public_url),
+        cookie=SessionCookie(settings.public_url),
         visitors=_visitors(wired, people.database, calls),
         visitor_cookie=VisitorCookie(
-            wired.settings.public_url, VisitorCookies(wired.settings.secrets.derive(Purpose.VISITOR_COOKIES))
+            settings.public_url, VisitorCookies(settings.secrets.derive(Purpose.VISITOR_COOKIES))
         ),
-        addresses=ClientAddresses(client_address.networks(wired.settings.trusted_proxies)),
-        webhooks=Webhooks(
-            wired.database, wired.sealing, url_check(wired.outbound), wired.settings.max_webhook_endpoints
-        ),
+        addresses=ClientAddresses(client_address.networks(settings.trusted_proxies)),
+        webhooks=Webhooks(wired.database, wired.sealing, url_check(wired.outbound), settings.max_webhook_endpoints),
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
         backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
-        payments=Payments(wired.database, wired.catalog, _event_reader(wired.settings), OperatorFaults(log)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(settings), OperatorFaults(log)),
     )
 
 
@@ -284,8 +286,8 @@ def _event_reader(settings: Settings) -> EventReader | None:
     return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
 
 
-def _background(wired: Wired, calls: Calls, temporal: Client) -> list[asyncio.Task[None]]:
-    maintenance = maintenance_of(wired, Starter(temporal))
+def _background(wired: Wired, calls: Calls, temporal: Client, recent: RecentStarts) -> list[asyncio.Task[None]]:
+    maintenance = maintenance_of(wired, Starter(temporal), recent)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),

@@ -18,7 +18,6 @@ from api import (
     chat_settings,
     codec,
     conversations,
-    docs,
     error_document,
     errors,
     health,
@@ -46,6 +45,7 @@ from api import (
     stored_objects,
     transcriptions,
     uploads,
+    usage,
     videos,
     webhooks,
 )
@@ -229,6 +229,7 @@ def create_app(
         keys.router,
         limit.router,
         billing.router,
+        usage.router,
         quotes.router,
         responses.counting,
         stored_objects.router,
@@ -256,7 +257,6 @@ def create_app(
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     app.include_router(web.routes.router(_shared_pages, PageCalls))
-    docs.install(app)
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

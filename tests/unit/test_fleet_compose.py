@@ -22,6 +22,7 @@ from dotenv import dotenv_values
 from gateway.calls import SETTLE_SECONDS
 from settings import Settings, WorkflowWorkerSettings
 from tests.support.stack import SECRET
+from workflows import options
 from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,7 +140,10 @@ def test_a_process_can_start_with_its_settings(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*APIS, *WORKERS])
 def test_a_process_has_time_to_stop(name: str) -> None:
-    drain = timedelta(seconds=float(_settings(name)["shutdown_timeout"]) + SETTLE_SECONDS + 5)
+    queues = set(_environment(name).get("YOUT_WORKER_QUEUES", "").split(","))
+    longest = options.SUBMITTING["start_to_close_timeout"] if queues & {*MEDIA_QUEUES} else None
+    after = longest or timedelta(seconds=SETTLE_SECONDS)
+    drain = timedelta(seconds=float(_settings(name)["shutdown_timeout"]) + 5) + after
     assert timedelta(seconds=int(SERVICES[name]["stop_grace_period"].removesuffix("s"))) >= drain
 
 
