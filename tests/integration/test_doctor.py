@@ -244,4 +244,4 @@ def test_the_table(stack: Stack) -> None:
     assert result.exit_code == 1
     assert re.search(r"^temporal +fault  nothing answers at 127\.0\.0\.1:1$", result.stdout, re.MULTILINE)
     assert "\nfault, temporal: see that it runs there" in result.stdout
-    assert result.stdout.splitlines()[-1].endswith("1 faults, 2 warnings")
+    assert result.stdout.splitlines()[-1].endswith("1 fault, 2 warnings")
