@@ -120,6 +120,12 @@ class _Renderer(RendererHTML):
         text, language = addressed(token.content, place.server), token.info.strip()
         return block(f"code-{idx}", language, text)
 
+    def code_inline(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
+    ) -> str:
+        text = tokens[idx].content
+        return f"<code>{escape(addressed(text, env['place'].server) if env else text)}</code>"
+
     def heading_open(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
     ) -> str:
