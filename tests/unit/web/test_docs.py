@@ -15,6 +15,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
 
 from tests.support.stack import ROOT
 from web import guide, guide_markdown, pages, reference, routes
@@ -77,9 +78,13 @@ def no_shared_pages(_: Request) -> SharedPages:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
-    app = FastAPI()
+    app = FastAPI(docs_url=None)
     app.include_router(routes.router(no_shared_pages, lambda _: Nobody()))
-    transport = httpx2.ASGITransport(app=app)
+
+    async def identified(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": {"request_id": "req_1"}}, receive, send)
+
+    transport = httpx2.ASGITransport(app=identified)
     async with httpx2.AsyncClient(transport=transport, base_url=SERVER) as client:
         yield client
 
@@ -153,9 +158,7 @@ async def test_an_example_gets_the_address(written: str, shown: str) -> None:
     assert guide_markdown.addressed(written, "http://x") == shown
 
 
-@pytest.mark.parametrize(
-    "address", ["/docs/nothing", "/docs/api/nothing", "/docs/decisions/9999-nothing", "/docs/..%2Fx"]
-)
+@pytest.mark.parametrize("address", ["/docs/nothing", "/docs/api/nothing", "/docs/decisions/9999-nothing"])
 async def test_there_is_no_other_page(client: httpx2.AsyncClient, address: str) -> None:
     answer = await client.get(address)
     assert (answer.status_code, answer.headers["content-type"]) == (404, pages.HTML)
