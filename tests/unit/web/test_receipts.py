@@ -86,7 +86,7 @@ def receipt(chance: Random) -> dict[str, Any]:
         moved += changes.transactions
         entries += changes.usage
     movements = [Movement(UUID(int=t.position), t.kind, t.created_at, t.note, t.postings) for t in moved]
-    view = public.view(Receipt(known.holds[CALL], read(entries), tuple(movements)))
+    view = public.view(Receipt(known.holds[CALL], read(entries), tuple(movements)), None)
     shown: dict[str, Any] = json.loads(view.model_dump_json())
     return shown
 
@@ -163,7 +163,7 @@ def test_a_reader_can_redo_a_simple_charge() -> None:
         moved += changes.transactions
         entries += changes.usage
     movements = tuple(Movement(UUID(int=t.position), t.kind, t.created_at, t.note, t.postings) for t in moved)
-    view = public.view(Receipt(known.holds[CALL], read(entries), movements))
+    view = public.view(Receipt(known.holds[CALL], read(entries), movements), "Claude Sonnet 4.6")
     explained = explain(json.loads(view.model_dump_json()))
     assert [(step.title, step.written) for step in explained.steps] == [
         ("Held before the call", "1,324"),
