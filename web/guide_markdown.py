@@ -136,6 +136,9 @@ class _Renderer(RendererHTML):
         text, language = addressed(token.content, place.server), token.info.strip()
         return block(f"code-{idx}", language, text)
 
+    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
+        return block(f"code-{idx}", "", tokens[idx].content)
+
     def code_inline(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
     ) -> str:
