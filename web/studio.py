@@ -256,7 +256,10 @@ async def job(visit: Visit) -> Response:
     found = await visit.get(_path(visit))
     names = {one["id"]: one["name"] for one in (await visit.get("/api/chat/models/"))["data"]}
     receipts = any(place.startswith("/activity/charges/") for place in visit.places)
+    which = found["kind"]
+    body = {"model": found["model"], media_form.TEXTS[which]: EXAMPLES[which][0]} if which in KINDS else {}
     values = {
+        "curl": _curl(f"{visit.api.server.public_url}/api/media/{which}/", body) if body else "",
         "one": _job(visit, found, names),
         "kinds": KINDS,
         "steps": STEPS,
