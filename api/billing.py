@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import receipts
+from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from api.pages import PeriodQuery, cursor, paginate
 from api.receipts import Amounts, ReceiptView, TokensUsed, used_of
@@ -21,7 +22,7 @@ from domain.holds import HoldState
 from domain.ledger import TransactionKind
 from domain.receipts import public_id, read_id
 
-router = APIRouter(prefix="/api/billing", tags=["billing"])
+router = APIRouter(prefix="/api/billing", tags=["billing"], route_class=StrictRoute)
 
 
 class ChargeQuery(PeriodQuery):

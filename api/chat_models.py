@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from api.body import StrictRoute
 from api.deps import CurrentResources, MayListModelsOrVisitor
 from api.wire import media_models
 from api.wire.media_models import number
@@ -16,7 +17,7 @@ from domain.catalog import Modality, Model
 from domain.errors import SignInRequired
 from domain.meters import Meter, Rates, credits_per_thousand
 
-router = APIRouter(prefix="/api/chat/models", tags=["models"])
+router = APIRouter(prefix="/api/chat/models", tags=["models"], route_class=StrictRoute)
 _SCOPES = {Modality.TEXT: "chat", Modality.EMBEDDING: "chat"}
 
 

@@ -63,6 +63,7 @@ def _groups(ours: "Settings") -> list[Group]:
         ("catalog", lambda: providers.check(ours)),
         ("mail", lambda: deployment.check_mail(ours)),
         ("public URL", lambda: deployment.check_address(ours)),
+        ("traces", deployment.check_traces),
         ("state folder", lambda: deployment.check_disk(ours)),
     ]
 

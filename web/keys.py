@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from web.api import Fault
-from web.numbers import credits
+from web.numbers import credits, whole
 from web.visit import Page, Visit
 
 SCOPES = {
@@ -54,7 +54,7 @@ async def new_key(visit: Visit) -> Response:
 async def rotate(visit: Visit) -> Response:
     """Give a key a new token. The old one works for the hours that the form says."""
     form = await visit.form()
-    hours = _count(str(form.get("grace_hours", "24")))
+    hours = whole(str(form.get("grace_hours", "24")))
     grace = {"grace_seconds": hours * _HOUR_SECONDS if isinstance(hours, int) else hours}
     once = {"idempotency-key": str(form.get("once", ""))}
     made = await visit.send("POST", f"{_path(visit)}rotate/", grace, headers=once)
@@ -122,7 +122,7 @@ def _form_values(form: Mapping[str, Any] | FormData, fault: Fault | None = None)
 
 def _order(form: FormData) -> dict[str, Any]:
     """Return what the API takes, from what was written. What is no number goes on as it is: the API says so."""
-    limits = {name: _count(text) for name in LIMITS if (text := str(form.get(name, "")).strip())}
+    limits = {name: whole(text) for name in LIMITS if (text := str(form.get(name, "")).strip())}
     end = str(form.get("expires_on", "")).strip()
     return {
         "name": str(form.get("name", "")).strip(),
@@ -130,12 +130,6 @@ def _order(form: FormData) -> dict[str, Any]:
         "limits": limits,
         "expires_at": f"{end}T00:00:00Z" if end else None,
     }
-
-
-def _count(text: str) -> int | str:
-    """Read a number as people write it, such as `20,000`."""
-    digits = text.replace(",", "").replace(" ", "").replace("_", "")
-    return int(digits) if digits.isascii() and digits.isdigit() else text
 
 
 def _path(visit: Visit) -> str:

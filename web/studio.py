@@ -71,13 +71,13 @@ async def kind(which: str, visit: Visit) -> Response:
     if visit.request.method == "POST":
         return await _start(which, visit)
     query = visit.request.query_params
-    number = query.get("example", "")
-    example = dict(enumerate(EXAMPLES[which], 1)).get(int(number) if number.isdecimal() else 0)
+    examples = {str(number): text for number, text in enumerate(EXAMPLES[which], 1)}
+    example = examples.get(query.get("example", ""))
     return await _shown(visit, _Order(which, query.get("model", ""), example=example))
 
 
 async def _start(which: str, visit: Visit) -> Response:
-    form = await visit.form()
+    form = await visit.form_with_files()
     fields = media_form.written(form)
     order = _Order(which, fields.get("model", ""), fields)
     model = next((one for one in await _models(visit, which) if one["id"] == order.model), None)

@@ -16,11 +16,6 @@ class Part(StrEnum):
     WAIT = "wait"
 
 
-WAITING = 5000
-LISTENERS = 1000
-SECONDS = 60.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     parts: Sequence[Part] = tuple(Part)
@@ -32,12 +27,18 @@ class Plan:
     """Made by one worker, and by two."""
     turns: int = 2
     """Of one worker and two."""
-    waiting: int = WAITING
-    listeners: int = LISTENERS
+    waiting: int = 5000
+    listeners: int = 1000
     changes: int = 20
     """In a round of deliveries."""
-    seconds: float = SECONDS
+    seconds: float = 60.0
     """To look at what waits."""
+    patience: float = 300.0
+    """Seconds to order what waits, and as many until its vendor has it. What is left then begins beside the rest."""
+
+
+SHORT = Plan(rounds=3, calls=25, jobs=100, turns=1, waiting=300, listeners=100, changes=5, seconds=10, patience=20)
+"""Of a few minutes. Its jobs still begin while another account orders."""
 
 
 @dataclass(frozen=True, slots=True)

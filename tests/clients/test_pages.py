@@ -36,6 +36,22 @@ async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.As
             assert not re.search(r"(?:src|href|action)=[\"']?(?:https?:)?//", answer.text), path
 
 
+async def test_an_address_that_only_takes_a_form_leads_to_the_page_above_it(member: httpx2.AsyncClient) -> None:
+    """Who signs in again after such a form comes there, and so does who reloads the address."""
+    found = {}
+    for page in PAGES:
+        if "GET" in page.methods:
+            continue
+        answer = await member.get(filled(page.path))
+        while answer.status_code == 303:
+            found[page.path] = answer.headers["location"]
+            answer = await member.get(found[page.path])
+        assert answer.status_code in {200, 404}, page.path  # what is at a made-up id is not there
+    assert found["/account/sessions/{session_id}/end"] == found["/account/password"] == "/account"
+    assert found["/webhooks/settings/rotate"] == found["/webhooks/settings"] == "/webhooks"
+    assert found["/privacy/history"] == "/privacy"
+
+
 async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
     home = await member.get("/")
     assert (home.status_code, home.headers["location"]) == (303, "/chat")
@@ -183,3 +199,26 @@ async def test_a_form_is_small(browser: httpx2.AsyncClient) -> None:
     answer = await browser.post("/sign-in", data={"email": "x" * 70_000, "password": PASSWORD})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
     assert "too large" in answer.text
+
+
+LONG = "9" * 25
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/keys/new", {"credits_day": LONG}),
+        ("/keys/new", {"credits_day": LONG * 200}),
+        ("/keys/new", {"once": "\u2713"}),
+        ("/webhooks/settings", {"credits_low": LONG}),
+        ("/webhooks/settings/rotate", {"overlap_hours": LONG}),
+        ("/studio/image", {"model": "demo-image", "prompt": "a lake", "seed": LONG}),
+    ],
+)
+async def test_what_no_field_takes_is_a_fault_of_the_form(
+    member: httpx2.AsyncClient, path: str, fields: dict[str, str]
+) -> None:
+    form = {"name": "laptop", "scopes": "chat", "once": str(uuid.uuid4()), **fields}
+    answer = await member.post(path, data=form)
+    assert answer.status_code == 400
+    assert "Something broke on our side" not in answer.text

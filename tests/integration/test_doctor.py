@@ -175,6 +175,25 @@ def test_providers_are_connected_to_and_not_called(stack: Stack, tmp_path: Path)
     assert (code, checks["providers"][:2]) == (1, ("fault", f"near: no connection at 127.0.0.1:{port}"))
 
 
+@pytest.mark.parametrize(
+    ("given", "level", "words"),
+    [
+        ({}, "ok", "none are exported"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:{hidden}@127.0.0.1:{port}"},
+            "warn",
+            "no connection at 127.0.0.1:{port}",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "fault", "the endpoint of OTEL_EXPORTER_OTLP is no URL"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "fault", "OTEL_TRACES_EXPORTER: write otlp or none"),
+    ],
+)
+def test_where_traces_go(stack: Stack, given: dict[str, str], level: str, words: str) -> None:
+    port = str(ports.free())
+    filled = {name: value.format(hidden=HIDDEN, port=port) for name, value in given.items()}
+    assert examined(stack, **filled)[1]["traces"][:2] == (level, words.format(port=port))
+
+
 def test_settings_that_are_wrong(stack: Stack) -> None:
     code, checks = examined(stack, YOUT_SECRET_KEY="short")
     assert code == 1

@@ -112,6 +112,23 @@ async def test_many_changes_of_one_accounts_keys_take_one_connection_at_a_time(w
     await world.books_are_clean()
 
 
+async def test_slow_reads_of_one_account_leave_connections_to_its_neighbours(world: World) -> None:
+    owner, neighbour = await world.customer(), await world.customer()
+    with world.stack.running("api"):
+        async with await psycopg.AsyncConnection.connect(world.stack.owner_url) as lock:
+            await lock.execute("LOCK TABLE webhook_endpoints IN ACCESS EXCLUSIVE MODE")
+            reads = [asyncio.create_task(owner.http.get("/api/webhooks/")) for _ in range(20)]
+            await eventually(lambda: some_wait(world))
+            answers = [await neighbour.http.get(KEYS) for _ in range(5)]
+            await lock.rollback()
+        assert {answer.status_code for answer in answers} == {200}
+        assert {(await read).status_code for read in reads} == {200}
+
+
+async def some_wait(world: World) -> bool:
+    return bool((await world.rows(WAITING))[0][0] >= 4)
+
+
 async def test_a_database_that_can_only_be_read_is_503_until_it_can_be_written_to(
     world: World, database_url: str
 ) -> None:

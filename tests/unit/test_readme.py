@@ -328,6 +328,14 @@ def test_every_room_is_in_the_tree() -> None:
     assert {package for package in packages if "." not in package} <= documented
 
 
+def test_every_package_is_installed() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    outside = {"bench", "scripts", "tests", "node_modules"}
+    found = {path.parent.relative_to(ROOT) for path in ROOT.glob("[a-z]*/**/__init__.py")}
+    named = {".".join(path.parts) for path in found if path.parts[0] not in outside}
+    assert named <= set(packages)
+
+
 @every_page
 def test_every_test_exists(page: Path) -> None:
     defined = {

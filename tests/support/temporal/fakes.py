@@ -1,7 +1,7 @@
 """Jobs, providers and storage in memory, and a script that makes any of their steps wait or fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -151,11 +151,11 @@ class FakeJobs:
             self._end(row, state, error=error, credits_refunded=row.job.credits_cost)
         return row.job
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
+    async def waiting(self, older_than: timedelta, limit: int, *, but: Collection[UUID]) -> list[JobKey]:
         await self._script.at("jobs.waiting")
         before = datetime.now(UTC) - older_than
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
-        return [_key(job) for job in queued if job.created_at < before][:limit]
+        return [_key(job) for job in queued if job.created_at < before and job.id not in but][:limit]
 
     async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
         wanted = (row.job for row in self.rows.values() if row.job.cancel_requested_at and not row.job.state.terminal)

@@ -3,10 +3,8 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from uuid import UUID
 
 import httpx2
@@ -17,45 +15,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.cors import EXPOSED, Cors
 from api.edge import Edge
-from api.session_cookie import SessionCookie
-from db.engine import Database
 from domain import keys
-from domain.errors import ServiceUnavailable
-from domain.limits import NO_LIMITS
-from domain.operations import Operation
-from domain.results import Answer
-from domain.visitors import VisitorRules
 from server import create_app
 from settings import Settings
+from tests.support.edge_app import opened
 from tests.support.stack import SECRET
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "yout-" + "0" * 49
-
-
-class UnavailableLedger:
-    async def ask(self, _: Operation) -> Answer:
-        raise ServiceUnavailable
-
-
-@asynccontextmanager
-async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of an application whose database is nowhere."""
-    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": SECRET, **given}
-    app = create_app(Settings(**settings))  # type: ignore[arg-type]
-    database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
-    calls = SimpleNamespace(ledger=UnavailableLedger())
-    app.state.resources = SimpleNamespace(
-        database=database,
-        calls=calls,
-        ceiling=NO_LIMITS,
-        cookie=SessionCookie("http://test"),
-        visitors=SimpleNamespace(rules=VisitorRules(messages_day=0)),
-    )
-    transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
-        yield client
-    await database.close()
 
 
 @pytest.fixture
@@ -118,14 +85,6 @@ async def test_bodies_above_the_limit_are_refused_whatever_their_header_says(cli
 
 async def test_health_needs_no_key(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
-
-
-async def test_the_documentation_needs_nothing_from_elsewhere(client: httpx2.AsyncClient) -> None:
-    page = await client.get("/docs")
-    assert page.status_code == 200
-    assert "https://" not in page.text
-    for asset in re.findall(r'(?:src|href)="([^"]+)"', page.text):
-        assert (await client.get(asset)).status_code == 200
 
 
 BROWSER = {"origin": "https://app.example"}
