@@ -19,11 +19,14 @@ from tests.support.pages_site import OPEN, PASSWORD, SAME_ORIGIN, network
 from tests.support.stack import Stack
 from tests.support.watched_page import OBSERVED
 
+VISITOR_MESSAGES = 2
+"""Free messages of a visitor's day."""
+
 
 @pytest.fixture(scope="package")
 def site(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     started = own_stack(postgres, tmp_path_factory, "browser")
-    started.extra = OPEN
+    started.extra = OPEN | {"YOUT_VISITOR_MESSAGES_DAY": str(VISITOR_MESSAGES)}
     with started.running("api"):
         yield started
 

@@ -9,9 +9,9 @@ from bench.media.__main__ import run
 from bench.media.figures import Part, Plan
 from tests.support import fork_server
 
-PARTS = (Part.ACCEPT, Part.LISTEN, Part.WAIT)
+PARTS = (Part.ACCEPT, Part.LISTEN, Part.BEGIN, Part.WAIT)
 """Without the one that starts workers again and again: it is the longest."""
-SMALLEST = Plan(parts=PARTS, rounds=1, calls=1, turns=1, waiting=2, listeners=10, changes=2, seconds=1)
+SMALLEST = Plan(parts=PARTS, rounds=1, calls=1, jobs=2, turns=1, waiting=2, listeners=10, changes=2, seconds=1)
 
 
 @pytest.mark.timeout(600)
