@@ -43,7 +43,7 @@ _RUN_AGAIN = """
     make bench ARGS=--quick             # a minute or two, to see that it runs: not to quote
     make bench ARGS="--alone --seconds 5 --calls 20000"
     .venv/bin/python -m bench.media     # media jobs; --docs writes their part of this page, --only wait measures a part
-    .venv/bin/python -m bench.media --against COMMIT    # that commit, then this tree
+    .venv/bin/python -m bench.media --quick --against COMMIT    # that commit, then this tree, with few jobs
     .venv/bin/python -m bench.purge     # the purge alone
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 

@@ -94,12 +94,16 @@ async def epoch(session: AsyncSession, account_id: UUID) -> int:
     return found
 
 
+def is_active(plan_active: bool, plan_until: datetime | None, now: datetime) -> bool:
+    return plan_active and (plan_until is None or plan_until > now)
+
+
 async def balance(session: AsyncSession, account_id: UUID, *, fresh: bool = False) -> Balance:
     """`fresh`: read it again, after the ledger may have moved credits in this transaction."""
     row = await _row(session, account_id)
     if fresh:
         await session.refresh(row)
-    active = row.plan_active and (row.plan_until is None or row.plan_until > datetime.now(UTC))
+    active = is_active(row.plan_active, row.plan_until, datetime.now(UTC))
     return Balance(row.available, row.held, row.plan, active, row.plan_until)
 
 

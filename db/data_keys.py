@@ -77,9 +77,7 @@ class Sealing:
             .where(DataKeyRow.account_id == account_id)
         )
         row = (await session.exec(query)).one_or_none()
-        if row is None or row.wrapped is None:
-            raise NotFound
-        return ContentKey(account_id, row.epoch, self._unwrapped(row, row.wrapped))
+        return self.opened(account_id, *((None, None) if row is None else (row.epoch, row.wrapped)))
 
     async def of_epoch(self, session: AsyncSession, account_id: UUID, epoch: int) -> ContentKey:
         """Return the key of an epoch, which may have ended. Raises `NotFound` once it is destroyed."""
@@ -88,13 +86,17 @@ class Sealing:
     async def _key(self, session: AsyncSession, account_id: UUID, epoch: int) -> bytes:
         query = select(DataKeyRow).where(DataKeyRow.account_id == account_id, DataKeyRow.epoch == epoch)
         row = (await session.exec(query)).one_or_none()
-        if row is None or row.wrapped is None:
-            raise NotFound
-        return self._unwrapped(row, row.wrapped)
+        return self.opened(account_id, epoch, None if row is None else row.wrapped).key
 
-    def _unwrapped(self, row: DataKeyRow, wrapped: bytes) -> bytes:
-        """Raises `ServiceUnavailable` if this process lacks the master secret: its log names that since its start."""
+    def opened(self, account_id: UUID, epoch: int | None, wrapped: bytes | None) -> ContentKey:
+        """Return the key of a row. Raises `NotFound` if there is none, or if it is destroyed.
+
+        Raises `ServiceUnavailable` if this process lacks the master secret: its log names that since its start.
+        """
+        if epoch is None or wrapped is None:
+            raise NotFound
         try:
-            return self._wrapping.unwrap(wrapped, aad=wrapping_aad(row.account_id, row.epoch))
+            key = self._wrapping.unwrap(wrapped, aad=wrapping_aad(account_id, epoch))
         except SealBroken:
             raise ServiceUnavailable from None
+        return ContentKey(account_id, epoch, key)

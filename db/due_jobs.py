@@ -1,9 +1,10 @@
 """Media jobs that maintenance has something to do for."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ARRAY, ColumnElement, Uuid, bindparam, func, update
 from sqlmodel import col, select
 
 from db.engine import Database
@@ -21,9 +22,10 @@ class DueJobs:
         due = sent.is_(None) | (sent < datetime.now(UTC) - resend_after)
         return await self._some(limit, unfinished, requested.is_not(None), due)
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
+    async def waiting(self, older_than: timedelta, limit: int, *, but: Collection[UUID]) -> list[JobKey]:
         accepted = col(MediaJobRow.created_at) < datetime.now(UTC) - older_than
-        return await self._some(limit, MediaJobRow.state == State.QUEUED, accepted)
+        others = col(MediaJobRow.id) != func.all(bindparam("but", list(but), ARRAY(Uuid())))
+        return await self._some(limit, MediaJobRow.state == State.QUEUED, accepted, others)
 
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         started = col(MediaJobRow.started_at) < datetime.now(UTC) - since
@@ -40,7 +42,11 @@ class DueJobs:
             await session.exec(sent)
 
     async def _some(self, limit: int, *conditions: ColumnElement[bool] | bool) -> list[JobKey]:
-        """Return some jobs in random order, so that jobs which always fail cannot delay others without end."""
+        """Return some jobs: one of each account, then a second of each, and so on.
+
+        In random order otherwise, so that jobs which always fail cannot delay others without end.
+        """
+        turn = func.row_number().over(partition_by=col(MediaJobRow.account_id), order_by=func.random())
         query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.deadline).where(*conditions)
         async with self._database.reading() as session:
-            return [JobKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
+            return [JobKey(*row) for row in await session.exec(query.order_by(turn, func.random()).limit(limit))]

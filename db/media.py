@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, insert, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, idempotency, job_files, ledger, media_intents, media_routes, stored_bytes
+from db import accounts, idempotency, job_files, ledger, media_intents, media_routes, media_terms
 from db.accounts import Balance
 from db.data_keys import Sealing
 from db.due_jobs import DueJobs
@@ -142,8 +142,9 @@ class MediaJobs(DueJobs):
             assert isinstance(reserved, Reserved)  # noqa: S101  # the only other answer to a Reserve
             if files and files[0]["epoch"] != reserved.epoch:
                 raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
-            (await stored_bytes.of(session, reserved.account_id)).require_room(self._max_stored_bytes)
-            now, turn = datetime.now(UTC), (await self._plan(session, reserved.account_id)).turn
+            terms = await media_terms.of(session, self._sealing, reserved.account_id)
+            terms.stored.require_room(self._max_stored_bytes)
+            now, turn = datetime.now(UTC), self._plan_named(terms.plan).turn
             row = MediaJobRow(
                 id=order.job_id,
                 account_id=reserved.account_id,
@@ -168,12 +169,11 @@ class MediaJobs(DueJobs):
             await session.flush()
             required = PrivacyClass.strongest(order.request.privacy, reserved.rules.privacy.required)
             plain = order.request.model_copy(update={"privacy": required}).model_dump_json().encode()
-            aad = _aad(order.job_id)
-            epoch, sealed = await self._sealing.seal(session, reserved.account_id, plain, aad=aad)
-            session.add(JobInputRow(job_id=order.job_id, epoch=epoch, sealed=sealed))
+            sealed = terms.key.seal(plain, aad=_aad(order.job_id))
+            values = {"job_id": order.job_id, "epoch": terms.key.epoch, "sealed": sealed}
+            await (await session.connection()).execute(insert(JobInputRow), values)
             if order.webhook_url is not None:
-                key = await self._sealing.current(session, reserved.account_id)
-                await expect(session, key, order.job_id, Target(order.webhook_url))
+                await expect(session, terms.key, order.job_id, Target(order.webhook_url))
             return Accepted(_job(row), reserved.available, replayed=False)
 
     async def _sealed(self, order: Order) -> list[dict[str, object]]:
@@ -288,7 +288,8 @@ class MediaJobs(DueJobs):
                 row.progress = 100
                 await self._finish(session, row, State.SUCCEEDED)
                 row.output_bytes = sum(output.stored_bytes for output in outputs)
-                row.expires_at = datetime.now(UTC) + await self._lifetime(session, row.account_id)
+                lifetime = (await self._plan(session, row.account_id)).output_lifetime
+                row.expires_at = datetime.now(UTC) + (self._output_lifetime if lifetime is None else lifetime)
             return _job(row)
 
     async def end(self, job_id: UUID, state: State, error: JobError | None, *, wait: bool = True) -> Job:
@@ -327,14 +328,13 @@ class MediaJobs(DueJobs):
             served = _job(row).served(datetime.now(UTC))
             return any(file.object_key == object_key for output in served for file in output.files)
 
-    async def _lifetime(self, session: AsyncSession, account_id: UUID) -> timedelta:
-        lifetime = (await self._plan(session, account_id)).output_lifetime
-        return self._output_lifetime if lifetime is None else lifetime
-
     async def _plan(self, session: AsyncSession, account_id: UUID) -> Plan:
         """Return the plan that the account has now."""
         balance = await accounts.balance(session, account_id)
-        return (self._plan_of(balance.plan) if balance.plan and balance.plan_active else None) or NO_PLAN
+        return self._plan_named(balance.plan if balance.plan_active else None)
+
+    def _plan_named(self, name: str | None) -> Plan:
+        return (self._plan_of(name) if name else None) or NO_PLAN
 
     async def _charge(self, session: AsyncSession, row: MediaJobRow, share: Share) -> None:
         """Charge for the outputs that were made, and release the rest. The provider's cost has the same share."""

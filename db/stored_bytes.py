@@ -9,11 +9,13 @@ from domain.errors import StorageFull
 from domain.records import record
 
 # The clock of the database decides. Outputs that are not served any more do not count: their deletion is our affair.
-_OUTPUTS = """
-SELECT coalesce(sum(output_bytes), 0) FROM media_jobs
-WHERE account_id = :account AND state = 'succeeded' AND outputs_deleted_at IS NULL AND expires_at > now()
+SUMS = """
+(SELECT coalesce(sum(output_bytes), 0) FROM media_jobs
+ WHERE account_id = :account AND state = 'succeeded' AND outputs_deleted_at IS NULL AND expires_at > now()),
+(SELECT coalesce(sum(bytes), 0) FROM uploads WHERE account_id = :account AND expires_at > now())
 """
-_UPLOADS = "SELECT coalesce(sum(bytes), 0) FROM uploads WHERE account_id = :account AND expires_at > now()"
+"""The two columns of a `StoredBytes`."""
+_STORED = text(f"SELECT {SUMS}")  # of our own
 
 
 @record
@@ -43,8 +45,5 @@ class StoredBytes:
 
 
 async def of(session: AsyncSession, account_id: UUID) -> StoredBytes:
-    connection, account = await session.connection(), {"account": account_id}
-    outputs, uploads = [
-        int((await connection.execute(text(query), account)).scalar_one()) for query in (_OUTPUTS, _UPLOADS)
-    ]
-    return StoredBytes(outputs, uploads)
+    outputs, uploads = (await (await session.connection()).execute(_STORED, {"account": account_id})).one()
+    return StoredBytes(int(outputs), int(uploads))

@@ -1,6 +1,6 @@
 """Media jobs: what one would cost, and its acceptance. What happens to it then is `workflows/media.py`."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -90,9 +90,10 @@ class Jobs:
         catalog: Callable[[], Catalog],
         stored: MediaJobs,
         ceiling: Limits,
-        start: Callable[[Job], Awaitable[None]],
+        start: Callable[[Job], None],
         inputs: MediaInputs,
     ) -> None:
+        """`start` has the workflow of an accepted job started soon, and waits for nothing: `JobStarts.add`."""
         self._catalog = catalog
         self._stored = stored
         self._ceiling = ceiling
@@ -138,7 +139,7 @@ class Jobs:
         return _Checked(model, route, tuple(others), request, inputs)
 
     async def accept(self, caller: Caller, order: JobRequest) -> Accepted:
-        """Hold, queue and seal in one transaction; then start the workflow, which the orphan starter does if we cannot.
+        """Hold, queue and seal in one transaction. The workflow is started after the answer: nobody waits for Temporal.
 
         Input files are read before, in the account's turn, and only for an account that can pay. Raises what the ledger
         refuses: nothing is held and nothing sent then.
@@ -181,7 +182,7 @@ class Jobs:
             )
         )
         if not accepted.replayed:
-            await self._start(accepted.job)
+            self._start(accepted.job)
         return accepted
 
     async def owned(self, account_id: UUID, job_id: UUID) -> Job:

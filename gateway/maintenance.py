@@ -4,7 +4,7 @@ Every API process does it in a loop, and a worker by Temporal's schedule: either
 round, safe to do twice, safe from many processes at once. One job's trouble does not keep the others waiting.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
@@ -13,16 +13,17 @@ from domain.errors import UpstreamTimeout
 from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
 from domain.rounds import MaintenanceErrors, Round
 from gateway.delivery_starts import DeliveryStarts
+from gateway.job_starts import RecentStarts
 
 ORPHAN_AGE = timedelta(seconds=5)
 """A job or a purge that is so old, and still waits, was started by nobody."""
 RECOVERY_AGE = timedelta(minutes=1)
 """A job that has run for so long is looked after: its workflow may be lost, with a Temporal that was restored."""
-REJOIN_AGE = timedelta(minutes=5)
-"""A job whose workflow was started or joined is left alone for so long, by this process."""
 RESEND_AGE = timedelta(minutes=5)
 """A job that still runs so long after its workflow was asked to cancel it: it is asked again."""
 BATCH = 500
+ORPHANS = 200
+"""Jobs that are started in a round, those of accounts in turn. One after another: a round is over in seconds."""
 MAX_OVERDUE = timedelta(minutes=10)
 """Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
 
@@ -39,8 +40,8 @@ class MaintainedJobs(Protocol):
         `ServiceUnavailable` at once.
         """
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
-        """Jobs still `queued` that long after their acceptance: nobody may have started their workflow."""
+    async def waiting(self, older_than: timedelta, limit: int, *, but: Collection[UUID]) -> list[JobKey]:
+        """Jobs still `queued` that long after their acceptance, but these: nobody may have started their workflow."""
 
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         """Jobs that have been `running` for that long."""
@@ -92,8 +93,7 @@ class Maintenance:
     ) -> None:
         self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now
-        self._joined: dict[UUID, datetime] = {}
-        """When the workflows of jobs were started or joined. Thousands may wait: each of them is joined rarely."""
+        self.recent = RecentStarts(now)
         self.deliveries: DeliveryStarts | None = None
         """Webhooks whose workflows are to be started too."""
 
@@ -104,7 +104,8 @@ class Maintenance:
         """
         purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
-        orphans = self._due(await self._jobs.waiting(ORPHAN_AGE, BATCH))
+        waiting = await self._jobs.waiting(ORPHAN_AGE, ORPHANS, but=self.recent.ids())
+        orphans = [job for job in waiting if job.deadline > self._now()]
         started += await self._round("start_orphans").run(orphans, self._revive)
         await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
         return started
@@ -115,7 +116,9 @@ class Maintenance:
 
     async def recover(self) -> int:
         """See to it that every running job has a workflow. One without goes on in a new one, where it had stopped."""
-        running = self._due(await self._jobs.begun(RECOVERY_AGE, BATCH))
+        now, recent = self._now(), self.recent.ids()
+        begun = await self._jobs.begun(RECOVERY_AGE, BATCH)
+        running = [job for job in begun if job.deadline > now and job.id not in recent]
         return await self._round("recover").run(running, self._revive)
 
     async def reconcile(self) -> int:
@@ -125,12 +128,6 @@ class Maintenance:
     def _round(self, task: str) -> Round[JobKey]:
         return Round(task, lambda job: f"job {job.id}", lambda job: job.account_id, self._errors)
 
-    def _due(self, jobs: list[JobKey]) -> list[JobKey]:
-        """Return those whose deadline is to come, and whose workflow was not joined a short while ago."""
-        now = self._now()
-        self._joined = {job_id: at for job_id, at in self._joined.items() if now - at < REJOIN_AGE}
-        return [job for job in jobs if job.deadline > now and job.id not in self._joined]
-
     async def _revive(self, job: JobKey) -> bool:
         """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
 
@@ -138,7 +135,7 @@ class Maintenance:
         ended meanwhile stays as it is.
         """
         if await self._starter.start(await self._jobs.load(job.id)):
-            self._joined[job.id] = self._now()
+            self.recent.note(job.id)
             return True
         return await self._fail(job, INTERNAL_ERROR)
 

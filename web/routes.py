@@ -15,6 +15,7 @@ from web import (
     assets,
     chat,
     deliveries,
+    docs,
     faults,
     first_visit,
     keys,
@@ -50,9 +51,10 @@ PAGES: Sequence[Page] = (
     *plan.PAGES,
     *account.PAGES,
     *purges.PAGES,
+    *docs.PAGES,
 )
 """Every page of the web app."""
-_PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
+_PLACES = frozenset(page.path for page in PAGES)
 _SHOWN = [compile_path(page.path)[0] for page in PAGES if "GET" in page.methods]
 _KEYS = {"authorization", "x-api-key"}
 _UNAUTHORIZED = 401

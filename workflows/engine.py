@@ -1,4 +1,4 @@
-"""What an API process asks of Temporal while a client waits: briefly. What could not be asked, maintenance does."""
+"""What an API process asks of Temporal for a client: briefly. What could not be asked, maintenance does."""
 
 import asyncio
 from datetime import timedelta
@@ -15,21 +15,23 @@ from workflows import start
 log = structlog.get_logger(__name__)
 
 START_TIMEOUT_SECONDS = 2.0
-"""Seconds that a client waits for the start of its job's workflow; after that the orphan starter does it."""
+"""Seconds that the start of a workflow may take; after that the orphan starter does it."""
 
 
 class Engine:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def start_job(self, job: Job) -> None:
+    async def start_job(self, job: Job) -> bool:
+        """Start the job's workflow. False when it could not be started, or has already ended: maintenance decides."""
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                await start.start(self._client, job)
+                return await start.start(self._client, job)
         except (ServiceUnavailable, TimeoutError):
             log.warning("job accepted, Temporal is away", job=str(job.id))
         except RPCError as error:  # its search attributes or its namespace are missing, or it has too much to do
             log.error("job accepted, Temporal refuses to start it", job=str(job.id), status=error.status.name)
+        return False
 
     async def cancel_job(self, job_id: UUID) -> bool:
         """Ask the job's workflow to cancel it. False when it could not be asked."""

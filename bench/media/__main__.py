@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,8 @@ import typer
 from bench import report
 from bench.media import document
 from bench.media.accepting import accepted
-from bench.media.figures import SECONDS, WAITING, Figure, Part, Plan, Result
+from bench.media.beginning import begun
+from bench.media.figures import SHORT, Figure, Part, Plan, Result
 from bench.media.listening import listened
 from bench.media.making import made
 from bench.media.running import Running, running
@@ -32,6 +33,7 @@ PARTS: Mapping[Part, Callable[[Running, Plan], Awaitable[list[Figure]]]] = {
     Part.ACCEPT: accepted,
     Part.LISTEN: listened,
     Part.MAKE: made,
+    Part.BEGIN: begun,
     Part.WAIT: waited,
 }
 """In this order: what waits for ever comes last."""
@@ -41,14 +43,15 @@ out = report.console()
 
 def main(
     only: Annotated[list[Part] | None, typer.Option(help="Only this part; may be given several times.")] = None,
-    waiting: Annotated[int, typer.Option(help="Jobs whose vendor does not end them.")] = WAITING,
-    seconds: Annotated[float, typer.Option(help="To look at what waits.")] = SECONDS,
+    waiting: Annotated[int | None, typer.Option(help="Jobs whose vendor does not end them. 5,000, or 300.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few of everything: for a ratio to another commit.")] = False,
     against: Annotated[str, typer.Option(help="Measure this commit, too, in the same run.")] = "",
     docs: Annotated[bool, typer.Option("--docs", help="Write its part of docs/benchmark.md.")] = False,
 ) -> None:
     """Measure media jobs. The numbers are those of this machine, with its load: ratios say more."""
     parts = [part for part in Part if part in (only or Part)]
-    plan = Plan(parts=parts, waiting=waiting, seconds=seconds)
+    plan = replace(SHORT if quick else Plan(), parts=parts)
+    plan = replace(plan, waiting=waiting or plan.waiting)
     try:
         results = asyncio.run(compared(plan, against) if against else alone(plan))
     except CannotStart as problem:

@@ -13,12 +13,8 @@ class Part(StrEnum):
     ACCEPT = "accept"
     LISTEN = "listen"
     MAKE = "make"
+    BEGIN = "begin"
     WAIT = "wait"
-
-
-WAITING = 5000
-LISTENERS = 1000
-SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +25,21 @@ class Plan:
     calls: int = 100
     """Of each kind in a round."""
     jobs: int = 300
-    """Made by one worker, and by two."""
+    """Made by one worker, and by two; and those that begin beside another account's."""
     turns: int = 2
     """Of one worker and two."""
-    waiting: int = WAITING
-    listeners: int = LISTENERS
+    waiting: int = 5000
+    listeners: int = 1000
     changes: int = 20
     """In a round of deliveries."""
-    seconds: float = SECONDS
+    seconds: float = 60.0
     """To look at what waits."""
+    patience: float = 300.0
+    """Seconds to order what waits, and as many until its vendor has it. What is left then begins beside the rest."""
+
+
+SHORT = Plan(rounds=3, calls=25, jobs=100, turns=1, waiting=300, listeners=100, changes=5, seconds=10, patience=20)
+"""Of a few minutes. Its jobs still begin while another account orders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The whole stack with one API process, and customers of it."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -45,15 +46,18 @@ class Customer:
     async def chat(self) -> float:
         return (await self.post("/v1/chat/completions", CHAT))[0]
 
-    async def order(self, count: int, kind: str, body: dict[str, Any]) -> list[str]:
-        """Return the jobs' ids. Some orders are under way at once."""
-        places = asyncio.Semaphore(AT_ONCE)
+    async def order(self, count: int, kind: str, body: dict[str, Any], max_seconds: float = math.inf) -> list[str]:
+        """Return the jobs' ids. Some orders are under way at once; none begins after that many seconds."""
+        began, numbers, jobs = time.perf_counter(), iter(range(count)), list[str]()
 
-        async def one() -> str:
-            async with places:
-                return str((await self.post(f"/api/media/{kind}/", body))[1]["job_uuid"])
+        async def some() -> None:
+            while time.perf_counter() - began < max_seconds and next(numbers, None) is not None:
+                jobs.append(str((await self.post(f"/api/media/{kind}/", body))[1]["job_uuid"]))
 
-        return await asyncio.gather(*(one() for _ in range(count)))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(count, AT_ONCE)):
+                group.create_task(some())
+        return jobs
 
     async def made(self) -> tuple[float, float]:
         """Seconds until a quick job was accepted, and until it had ended."""
@@ -89,10 +93,10 @@ class Running:
         if (counted := await self.counted(query, count, TIMEOUT)) != count:
             raise CannotStart(f"{counted} instead of {count}: {query}")
 
-    async def counted(self, query: str, count: int, max_seconds: float) -> int:
+    async def counted(self, query: str, count: int, max_seconds: float, *values: object) -> int:
         """Wait until it counts exactly so many, but no longer than that. Return what it counts."""
         began = time.perf_counter()
-        while (counted := await self.stack.number(query)) != count:
+        while (counted := await self.stack.number(query, *values)) != count:
             if time.perf_counter() - began > max_seconds:
                 break
             await asyncio.sleep(STEP)

@@ -8,12 +8,23 @@ from temporalio.client import Client
 from bench import process
 from bench.media.accepting import Times, compared
 from bench.media.figures import Figure, Part, Plan
-from bench.media.running import ENDLESS, TIMEOUT, Costs, Running
+from bench.media.running import ENDLESS, Costs, Running
 
 SAMPLE = 20
 """Histories that are looked at."""
 AT_PROVIDER = "SELECT count(*) FROM media_jobs WHERE state = 'running' AND provider_job_id IS NOT NULL"
 SOME = AT_PROVIDER.replace("count(*)", "id") + " ORDER BY random() LIMIT %s"
+BEGINNING = """
+SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running') AND provider_job_id IS NULL
+"""
+STORED = (
+    ("KiB of the worker", 1),
+    ("KiB of the API", 1),
+    ("rows in PostgreSQL", 1),
+    ("bytes in PostgreSQL", 0),
+    ("bytes in Temporal's file", 0),
+)
+"""Names and digits."""
 SIZES = """
 SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
 """
@@ -26,29 +37,31 @@ async def waited(running: Running, plan: Plan) -> list[Figure]:
         await running.customer.order(1, "video", ENDLESS)
         await running.until(AT_PROVIDER, 1)  # all is imported by then
         alone = await _others(running, plan)
-        rows, size = await _stored(running)
-        files, memory = _bytes(running), [process.memory(pid) for pid in (worker.pid, running.api)]
+        stored = await _stored(running, worker.pid)
         began = time.perf_counter()
-        await running.customer.order(plan.waiting, "video", ENDLESS)
+        jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.patience))
         ordered = time.perf_counter() - began
-        at_vendor = await running.counted(AT_PROVIDER, plan.waiting + 1, TIMEOUT) - 1
+        at_vendor = await running.counted(AT_PROVIDER, jobs + 1, plan.patience) - 1
         reached = time.perf_counter() - began
-        grown = [process.memory(pid) - before for pid, before in zip((worker.pid, running.api), memory, strict=True)]
-        more_rows, more_size = await _stored(running)
-        more_files = _bytes(running)
-        figures = [
-            Figure(Part.WAIT, "jobs ordered", [plan.waiting], 0),
-            Figure(Part.WAIT, "jobs at the vendor", [at_vendor], 0),
-            Figure(Part.WAIT, "jobs accepted a second, with a worker beside", [plan.waiting / ordered]),
-            Figure(Part.WAIT, "jobs a second that reach the vendor", [at_vendor / reached]),
-            Figure(Part.WAIT, "KiB of the worker for each", [grown[0] / plan.waiting / 1024]),
-            Figure(Part.WAIT, "KiB of the API for each", [grown[1] / plan.waiting / 1024]),
-            Figure(Part.WAIT, "rows in PostgreSQL for each", [(more_rows - rows) / plan.waiting]),
-            Figure(Part.WAIT, "bytes in PostgreSQL for each", [(more_size - size) / plan.waiting], 0),
-            Figure(Part.WAIT, "bytes in Temporal's file for each", [(more_files - files) / plan.waiting], 0),
-            *await _while_waiting(running, plan.seconds, worker.pid, at_vendor),
+        grown = [
+            (after - before) / jobs for before, after in zip(stored, await _stored(running, worker.pid), strict=True)
         ]
+        figures = [
+            Figure(Part.WAIT, "jobs ordered", [jobs], 0),
+            Figure(Part.WAIT, "jobs at the vendor", [at_vendor], 0),
+            Figure(Part.WAIT, "jobs accepted a second, with a worker beside", [jobs / ordered]),
+            Figure(Part.WAIT, "jobs a second that reach the vendor", [at_vendor / reached]),
+            *(
+                Figure(Part.WAIT, f"{name} for each", [each], digits)
+                for (name, digits), each in zip(STORED, grown, strict=True)
+            ),
+            *await _while_waiting(running, plan.seconds, worker.pid, max(1, at_vendor)),
+        ]
+        beginning = [await running.stack.number(BEGINNING)]
         beside = await _others(running, plan)
+        beginning.append(await running.stack.number(BEGINNING))
+    named = (f"jobs that begin still, {when} those of another account" for when in ("before", "after"))
+    figures += [Figure(Part.WAIT, name, [each], 0) for name, each in zip(named, beginning, strict=True)]
     return [*figures, *_compared(alone, beside)]
 
 
@@ -109,14 +122,11 @@ async def _looks(running: Running) -> int:
     return int(await running.stack.of_vendors("/reads"))
 
 
-async def _stored(running: Running) -> tuple[int, int]:
-    """Rows and bytes in PostgreSQL, with indexes."""
+async def _stored(running: Running, worker: int) -> tuple[float, ...]:
+    """What `STORED` names."""
     rows = 0
     for (table,) in await running.stack.rows(TABLES):
         rows += await running.stack.number(f'SELECT count(*) FROM "{table}"')  # noqa: S608  # a name of our own
-    return rows, await running.stack.number(SIZES)
-
-
-def _bytes(running: Running) -> int:
-    folder = running.stack.state / "temporal"
-    return sum(file.stat().st_size for file in folder.glob("temporal.db*"))
+    files = sum(file.stat().st_size for file in (running.stack.state / "temporal").glob("temporal.db*"))
+    memory = [process.memory(pid) / 1024 for pid in (worker, running.api)]
+    return (*memory, rows, await running.stack.number(SIZES), files)

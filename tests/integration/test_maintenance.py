@@ -90,6 +90,17 @@ async def test_a_row_that_is_no_job_hides_no_other(site: Site) -> None:
     assert await balance(site.url, customer) == (1000, 0, 0)
 
 
+async def test_an_account_with_many_orphans_has_its_turn_beside_others(site: Site) -> None:
+    flood, other = await site.customer(), await site.customer()
+    orphans = {await site.accepted(flood) for _ in range(6)}
+    alone = await site.accepted(other)
+    some = await site.jobs.waiting(timedelta(), 2, but=())
+    assert {job.account_id for job in some} == {flood.account_id, other.account_id}
+    rest = await site.jobs.waiting(timedelta(), 10, but=[job.id for job in some])
+    assert {job.id for job in (*some, *rest)} == orphans | {alone}
+    assert len(rest) == 5
+
+
 @pytest.mark.parametrize("table", ["accounts WHERE id", "media_jobs WHERE account_id"])
 async def test_what_somebody_keeps_locked_waits_alone(site: Site, table: str) -> None:
     locked, other = await site.customer(), await site.customer()

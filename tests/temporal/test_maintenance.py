@@ -14,7 +14,7 @@ from activities.maintenance import MaintenanceActivities
 from activities.payloads import JobCount, Maintained
 from domain.errors import ServiceUnavailable
 from domain.media import Job, State
-from gateway.maintenance import REJOIN_AGE
+from gateway.job_starts import REJOIN_AGE
 from temporal import attributes
 from temporal.attributes import AttributesMissing
 from tests.support.temporal.fakes import SENTINEL, Fakes
@@ -115,6 +115,16 @@ async def test_a_workflow_is_joined_again_after_a_while() -> None:
     assert await maintenance.start_orphans() == 0
     clock[0] += REJOIN_AGE
     assert await maintenance.start_orphans() == 3
+
+
+async def test_what_this_process_starts_anyway_is_left_alone() -> None:
+    night = Night()
+    first, *others = night.jobs
+    night.maintenance.recent.note(first.id)
+    assert await night.maintenance.start_orphans() == 2
+    assert night.starter.started == [job.id for job in others]
+    night.maintenance.recent.forget(first.id)
+    assert await night.maintenance.start_orphans() == 1
 
 
 async def test_a_job_that_cannot_be_read_is_not_the_others_trouble() -> None:

@@ -1,7 +1,7 @@
 """Jobs, providers and storage in memory, and a script that makes any of their steps wait or fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -63,6 +63,7 @@ class FakeJobs:
         """Jobs whose row holds what this code does not understand."""
         self.locked_accounts: set[UUID] = set()
         self.cancels_sent: list[UUID] = []
+        self.purged: set[UUID] = set()
 
     def accept(self, job: Job, request: MediaRequest) -> None:
         self.rows[job.id] = Row(job, request)
@@ -71,6 +72,11 @@ class FakeJobs:
         if job_id in self.unreadable:
             raise ValueError(SENTINEL)
         return self._row(job_id).job
+
+    async def owned(self, _account_id: UUID, job_id: UUID) -> Job:
+        if job_id in self.purged:
+            raise NotFound
+        return await self.load(job_id)
 
     async def request(self, job_id: UUID) -> MediaRequest:
         await self._script.at("jobs.request")
@@ -151,11 +157,11 @@ class FakeJobs:
             self._end(row, state, error=error, credits_refunded=row.job.credits_cost)
         return row.job
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[JobKey]:
+    async def waiting(self, older_than: timedelta, limit: int, *, but: Collection[UUID]) -> list[JobKey]:
         await self._script.at("jobs.waiting")
         before = datetime.now(UTC) - older_than
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
-        return [_key(job) for job in queued if job.created_at < before][:limit]
+        return [_key(job) for job in queued if job.created_at < before and job.id not in but][:limit]
 
     async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
         wanted = (row.job for row in self.rows.values() if row.job.cancel_requested_at and not row.job.state.terminal)

@@ -2,7 +2,7 @@
 
 import {element} from "./dom.js";
 
-const EVERYWHERE = [["Ctrl K", "Jump to a page, a model, a key or a charge"], ["?", "These shortcuts"], ["Esc", "Close what is open"]];
+const EVERYWHERE = [["Ctrl K", "Jump to a page, a model, a key, a charge or a place in the docs"], ["?", "These shortcuts"], ["Esc", "Close what is open"]];
 
 /** Opens the list. Focus returns to where it was when it closes. */
 export function help() {

@@ -1,4 +1,4 @@
-// Jump to: pages, models, keys and the last charges by a few letters. It lists and leads there, and never acts.
+// Jump to: pages, models, keys, the last charges and places in the docs by a few letters. It lists and leads there, and never acts.
 
 import {call} from "./api.js";
 import {credits, element} from "./dom.js";
@@ -10,7 +10,7 @@ const MOST = 50, LAST = 10;
 /** Opens it. Focus returns to where it was when it closes. */
 export function jump() {
   if (document.querySelector("dialog.jump-to")) return;
-  const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model, a key or a charge", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
+  const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model, a key, a charge or a place in the docs", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
   const list = element("div", {id: "jump-list", role: "listbox", "aria-label": "Where to"});
   const status = element("p", {class: "hint", role: "status"});
   const dialog = /** @type {HTMLDialogElement} */ (element("dialog", {class: "jump-to", "aria-label": "Jump to"}, field, list, status));
@@ -72,6 +72,7 @@ function pages() {
 async function more(add) {
   const lists = [
     call("/api/chat/models/").then(({data}) => data.map((/** @type {any} */ model) => ({kind: "Model", name: model.name, note: model.id, href: `/models/${encodeURIComponent(model.id)}`}))),
+    call("/docs/places.json").then(({data}) => data),
   ];
   if (document.querySelector('form[action="/sign-out"]')) {
     lists.push(call("/api/chat/keys/").then(({data}) => data.map((/** @type {any} */ key) => ({kind: "Key", name: key.name, note: `Key ${key.masked}`, href: `/keys/${key.id}`}))));

@@ -1,0 +1,114 @@
+"""Starts the workflows of accepted jobs after their callers have the answer: a few at a time, accounts in turn.
+
+The job's row is durable. What has no place here, what fails, and what is left when the process ends, the orphan starter
+finds by its row (`gateway/maintenance.py`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from domain.errors import RateLimited, where
+from domain.media import Job
+from gateway.fair_turns import FairTurns
+
+AT_ONCE = 16
+"""Starts under way, in a process."""
+LANES = 4
+"""Of one account: so many of them."""
+MAX_WAITING = 2000
+"""Jobs that wait here, of all accounts."""
+MAX_WAITING_IN_LANE = 125
+"""So 500 of an account, about."""
+MAX_AGE = timedelta(seconds=30)
+"""A job that was accepted longer ago is left alone: this process was frozen or is behind, and the row knows better."""
+CLOSING = timedelta(seconds=2)
+"""How long a process that ends goes on starting jobs. Others start what is left."""
+REJOIN_AGE = timedelta(minutes=5)
+"""A job whose workflow was started or joined is left alone for so long, by this process."""
+
+log = structlog.get_logger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class RecentStarts:
+    """Jobs that this process starts, or has started or joined lately: the orphan starter leaves them alone.
+
+    Thousands may wait for a worker: each of them is joined rarely.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+        self._now = now
+        self._times: dict[UUID, datetime] = {}
+
+    def note(self, job_id: UUID) -> None:
+        self._times[job_id] = self._now()
+
+    def forget(self, job_id: UUID) -> None:
+        self._times.pop(job_id, None)
+
+    def ids(self) -> frozenset[UUID]:
+        now = self._now()
+        self._times = {job_id: at for job_id, at in self._times.items() if now - at < REJOIN_AGE}
+        return frozenset(self._times)
+
+
+class JobStarts:
+    def __init__(self, start: Callable[[Job], Awaitable[bool]]) -> None:
+        """`start` joins a workflow that exists; False when it could not."""
+        self._start, self.recent = start, RecentStarts()
+        self._turns = FairTurns(AT_ONCE, MAX_WAITING_IN_LANE)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._leaving = False
+
+    def add(self, job: Job) -> None:
+        """Start its workflow soon. Returns at once, and raises nothing."""
+        if self._closed or len(self._tasks) >= MAX_WAITING:
+            self._leave(job)
+            return
+        self.recent.note(job.id)
+        task = asyncio.create_task(self._run(job), name="job start")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self, patience: timedelta = CLOSING) -> None:
+        """Wait so long for what is to be started. What is left then is left to the orphan starter of any process."""
+        self._closed = True
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=patience.total_seconds())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        if late:
+            log.warning("jobs accepted, not started before this process ended", count=len(late))
+
+    async def _run(self, job: Job) -> None:
+        started = False
+        try:
+            async with self._turns.turn((job.account_id, job.id.int % LANES)):
+                if _now() - job.created_at >= MAX_AGE:
+                    self._leave(job)
+                else:
+                    started = await self._start(job)
+        except RateLimited:
+            self._leave(job)
+        except Exception as error:
+            log.error("job accepted, not started yet", job=str(job.id), fault=where(error))
+        finally:
+            if not started:
+                self.recent.forget(job.id)
+            self._leaving = self._leaving and len(self._tasks) > 1
+
+    def _leave(self, job: Job) -> None:
+        """One line for all that follow each other."""
+        if not self._leaving:
+            log.warning("job accepted, its start is left to the orphan starter: too many wait", job=str(job.id))
+        self._leaving = True

@@ -1,0 +1,183 @@
+"""Workflows start after the answer: accounts in turn, in bounds, and nothing is lost that the rows do not have."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from domain.media import Job, Kind, State
+from gateway.job_starts import (
+    AT_ONCE,
+    LANES,
+    MAX_AGE,
+    MAX_WAITING,
+    MAX_WAITING_IN_LANE,
+    REJOIN_AGE,
+    JobStarts,
+    RecentStarts,
+)
+
+PATIENCE = timedelta(seconds=30)
+SECRET = "what-a-user-wrote"
+
+
+def accepted(account: UUID, number: int = 0, *, age: timedelta = timedelta()) -> Job:
+    """Jobs with following numbers are of different lanes."""
+    now = datetime.now(UTC) - age
+    return Job(
+        id=UUID(int=uuid4().int // LANES * LANES + number % LANES),
+        account_id=account,
+        kind=Kind.IMAGE,
+        model="demo-image",
+        provider="demo",
+        state=State.QUEUED,
+        credits_cost=1,
+        created_at=now,
+        deadline=now + timedelta(hours=1),
+    )
+
+
+class Temporal:
+    """Starts nothing before it is told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[Job] = []
+        self.gate = asyncio.Event()
+        self.error: Exception | None = None
+        self.answer = True
+
+    async def start(self, job: Job) -> bool:
+        self.begun.append(job)
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
+@pytest.fixture
+def temporal() -> Temporal:
+    return Temporal()
+
+
+@pytest.fixture
+def starts(temporal: Temporal) -> JobStarts:
+    return JobStarts(temporal.start)
+
+
+@pytest.fixture
+def recent(starts: JobStarts) -> RecentStarts:
+    return starts.recent
+
+
+async def settled() -> None:
+    """All tasks have gone as far as they can."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_an_account_with_hundreds_of_jobs_leaves_places_to_others(temporal: Temporal, starts: JobStarts) -> None:
+    flood, other = uuid4(), uuid4()
+    for number in range(300):
+        starts.add(accepted(flood, number))
+    await settled()
+    starts.add(accepted(other))
+    await settled()
+    assert [job.account_id for job in temporal.begun] == [*[flood] * LANES, other]
+    temporal.gate.set()
+    await starts.close(PATIENCE)
+    assert len({job.id for job in temporal.begun}) == 301
+
+
+async def test_many_accounts_share_the_places(temporal: Temporal, starts: JobStarts) -> None:
+    accounts = [uuid4() for _ in range(AT_ONCE)]
+    for account in accounts:
+        for number in range(LANES * 2):
+            starts.add(accepted(account, number))
+    await settled()
+    assert len(temporal.begun) == AT_ONCE
+    temporal.gate.set()
+    await starts.close(PATIENCE)
+    assert len(temporal.begun) == AT_ONCE * LANES * 2
+
+
+async def test_what_has_no_place_is_left_to_the_orphan_starter(
+    temporal: Temporal, starts: JobStarts, recent: RecentStarts
+) -> None:
+    flood, room = uuid4(), (MAX_WAITING_IN_LANE + 1) * LANES
+    with capture_logs() as lines:
+        for number in range(room + 20):
+            starts.add(accepted(flood, number))
+        await settled()
+    assert len(recent.ids()) == room
+    assert [line["log_level"] for line in lines] == ["warning"]
+    starts.add(accepted(uuid4()))
+    temporal.gate.set()
+    await starts.close(PATIENCE)
+    assert len(temporal.begun) == len(recent.ids()) == room + 1
+
+
+async def test_there_is_an_end_to_what_waits(starts: JobStarts, temporal: Temporal, recent: RecentStarts) -> None:
+    for _ in range(MAX_WAITING + 10):
+        starts.add(accepted(uuid4()))
+    assert len(recent.ids()) == MAX_WAITING
+    temporal.gate.set()
+    await starts.close(PATIENCE)
+    assert len(temporal.begun) == MAX_WAITING
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError(SECRET)], ids=["away", "fault"])
+async def test_a_start_that_fails_is_the_orphan_starters(
+    temporal: Temporal, starts: JobStarts, recent: RecentStarts, error: Exception | None
+) -> None:
+    failing, sound = accepted(uuid4()), accepted(uuid4())
+    temporal.error, temporal.answer = error, False
+    starts.add(failing)
+    temporal.gate.set()
+    with capture_logs() as lines:
+        await settled()
+    assert recent.ids() == frozenset()
+    assert [line["log_level"] for line in lines] == ([] if error is None else ["error"])
+    assert SECRET not in str(lines)
+    temporal.error, temporal.answer = None, True
+    starts.add(sound)
+    await starts.close(PATIENCE)
+    assert recent.ids() == {sound.id}
+
+
+async def test_a_process_that_was_frozen_starts_nothing_late(
+    temporal: Temporal, starts: JobStarts, recent: RecentStarts
+) -> None:
+    """By then the job may be over, or its account purged: who starts it reads its row first."""
+    with capture_logs() as lines:
+        starts.add(accepted(uuid4(), age=MAX_AGE))
+        await settled()
+    assert (temporal.begun, recent.ids()) == ([], frozenset())
+    assert [line["log_level"] for line in lines] == ["warning"]
+
+
+async def test_the_end_of_a_process_leaves_what_hangs(
+    temporal: Temporal, starts: JobStarts, recent: RecentStarts
+) -> None:
+    account = uuid4()
+    for number in range(LANES + 3):
+        starts.add(accepted(account, number))
+    await settled()
+    with capture_logs() as lines:
+        await starts.close(timedelta(0))
+        starts.add(accepted(account))
+        await settled()
+    assert lines[0]["count"] == LANES + 3
+    assert len(temporal.begun) == LANES
+    assert recent.ids() == frozenset()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "job start"]
+
+
+def test_a_start_is_recent_for_a_while() -> None:
+    clock = [datetime.now(UTC)]
+    recent, job_id = RecentStarts(now=lambda: clock[0]), uuid4()
+    recent.note(job_id)
+    assert recent.ids() == {job_id}
+    clock[0] += REJOIN_AGE
+    assert recent.ids() == frozenset()
