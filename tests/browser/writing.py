@@ -39,7 +39,7 @@ kind = "openai"
 base_url = "http://127.0.0.1:{port}/v1"
 api_key = "none"
 """
-CATEGORIES = ["toplevel", "devtools.timeline"]
+CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 EVERYTHING = """
   #paint() {
     this.#caret.remove();
