@@ -33,7 +33,7 @@ SHOWN = {
         OfferEntry.name Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
         ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
-        without MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
+        without Choice.reads MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
         excluded expects pattern title
     """,
     "the operator's settings and words": """
@@ -73,6 +73,11 @@ SHOWN = {
     """,
     "files of this program, and pictures or streams, which print no content": """
         mark masks slope sources Asset.packed Assets.files File.name OutputFile.chunks Streams.errors Streams.output
+    """,
+    "the documents of this program, and the place that shows them": """
+        Field.about Field.fields Field.name Field.notes Field.objects Found.around Goal.address Goal.name Goal.note
+        Operation.about Operation.callers Operation.errors Operation.summary Operation.tag Part.about Part.name
+        Place.file Place.server Reference.about Section.heading Topic.about Topic.address Topic.file
     """,
     "commands of this program, without secrets": """
         account api command make migrate programs reset reset_link search_attributes worker Program.name
