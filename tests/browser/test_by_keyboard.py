@@ -209,3 +209,27 @@ async def test_the_menu_of_a_phone_gives_the_focus_back(site: Stack, new_member:
     await expect(page.get_by_role("dialog", name="Menu")).to_have_count(0)
     await expect(button).to_be_focused()
     await page.close()
+
+
+async def test_models_are_walked_filtered_copied_and_tried(site: Stack, new_member: NewMember) -> None:
+    member = await new_member(site, permissions=["clipboard-read", "clipboard-write"])
+    page = await member.context.new_page()
+    await page.goto(f"{site.url}/models")
+    names = page.locator("tr[data-text]:visible a.name")
+    await page.keyboard.press("/")
+    await page.keyboard.type("demo chat")
+    await page.keyboard.press("ArrowDown")
+    await expect(names.first).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await expect(names.nth(1)).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Copy demo-chat", exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("navigator.clipboard.readText()") == "demo-chat"
+    await page.keyboard.press("ArrowUp")
+    await expect(page.get_by_label("Search models")).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("t")
+    await expect(page).to_have_url(f"{site.url}/chat?model=demo-chat")
+    await page.close()

@@ -222,3 +222,48 @@ async def test_what_no_field_takes_is_a_fault_of_the_form(
     answer = await member.post(path, data=form)
     assert answer.status_code == 400
     assert "Something broke on our side" not in answer.text
+
+
+async def test_models_without_a_provider_here_are_shown_on_demand(browser: httpx2.AsyncClient) -> None:
+    known = (await browser.get("/api/chat/models/?inactive=true")).json()["data"]
+    active = (await browser.get("/api/chat/models/")).json()["data"]
+    absent = next(model for model in known if model["disabled_reason"] == "inactive" and model["modality"] == "text")
+    assert absent["id"] not in {model["id"] for model in active}
+    assert not any(model["disabled_reason"] == "inactive" for model in active)
+    link = f'href="/models/{absent["id"]}"'
+    assert link not in (await browser.get("/models")).text
+    shown = (await browser.get("/models?inactive=1")).text
+    assert link in shown
+    assert "no key here" in shown
+    assert "/models?kind=text&amp;unit=usd&amp;inactive=1" in shown
+    assert "This server has no key for it" in (await browser.get(f"/models/{absent['id']}")).text
+
+
+async def test_a_key_is_changed_on_its_page_and_shows_what_of_its_limits_is_used(member: httpx2.AsyncClient) -> None:
+    made = await made_key(member, credits_day="1,000", expires_on="2031-05-06")
+    token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
+    found = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
+    assert token is not None
+    assert found is not None
+    body = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello"}]}
+    call = await member.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {token[0]}"})
+    spent = call.json()["yout"]["credits_charged"]
+    shown = (await member.get("/keys")).text
+    assert f'<span>{spent} <span class="faint">of 1,000 today</span></span>' in shown
+    assert "%</span>" not in shown
+
+    form = {"name": "ci", "scopes": ["chat"], "credits_day": str(spent), "requests": "60", "expires_on": "2031-05-06"}
+    wrong = await member.post(found[0], data=form | {"requests": "many"})
+    assert (wrong.status_code, 'id="requests-fault"' in wrong.text) == (400, True)
+    changed = await member.post(found[0], data=form)
+    assert (changed.status_code, changed.headers["location"]) == (303, found[0])
+    assert '<span class="tag wait num">100%</span>' in (await member.get("/keys")).text
+    key = (await member.get(f"/api/chat{found[0]}/")).json()
+    assert (key["name"], key["scopes"], key["limits"]["requests"], key["limits"]["tokens"]) == (
+        "ci",
+        ["chat"],
+        60,
+        None,
+    )
+    assert key["used"] == {"credits_day": spent, "credits_month": spent}
+    assert key["expires_at"].startswith("2031-05-06T00:00:00")

@@ -155,8 +155,7 @@ async def usage_is_read_from_its_roll_up(rows: AsyncConnection) -> None:
 async def what_came_back_is_read_from_an_index(rows: AsyncConnection) -> None:
     days = (FIRST + timedelta(days=10), FIRST + timedelta(days=20))
     (plan,) = await plans(rows, lambda session: usage_reports.returned(session, ACCOUNT, days))
-    (read,) = [node for node in nodes(plan) if node.get("Relation Name") == "holds"]
-    assert read["Index Name"] == "ix_holds_ended"
+    assert "ix_holds_ended" in {node.get("Index Name") for node in nodes(plan)}
     assert not scanned([plan]) & BIG
     assert read_rows([plan]) <= 2 * CALLS * 10 // DAYS + 1
 

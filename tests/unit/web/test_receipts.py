@@ -20,7 +20,7 @@ from domain.usage import UsageEntry
 from tests.support.ledger.cases import ANN, reserve, run, settle, state, void
 from web.receipts import Explained, Part, explain
 
-RECEIPTS = 600
+RECEIPTS = 1000
 CALL = UUID(int=100)
 SEEN = {
     *("open", "void", "settled", "flat", "share", "tier", "minimum", "capped", "written off", "refunded", "grew"),

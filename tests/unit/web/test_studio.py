@@ -79,9 +79,9 @@ STATES: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "images": (job(**DONE, outputs=[output("image/png")] * 3), ("3 pictures",)),
     "video": (
         job(**DONE, kind="video", outputs=[output("video/mp4", duration=5.0, poster_url="/media/p")]),
-        ('poster="/media/p"', "controls"),
+        ("/media/p", "0:05"),
     ),
-    "speech": (job(**DONE, kind="speech", outputs=[output("audio/mpeg", duration=14.2)]), ("<audio", "controls")),
+    "speech": (job(**DONE, kind="speech", outputs=[output("audio/mpeg", duration=14.2)]), ("<yout-wave", "0:14")),
     "partly": (job(**DONE, credits_refunded=300, outputs=[output("image/png")]), ("5,000",)),
     "failed": (
         job(status="failed", credits_refunded=5300, error=REFUSED),
@@ -256,6 +256,7 @@ async def test_every_state_of_a_job_is_shown(state: str, where: str) -> None:
     assert len(page.ids) == len(set(page.ids))
     for word in words:
         assert word.lower() in text.lower(), word
+    assert ("controls" in text) is (where == "page" and state in ("video", "speech"))
     assert ("/cancel" in text) is (state in ("queued", "sending", "waiting", "rendering", "percent", "checking"))
     assert ("62%" in text) is (state == "percent")
     assert "https://yout.example/media/" not in text
