@@ -16,6 +16,7 @@ import psycopg
 from dev import ports
 from dev.child import Child, Program, Streams, finish, spawn
 from dev.errors import CannotStart
+from dev.plan import bytecode
 from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,10 +42,11 @@ class Checkout:
     def spawn(self, log: Path, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
         """A module of the tree, with its words, as a process that ends with us."""
         module, *words = command
+        given = os.environ if environment is None else environment
         program = Program(
             name=module,
             command=self.command(module, *words),
-            environment=environment or os.environ,
+            environment={**given, **bytecode(given, STATE)},
             folder=self.root,
         )
         with log.open("ab") as output:

@@ -124,7 +124,7 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
     }
     if settings.catalog is not None:
         ours["YOUT_CATALOG"] = str(settings.catalog.absolute())  # the programs run in another folder
-    return replace(plan, environment={**inherited, **ours, **_bytecode(given, state)})
+    return replace(plan, environment={**inherited, **ours, **bytecode(given, state)})
 
 
 def _codec(settings: Settings) -> Mapping[str, str]:
@@ -138,7 +138,7 @@ def _codec(settings: Settings) -> Mapping[str, str]:
     }
 
 
-def _bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
+def bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
     """Put bytecode into the state folder if it may not be written beside its source: compiling takes seconds."""
     if not given.get("PYTHONDONTWRITEBYTECODE"):
         return {}

@@ -32,7 +32,10 @@ class Goal:
     note: str
     address: str
     text: str = field(repr=False)
-    """In lower case."""
+
+    @property
+    def words(self) -> str:
+        return f"{self.name} {self.note} {self.text}".lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,28 +134,28 @@ def _guide_goals() -> Iterator[Goal]:
         for section in guide.sections(one):
             name = section.heading or one.title
             address = f"{one.address}#{section.id}" if section.id else one.address
-            text = f"{one.title} {name} {section.text}".lower()
-            yield Goal("Docs", name, one.title if section.id else one.about, address, text)
+            yield Goal("Docs", name, one.title if section.id else one.about, address, section.text)
 
 
 def _operation_goals() -> Iterator[Goal]:
     for operation in reference.load().operations:
         name = f"{operation.method} {operation.path}"
-        text = f"{name} {operation.summary} {operation.about.striptags()} {operation.scope}".lower()
-        yield Goal("API", name, operation.summary, operation.address, text)
+        yield Goal("API", name, operation.summary, operation.address, operation.about.striptags())
 
 
 def _search(words: str) -> list[Found]:
     """Return the places that have all of the words: first those that have them in their names."""
     wanted = words.lower().split()
-    fits = [goal for goal in _goals() if all(word in goal.text for word in wanted)]
+    fits = [goal for goal in _goals() if all(word in goal.words for word in wanted)]
     fits.sort(key=lambda goal: not all(word in f"{goal.name} {goal.note}".lower() for word in wanted))
     return [Found(goal, _around(goal.text, wanted[0])) for goal in fits[:MAX_FOUND]]
 
 
 def _around(text: str, word: str) -> str:
-    begin = max(text.find(word) - _AROUND // 2, 0)
-    return text[begin : begin + 2 * _AROUND]
+    """Return what stands around a word, from the beginning of one to the end of another."""
+    begin = max(text.lower().find(word) - _AROUND // 2, 0)
+    begin = text.rfind(" ", 0, begin) + 1
+    return text[begin : begin + 2 * _AROUND].rpartition(" ")[0] if len(text) > begin + 2 * _AROUND else text[begin:]
 
 
 _TOP = 2

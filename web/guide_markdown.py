@@ -68,13 +68,29 @@ def parsed(source: str, place: Place) -> list[Token]:
     """Return the tokens of a document without its title. Headings have anchors, and links lead to pages."""
     tokens = _PARSER.parse(_COMMENT.sub("", source))
     begin = 3 if tokens and tokens[0].tag == "h1" else 0
-    tokens, used = tokens[begin:], dict[str, int]()
+    tokens, used = _without_contents(tokens[begin:]), dict[str, int]()
     for token, inline in zip(tokens, [*tokens[1:], None], strict=True):
         if token.type == "heading_open" and inline is not None:
             token.attrs["id"] = _anchor(inline.content, used)
         if token.type == "inline":
             _lead(token.children or (), place)
     return tokens
+
+
+def _without_contents(tokens: list[Token]) -> list[Token]:
+    """Leave out the list of links to headings that a file begins with: the page has one of its own."""
+    kinds = [token.type for token in tokens]
+    if "bullet_list_open" not in kinds or "heading_open" not in kinds:
+        return tokens
+    begin, first = kinds.index("bullet_list_open"), kinds.index("heading_open")
+    if begin > first:
+        return tokens
+    end = kinds.index("bullet_list_close") + 1
+    children = [child for token in tokens[begin:end] for child in token.children or ()]
+    links = [child for child in children if child.type == "link_open"]
+    other = "".join(child.content for child in children if child.level == 0).strip(" ·")
+    own = links and all(str(link.attrs["href"]).startswith("#") for link in links)
+    return tokens[:begin] + tokens[end:] if own and not other.replace("·", "").strip() else tokens
 
 
 def html(tokens: Sequence[Token], place: Place) -> str:
@@ -119,6 +135,15 @@ class _Renderer(RendererHTML):
         token, place = tokens[idx], env["place"]
         text, language = addressed(token.content, place.server), token.info.strip()
         return block(f"code-{idx}", language, text)
+
+    def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
+        return block(f"code-{idx}", "", tokens[idx].content)
+
+    def code_inline(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
+    ) -> str:
+        text = tokens[idx].content
+        return f"<code>{escape(addressed(text, env['place'].server) if env else text)}</code>"
 
     def heading_open(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]

@@ -124,7 +124,8 @@ def _body(operation: Operation) -> Iterator[str]:
     if operation.example is None:
         return
     if operation.form:
-        yield from (f'-F "{name}={value}"' for name, value in operation.example.items())
+        for name, value in operation.example.items():
+            yield from (f'-F "{name}={one}"' for one in (value if isinstance(value, list) else [value]))
     elif isinstance(operation.example, str):
         yield f"--data-binary {operation.example}"
     else:

@@ -23,7 +23,7 @@ EXAMPLES: Mapping[str, Any] = {
     "post-v1-audio-transcriptions": {"model": "demo-transcription", "file": "@speech.mp3"},
     "post-v1-chat-completions": {"model": "demo-chat", "messages": _QUESTION},
     "post-v1-completions": {"model": "demo-chat", "prompt": "Hello!", "max_tokens": 20},
-    "post-v1-images-edits": {"model": "demo-image", "prompt": "At night", "image": "@photo.png"},
+    "post-v1-images-edits": {"model": "demo-image", "prompt": "At night", "image": ["@photo.png"]},
     "post-v1-images-generations": {"model": "demo-image", "prompt": "A lake at dawn", "size": "512x512"},
     "post-v1-messages": {"model": "demo-chat", "max_tokens": 100, "messages": _QUESTION},
     "post-v1-videos": {"model": "demo-video", "prompt": "A lake at dawn", "seconds": "5"},

@@ -110,26 +110,27 @@ class Schemas:
 
     def _field(self, name: str, schema: Schema, *, required: bool) -> Field:
         variants = list(self._variants(schema))
-        nested = [one for variant in variants for one in self._nested(variant)]
         objects = [one for variant in self._shallow(schema) for one in self._objects(variant)]
+        nested = [] if objects else [one for variant in variants for one in self._nested(variant)]
         about = schema.get("description") or next((one["description"] for one in variants if "description" in one), "")
         notes = [note for variant in variants for note in _notes(variant)]
         return Field(name, self.type(schema), required, about, list(dict.fromkeys(notes)), objects, nested)
 
     def _nested(self, variant: Schema) -> list[Field]:
         """Return the fields of an object that has no name; also of the objects of a list."""
-        inner = variant.get("items", variant) if _kind(variant) == "array" else variant
-        return [] if self._objects(variant) or "$ref" in inner else self.fields(inner)
+        return self.fields(variant.get("items", {}) if _kind(variant) == "array" else variant)
 
     def _objects(self, schema: Schema) -> list[str]:
         name = self.name(schema)
         if name is not None:
             return [name] if "properties" in self._named[name] else []
         inner = schema.get("items") or schema.get("additionalProperties")
-        return [one for variant in self._shallow(inner) for one in self._objects(variant)] if _is(inner) else []
+        if not isinstance(inner, Mapping):
+            return []
+        return [one for variant in self._shallow(inner) for one in self._objects(variant)]
 
     def _shallow(self, schema: Schema) -> Iterator[Schema]:
-        """Yield what a value may be, by name where it has one. Null is left to `required`."""
+        """Yield what a value may be, by name where it has one."""
         for variant in schema.get("anyOf") or schema.get("oneOf") or (schema,):
             if variant is not schema and ("anyOf" in variant or "oneOf" in variant):
                 yield from self._shallow(variant)
@@ -155,10 +156,6 @@ class Schemas:
         if kind == "array":
             return f"list of {self.type(known.get('items', {}))}"
         return str(kind or ("string" if "enum" in known or "const" in known else "anything"))
-
-
-def _is(schema: object) -> bool:
-    return isinstance(schema, Mapping) and bool(schema)
 
 
 def _kind(schema: Schema) -> str:

@@ -18,6 +18,7 @@ import typer
 from bench import report
 from bench.media import document
 from bench.media.accepting import accepted
+from bench.media.beginning import begun
 from bench.media.figures import SHORT, Figure, Part, Plan, Result
 from bench.media.listening import listened
 from bench.media.making import made
@@ -32,6 +33,7 @@ PARTS: Mapping[Part, Callable[[Running, Plan], Awaitable[list[Figure]]]] = {
     Part.ACCEPT: accepted,
     Part.LISTEN: listened,
     Part.MAKE: made,
+    Part.BEGIN: begun,
     Part.WAIT: waited,
 }
 """In this order: what waits for ever comes last."""

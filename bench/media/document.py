@@ -12,6 +12,7 @@ TITLES = {
     Part.ACCEPT: "To accept a job",
     Part.LISTEN: "To listen to events",
     Part.MAKE: "To make a job",
+    Part.BEGIN: "To order beside an account whose jobs begin",
     Part.WAIT: "To wait for a vendor",
 }
 _INTRODUCTION = """
@@ -33,6 +34,11 @@ them.
     Part.MAKE: """
 Jobs of a vendor that is done at once, from the first that begins to the last that ends. All of them wait when the
 workers come.
+""",
+    Part.BEGIN: """
+One worker. An account orders hundreds of jobs, 16 at once: videos that no vendor ends, then images of a vendor that is
+done at once. Another account orders quick images meanwhile, one after another, in turns with chats, until all of those
+have begun.
 """,
     Part.WAIT: """
 Jobs at a vendor that never ends them, one worker. Another account orders quick jobs, one after another, before them and

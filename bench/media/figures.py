@@ -13,6 +13,7 @@ class Part(StrEnum):
     ACCEPT = "accept"
     LISTEN = "listen"
     MAKE = "make"
+    BEGIN = "begin"
     WAIT = "wait"
 
 
@@ -24,7 +25,7 @@ class Plan:
     calls: int = 100
     """Of each kind in a round."""
     jobs: int = 300
-    """Made by one worker, and by two."""
+    """Made by one worker, and by two; and those that begin beside another account's."""
     turns: int = 2
     """Of one worker and two."""
     waiting: int = 5000

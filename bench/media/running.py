@@ -93,10 +93,10 @@ class Running:
         if (counted := await self.counted(query, count, TIMEOUT)) != count:
             raise CannotStart(f"{counted} instead of {count}: {query}")
 
-    async def counted(self, query: str, count: int, max_seconds: float) -> int:
+    async def counted(self, query: str, count: int, max_seconds: float, *values: object) -> int:
         """Wait until it counts exactly so many, but no longer than that. Return what it counts."""
         began = time.perf_counter()
-        while (counted := await self.stack.number(query)) != count:
+        while (counted := await self.stack.number(query, *values)) != count:
             if time.perf_counter() - began > max_seconds:
                 break
             await asyncio.sleep(STEP)

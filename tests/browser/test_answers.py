@@ -11,7 +11,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewMember
 from tests.support.hostile_markdown import DOCUMENTS
-from tests.support.stack import Stack
+from tests.support.stack import Stack, eventually
 from tests.support.watched_page import Watched
 from web import assets
 from web.budget import Budget
@@ -28,7 +28,7 @@ window.fetch = ((ours) => (path, options) => {
       stream.enqueue(encoder.encode(`data: ${JSON.stringify(event)}\\n\\n`));
       setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(painted)));
     });
-    window.end = () => stream.close();
+    document.documentElement.dataset.fed = "";
   }});
   return Promise.resolve(new Response(body, {headers: {"content-type": "text/event-stream"}}));
 })(window.fetch);
@@ -39,8 +39,9 @@ PROSE = 'document.querySelector(".answer .prose")'
 LIST = "- one\n\n- two\n\n- three\n\n"
 TABLE = "| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 | 4 |\n"
 FENCE = "```text\n" + "a line of code\n" * 5
+MAX_DEPTH = 80
 TAGS = {
-    *("p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong"),
+    *("p", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "s"),
     *("a", "hr", "br", "table", "thead", "tbody", "tr", "th", "td"),
 }
 """What a text is made of. How a block of code looks, and what is around a table, is up to each renderer."""
@@ -74,7 +75,7 @@ async def answer(site: Stack, new_member: NewMember) -> AsyncIterator[Fed]:
     await page.goto(f"{site.url}/chat?model=demo-chat")
     await page.get_by_label("Your message").fill("Write.")
     await page.keyboard.press("Enter")
-    await page.wait_for_function("window.feed")
+    await expect(page.locator("html[data-fed]")).to_have_count(1)
     await page.evaluate("(event) => window.feed(event)", START)
     yield Fed(page)
     await page.close()
@@ -132,7 +133,11 @@ async def test_a_reader_is_left_alone_while_an_answer_is_written(answer: Fed) ->
     await page.mouse.move(500, 300)
     before = await page.evaluate(top)
     await page.mouse.wheel(0, -40)
-    await page.wait_for_function(f"{top} < {before}")
+
+    async def scrolled() -> bool:
+        return bool(await page.evaluate(f"{top} < {before}"))
+
+    assert await eventually(scrolled)
     held = await page.evaluate(top)
     await answer.feed(*["More of it.\n\n"] * 20)
     assert await page.evaluate(top) == held
@@ -161,14 +166,19 @@ WALKED = """
 async ({script, text, tags}) => {
   const {show} = await import(script), root = document.createElement("div");
   show(root, text);
-  const walk = (node) => {
-    const own = tags.includes(node.localName) ? [[node.localName, node.getAttribute("href") ?? ""]] : [];
-    return [...own, ...[...node.children].flatMap(walk)];
-  };
   document.body.append(root);
-  const found = walk(root).slice(), words = root.textContent;
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT), found = [];
+  let deepest = 0;
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (tags.includes(node.localName)) found.push([node.localName, node.getAttribute("href") ?? ""]);
+  }
+  for (const leaf of root.querySelectorAll(":not(:has(*))")) {
+    let depth = 0;
+    for (let at = leaf; at !== root; at = at.parentElement) depth++;
+    deepest = Math.max(deepest, depth);
+  }
   root.remove();
-  return {found, words};
+  return {found, deepest};
 }
 """
 
@@ -181,6 +191,7 @@ async def test_hostile_text_only_shows_and_in_both_renderers_alike(site: Stack, 
     for name, text in DOCUMENTS.items():
         order = {"script": script, "text": text, "tags": sorted(TAGS)}
         shown: dict[str, Any] = await watched.page.evaluate(WALKED, order)
+        assert shown["deepest"] < MAX_DEPTH, name
         html = rendered(text, Budget())
         if html.startswith('<p class="plain">'):  # too much for a page that everybody may ask for
             continue

@@ -220,7 +220,7 @@ def _mounted(service: str, path: str) -> Path:
     for volume in SERVICES[service]["volumes"]:
         source, there, *_ = volume.split(":")
         if Path(path).is_relative_to(there):
-            return FOLDER / source / Path(path).relative_to(there)
+            return Path(FOLDER, source, Path(path).relative_to(there))
     raise AssertionError(path)
 
 

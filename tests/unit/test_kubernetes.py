@@ -236,6 +236,7 @@ def test_the_service_and_the_ingress_lead_to_the_api() -> None:
         (rule,) = ingress["spec"]["rules"]
         paths = {it["path"]: it["backend"]["service"]["name"] for it in rule["http"]["paths"]}
         assert paths == {"/metrics": "closed", "/readyz": "closed", "/": "api"}
+        assert {it["pathType"] for it in rule["http"]["paths"]} == {"Prefix"}  # the API also knows "/metrics/"
         assert [tls["hosts"] for tls in ingress["spec"]["tls"]] == [[rule["host"]]]
 
 

@@ -27,6 +27,7 @@ from providers.registry import KINDS
 from server import create_app
 from settings import Settings
 from tests.support.stack import SECRET
+from web import docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -199,7 +200,8 @@ def routes() -> dict[str, set[str]]:
     app = create_app(Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(SECRET)))
     served = {path: {method.upper() for method in item} for path, item in app.openapi()["paths"].items()}
     undocumented = {route.path: route.methods or set() for route in app.routes if isinstance(route, Route)}
-    return undocumented | served
+    guide = {page.path: set(page.methods) for page in docs.PAGES}
+    return undocumented | guide | served
 
 
 @every_page

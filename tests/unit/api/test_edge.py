@@ -3,8 +3,10 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import httpx2
@@ -15,14 +17,45 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.cors import EXPOSED, Cors
 from api.edge import Edge
+from api.session_cookie import SessionCookie
+from db.engine import Database
 from domain import keys
+from domain.errors import ServiceUnavailable
+from domain.limits import NO_LIMITS
+from domain.operations import Operation
+from domain.results import Answer
+from domain.visitors import VisitorRules
 from server import create_app
 from settings import Settings
-from tests.support.edge_app import opened
 from tests.support.stack import SECRET
 
 ROOT = Path(__file__).resolve().parents[3]
 KEY = "yout-" + "0" * 49
+
+
+class UnavailableLedger:
+    async def ask(self, _: Operation) -> Answer:
+        raise ServiceUnavailable
+
+
+@asynccontextmanager
+async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of an application whose database is nowhere."""
+    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": SECRET, **given}
+    app = create_app(Settings(**settings))  # type: ignore[arg-type]
+    database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
+    calls = SimpleNamespace(ledger=UnavailableLedger())
+    app.state.resources = SimpleNamespace(
+        database=database,
+        calls=calls,
+        ceiling=NO_LIMITS,
+        cookie=SessionCookie("http://test"),
+        visitors=SimpleNamespace(rules=VisitorRules(messages_day=0)),
+    )
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+    await database.close()
 
 
 @pytest.fixture
@@ -133,7 +166,7 @@ async def test_a_page_of_any_origin_reads_an_output_whose_link_it_has(method: st
 
 
 async def test_what_browsers_load_by_themselves_is_no_ones_api(client: httpx2.AsyncClient) -> None:
-    assert "access-control-allow-origin" not in (await client.get("/docs", headers=BROWSER)).headers
+    assert "access-control-allow-origin" not in (await client.get("/robots.txt", headers=BROWSER)).headers
 
 
 async def test_the_operator_names_the_origins_that_may_call() -> None:
@@ -158,7 +191,7 @@ def test_every_header_of_ours_is_exposed_to_pages() -> None:
     assert sent - no_answers <= set(EXPOSED)
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/docs", "/openapi.json", "/robots.txt"])
+@pytest.mark.parametrize("path", ["/healthz", "/openapi.json", "/robots.txt"])
 async def test_head_is_get_without_a_body(client: httpx2.AsyncClient, path: str) -> None:
     whole, head = await client.get(path), await client.head(path)
     assert (head.status_code, head.content) == (200, b"")

@@ -1,26 +1,18 @@
 // Writes a growing answer: blocks that are finished become nodes once, and are never touched again.
 
-import MarkdownIt from "../vendor/markdown-it.esm.min.mjs";
 import {alike, split} from "./blocks.js";
 import {element} from "./dom.js";
-import {OPTIONS, build, grow, isLink} from "./markup.js";
+import {parse, readable} from "./markdown.js";
+import {build, grow} from "./markup.js";
 
 /** @typedef {import("./blocks.js").Block} Block */
 
-const markdown = new /** @type {any} */ (MarkdownIt)(OPTIONS);
-markdown.validateLink = isLink;
-const BIDI = /[\u202a-\u202e\u2066-\u2069]/g;
 const SHARE_OF_TIME = 4;
-
-/** The text of a model, without what would turn the reading order around. @param {string} text */
-function readable(text) {
-  return text.replace(/\r\n?/g, "\n").replace(BIDI, (found) => `[U+${found.charCodeAt(0).toString(16).toUpperCase()}]`);
-}
 
 /** Shows an answer that is complete. @param {Element} root @param {string} text */
 export function show(root, text) {
   root.replaceChildren();
-  build(markdown.parse(readable(text), {}), root);
+  build(parse(readable(text), {}), root);
 }
 
 /** One answer that is being written. Paints once a frame at most, and takes a fourth of the time at most. */
@@ -85,7 +77,7 @@ export class Writer {
   }
 
   #paint() {
-    const {finished, open, rest} = split(this.#rest, (text) => markdown.parse(text, this.#env));
+    const {finished, open, rest} = split(this.#rest, (text) => parse(text, this.#env));
     this.#caret.remove();
     const shown = this.#update([...finished, ...open]);
     this.#blocks = open;

@@ -1,9 +1,13 @@
 // The field in which a message is written: it grows, Enter sends, the arrow up edits the last message, files are taken.
 
+const DOUBLE_CLICK_MS = 500;
+
 /** Tells of what its writer does by the events `ask` (with the text), `attach` (with files), `stop` and `edit`. */
 class Composer extends HTMLElement {
   /** @type {import("./messages.js").Attached[]} */
   files = [];
+  /** When Stop took the place of Send: a second click there was meant for that. */
+  #began = 0;
 
   connectedCallback() {
     const form = this.querySelector("form");
@@ -12,7 +16,9 @@ class Composer extends HTMLElement {
       event.preventDefault();
       this.#ask();
     });
-    this.querySelector(".stop")?.addEventListener("click", () => this.#tell("stop"));
+    this.querySelector(".stop")?.addEventListener("click", ({timeStamp}) => {
+      if (timeStamp - this.#began > DOUBLE_CLICK_MS) this.#tell("stop");
+    });
     this.area.addEventListener("input", () => this.#grow());
     this.area.addEventListener("keydown", (event) => this.#key(event));
     this.#takeFiles(form);
@@ -58,6 +64,7 @@ class Composer extends HTMLElement {
 
   /** Shows whether an answer is being written. @param {boolean} running */
   set running(running) {
+    this.#began = performance.now();
     this.#button(".send.stop").hidden = !running;
     this.#button(".send:not(.stop)").hidden = running;
     this.area.placeholder = "Reply";

@@ -2,6 +2,7 @@
 
 import {alike, blocks, same} from "./blocks.js";
 import {copier, element} from "./dom.js";
+import {isLink} from "./links.js";
 
 /** @typedef {{type: string, tag: string, nesting: number, content: string, info: string, hidden: boolean, level: number, map: [number, number] | null, attrs: [string, string][] | null, attrGet(name: string): string | null, children: Token[] | null}} Token */
 
@@ -12,15 +13,7 @@ const PLAIN = new Set(["p", "blockquote", "ul", "li", "thead", "tbody", "tr", "e
 /** @type {Record<string, string>} */
 const ALIGNED = {"text-align:right": "end", "text-align:center": "center"};
 const LANGUAGE = /^[A-Za-z0-9][A-Za-z0-9+#._-]{0,29}/;
-const LINK = /^(?:https?:\/\/[^\s/]|mailto:[^\s<>"])/i;
 const REL = "nofollow noopener noreferrer";
-
-export const OPTIONS = {html: false, linkify: false, maxNesting: 20};
-
-/** Whether an answer may link to an address. @param {string} address */
-export function isLink(address) {
-  return LINK.test(address);
-}
 
 /**
  * Appends what tokens mean to a parent.

@@ -4,6 +4,7 @@ import {test} from "node:test";
 import MarkdownIt from "../../../../web/static/vendor/markdown-it.esm.min.mjs";
 import {Aloud} from "../../../../web/static/js/aloud.js";
 import {split} from "../../../../web/static/js/blocks.js";
+import {parse} from "../../../../web/static/js/markdown.js";
 import {body, named, omitted, priced, turns} from "../../../../web/static/js/messages.js";
 import {came, cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
 import {snippets} from "../../../../web/static/js/snippets.js";
@@ -109,6 +110,15 @@ test("files go with their question, whole where they are needed", () => {
   assert.ok(!JSON.stringify([turns(messages, priced), turns(messages, omitted)]).includes("AAAA\""));
   const sent = body({model: "m", conversation: "c", messages: messages.slice(0, 1), chosen: {system: "s", temperature: 1}, save: {}});
   assert.deepEqual([sent.conversation_id, sent.messages.length, sent.temperature, "system" in sent], ["c", 1, 1, false]);
+});
+
+test("a text that takes too much work is plain, and marks are not nested for ever", () => {
+  const bomb = `${"|a".repeat(2000)}|\n${"|-".repeat(2000)}|\n${"|a\n".repeat(200)}`;
+  assert.deepEqual(parse(bomb, {}).map(({type}) => type), ["paragraph_open", "inline", "paragraph_close"]);
+  assert.equal(parse(bomb, {})[1].children[0].content, bomb);
+  const marks = parse(`${"*a **b ".repeat(60)}${"** *".repeat(60)}`, {})[1].children;
+  let depth = 0;
+  for (const {nesting} of marks) assert.ok((depth += nesting) <= 20);
 });
 
 test("whole sentences are read out, without marks", () => {
