@@ -9,13 +9,13 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import failures
-from activities.heartbeat import heartbeating, uninterrupted
+from activities.heartbeat import Beat, heartbeating, uninterrupted
 from activities.outputs import OutputStore, Poster, Sniff, no_poster
 from activities.payloads import Accepted, CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
 from activities.submissions import MAX_ATTEMPTS, Providers, Submissions
-from domain.media import Job, MediaInput, Phase
+from domain.media import Job, Kind, MediaInput, Phase
 from providers.base import MediaProvider, Progress, Stage
 from storage.base import Storage
 
@@ -83,7 +83,14 @@ class MediaActivities:
         """
         with failures.translated(give_up_after=MAX_ATTEMPTS):
             async with heartbeating() as beat:
-                return Accepted(provider=await uninterrupted(self._submissions.submit(ref.job_id, beat)))
+                return await uninterrupted(self._submitted(ref.job_id, beat))
+
+    async def _submitted(self, job_id: UUID, beat: Beat) -> Accepted:
+        provider = await self._submissions.submit(job_id, beat)
+        job = await self._jobs.load(job_id)
+        # No vendor has a film at once: the wait for news begins with the first look.
+        standing = PollResult(done=False) if job.kind is Kind.VIDEO and job.produced is None else None
+        return Accepted(provider=provider, outputs=job.produced, standing=standing)
 
     @activity.defn
     async def poll(self, watch: Watch) -> PollResult:

@@ -44,12 +44,6 @@ class Begun(Payload):
     """An earlier run of the workflow brought it to the provider."""
 
 
-class Accepted(Payload):
-    """Which provider has the job."""
-
-    provider: str
-
-
 class PollResult(Payload):
     """Where the work stands at the provider."""
 
@@ -63,6 +57,16 @@ class PollResult(Payload):
         if self.percent is None or other.percent is None:
             return self.percent is not other.percent or self.queued is not other.queued
         return self.queued is not other.queued or abs(self.percent - other.percent) >= NEWS_PERCENT
+
+
+class Accepted(Payload):
+    """Which provider has the job."""
+
+    provider: str
+    outputs: tuple[Output, ...] | None = None
+    """Those that came with its answer, stored already. None: it is still to be asked for them."""
+    standing: PollResult | None = None
+    """Where the work stands as far as is known. None: somebody has to look once."""
 
 
 class Watch(Payload):
