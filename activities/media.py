@@ -9,14 +9,14 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import failures
-from activities.heartbeat import heartbeating, uninterrupted
+from activities.heartbeat import Beat, heartbeating, uninterrupted
 from activities.outputs import OutputStore, Poster, Sniff, no_poster
 from activities.payloads import Accepted, CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
 from activities.submissions import MAX_ATTEMPTS, Providers, Submissions
 from domain.errors import NotFound
-from domain.media import Job, MediaInput, Phase
+from domain.media import Job, Kind, MediaInput, Phase
 from providers.base import MediaProvider, Progress, Stage
 from storage.base import Storage
 
@@ -84,7 +84,14 @@ class MediaActivities:
         """
         with failures.translated(give_up_after=MAX_ATTEMPTS):
             async with heartbeating() as beat:
-                return Accepted(provider=await uninterrupted(self._submissions.submit(ref.job_id, beat)))
+                return await uninterrupted(self._submitted(ref, beat))
+
+    async def _submitted(self, ref: JobRef, beat: Beat) -> Accepted:
+        provider = await self._submissions.submit(ref.job_id, beat)
+        job = await self._jobs.load(ref.job_id)
+        # No vendor has a film at once: the wait for news begins with the first look.
+        standing = PollResult(done=False) if job.kind is Kind.VIDEO and job.produced is None else None
+        return Accepted(provider=provider, outputs=job.produced if ref.revision else None, standing=standing)
 
     @activity.defn
     async def poll(self, watch: Watch) -> PollResult:
@@ -137,7 +144,8 @@ class MediaActivities:
                 if work is None:
                     return CancelResult(billed=False)
                 progress = await provider.cancel(work)
-                if progress.unstoppable and progress.stage is Stage.RUNNING and await self._is_wanted(job):
+                goes_on = ref.revision > 0 and progress.unstoppable and progress.stage is Stage.RUNNING
+                if goes_on and await self._is_wanted(job):
                     return CancelResult(billed=False, goes_on=True)
                 async for _ in self._looks(self._limits.cancel_timeout):
                     if progress.stage is not Stage.RUNNING:

@@ -23,6 +23,9 @@ class JobRef(Payload):
 
     job_id: UUID
     account_id: UUID | None = None
+    revision: int = 0
+    """Which results the workflow acts on. An activity of a later build returns no other to it: a history of which
+    workers of both builds have made a part then replays on either. 1: `Accepted.outputs`, `CancelResult.goes_on`."""
 
 
 class MediaResult(Payload):
@@ -44,12 +47,6 @@ class Begun(Payload):
     """An earlier run of the workflow brought it to the provider."""
 
 
-class Accepted(Payload):
-    """Which provider has the job."""
-
-    provider: str
-
-
 class PollResult(Payload):
     """Where the work stands at the provider."""
 
@@ -63,6 +60,16 @@ class PollResult(Payload):
         if self.percent is None or other.percent is None:
             return self.percent is not other.percent or self.queued is not other.queued
         return self.queued is not other.queued or abs(self.percent - other.percent) >= NEWS_PERCENT
+
+
+class Accepted(Payload):
+    """Which provider has the job."""
+
+    provider: str
+    outputs: tuple[Output, ...] | None = None
+    """Those that came with its answer, stored already. None: it is still to be asked for them."""
+    standing: PollResult | None = None
+    """Where the work stands as far as is known. None: somebody has to look once."""
 
 
 class Watch(Payload):

@@ -11,9 +11,20 @@ with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.failures import INTERNAL, INTERNAL_SENTENCE, PUBLIC, STILL_RUNNING, job_ended
     from activities.media import MediaActivities
-    from activities.payloads import Begun, CancelResult, Ended, Ending, JobRef, MediaResult, PollResult, Success, Watch
+    from activities.payloads import (
+        Accepted,
+        Begun,
+        CancelResult,
+        Ended,
+        Ending,
+        JobRef,
+        MediaResult,
+        PollResult,
+        Success,
+        Watch,
+    )
     from domain.errors import UpstreamTimeout
-    from domain.media import JobError, Kind, State
+    from domain.media import JobError, Kind, Output, State
     from temporal import attributes
     from workflows.options import (
         BOOKKEEPING,
@@ -32,6 +43,8 @@ with workflow.unsafe.imports_passed_through():
     from workflows.saga import COMPENSATION_FAILED, Saga, uninterrupted
 
 call = workflow.execute_activity_method
+REVISION = 1
+"""Of `JobRef`: a change that acts on a new result of an activity takes the next number."""
 
 
 @workflow.defn
@@ -44,7 +57,7 @@ class MediaWorkflow:
 
     @workflow.init
     def __init__(self, ref: JobRef) -> None:
-        self._ref = ref
+        self._ref = ref.model_copy(update={"revision": REVISION})
         self._main: asyncio.Task[object] | None = None
         self._begun: Begun | None = None
         self._state: State | None = None
@@ -109,16 +122,20 @@ class MediaWorkflow:
             return
         self._at_provider = self._begun.submitted
         self._note(self._begun.state)
+        outputs = None
         try:
-            await self._submit()
-            await self._watch()
+            accepted = await self._submit()
+            outputs = accepted.outputs
+            if outputs is None:
+                await self._watch(accepted.standing)
         except (asyncio.CancelledError, ActivityError) as error:
             if not is_cancelled_exception(error) or not await uninterrupted(self._is_billed()):
                 raise
         # The provider has finished and bills: from here on a cancellation changes nothing.
-        await uninterrupted(self._keep())
+        await uninterrupted(self._keep(outputs))
 
-    async def _submit(self) -> None:
+    async def _submit(self) -> Accepted:
+        """Outputs that came with the provider's answer are neither waited for nor fetched."""
         self._show(f"Submitting to provider {self._begun_job.provider}")
         left = self._left()
         self._at_provider = True
@@ -127,10 +144,11 @@ class MediaWorkflow:
             self._begun = self._begun_job.model_copy(update={"provider": accepted.provider})
             workflow.upsert_search_attributes([attributes.PROVIDER.value_set(accepted.provider)])
         self._stop_if_requested()
+        return accepted or Accepted(provider=self._begun_job.provider)  # of an older worker
 
-    async def _watch(self) -> None:
+    async def _watch(self, known: PollResult | None) -> None:
         patience = timedelta(0) if self._begun_job.kind is Kind.VIDEO else FIRST_WATCH
-        watch, pause = Watch(job_id=self._ref.job_id, patience=patience), MIN_POLL_PAUSE
+        watch, pause = Watch(job_id=self._ref.job_id, patience=patience, known=known), MIN_POLL_PAUSE
         self._show(f"Polling provider {self._begun_job.provider}")
         while True:
             standing = await self._polled(watch)
@@ -157,7 +175,7 @@ class MediaWorkflow:
         """
         answer = await self._cancel_there()
         if answer.goes_on:
-            await self._watch()
+            await self._watch(None)
         return answer.billed or answer.goes_on
 
     async def _cancel_there(self) -> CancelResult:
@@ -170,12 +188,15 @@ class MediaWorkflow:
         except ActivityError:
             return CancelResult(billed=False)
 
-    async def _keep(self) -> None:
-        self._show("Copying the output")
-        copied = await call(MediaActivities.copy, self._ref, **self._about(within(self._left(), COPYING)))
-        success = Success(job_id=self._ref.job_id, outputs=copied.outputs)
-        outputs = f"charge for {len(copied.outputs)} outputs"
-        ended = await call(BookkeepingActivities.succeed, success, **about(outputs, ENDING))
+    async def _keep(self, outputs: tuple[Output, ...] | None) -> None:
+        if outputs is None:
+            self._show("Copying the output")
+            copied = await call(MediaActivities.copy, self._ref, **self._about(within(self._left(), COPYING)))
+            outputs = tuple(copied.outputs)
+        success = Success(job_id=self._ref.job_id, outputs=outputs)
+        ended = await call(
+            BookkeepingActivities.succeed, success, **about(f"charge for {len(outputs)} outputs", ENDING)
+        )
         if ended.state is not State.SUCCEEDED:
             raise job_ended()
         self._ended(ended)

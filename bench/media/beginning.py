@@ -7,12 +7,13 @@ from typing import Any
 
 from bench.media.accepting import Times, compared
 from bench.media.figures import Figure, Part, Plan
-from bench.media.running import ENDLESS, QUICK, Costs, Running
+from bench.media.running import ENDLESS, OPEN, QUICK, Costs, Running
 
 LEFT = """
 SELECT count(*) FROM media_jobs
 WHERE id = ANY(%s::uuid[]) AND state IN ('queued', 'running') AND provider_job_id IS NULL
 """
+LEFT_OF_ALL = f"{OPEN} AND provider_job_id IS NULL"
 ACCEPTED, ENDED, CHAT = "another's job accepted", "another's job ended", "a chat"
 
 
@@ -31,6 +32,7 @@ async def begun(running: Running, plan: Plan) -> list[Figure]:
     """One worker. The other account orders one job after another while those of the flood begin."""
     figures: list[Figure] = []
     async with running.working(1) as (worker,):
+        await running.until(LEFT_OF_ALL, 0)  # what other parts left
         for flood in FLOODS:
             await running.customer.order(1, flood.kind, flood.body)
         await running.other.made()

@@ -23,22 +23,22 @@ the least and the most of them.
 """
 _ABOUT = {
     Part.ACCEPT: """
-`POST /api/media/image/` without a worker: the hold, the job and its sealed input are one transaction, then the workflow
-is started. Beside it, in turns: a chat with the demo provider through the same API process; and one insert with one
-`start_workflow`, directly, which is the least that a durable acceptance can do.
+`POST /api/media/image/` without a worker: the hold, the job and its sealed input are one transaction. The workflow is
+started after the answer. Beside it, in turns: a chat with the demo provider through the same API process; and one
+insert with one `start_workflow`, directly.
 """,
     Part.LISTEN: """
 `GET /api/media/jobs/<uuid>/events/`, ten listeners to each job. Changes are made in the database, as a worker makes
 them.
 """,
     Part.MAKE: """
-Jobs of a vendor that is done at once, from the first that begins to the last that ends. All of them wait when the
-workers come.
+Jobs of a vendor that is done at the second look, half a second after the first, from the first that begins to the last
+that ends. All of them wait when the workers come.
 """,
     Part.BEGIN: """
 One worker. An account orders hundreds of jobs, 16 at once: videos that no vendor ends, then images of a vendor that is
-done at once. Another account orders quick images meanwhile, one after another, in turns with chats, until all of those
-have begun.
+done half a second after its first look. Another account orders such images meanwhile, one after another, in turns with
+chats, until all of those have begun.
 """,
     Part.WAIT: """
 Jobs at a vendor that never ends them, one worker. Another account orders quick jobs, one after another, before them and

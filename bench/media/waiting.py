@@ -34,14 +34,15 @@ ALONE, BESIDE = "", ", beside those that wait"
 
 async def waited(running: Running, plan: Plan) -> list[Figure]:
     async with running.working(1) as (worker,):
+        others = await running.stack.number(AT_PROVIDER) + 1  # with those of other parts
         await running.customer.order(1, "video", ENDLESS)
-        await running.until(AT_PROVIDER, 1)  # all is imported by then
+        await running.until(AT_PROVIDER, others)  # all is imported by then
         alone = await _others(running, plan)
         stored = await _stored(running, worker.pid)
         began = time.perf_counter()
         jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.patience))
         ordered = time.perf_counter() - began
-        at_vendor = await running.counted(AT_PROVIDER, jobs + 1, plan.patience) - 1
+        at_vendor = await running.counted(AT_PROVIDER, jobs + others, plan.patience) - others
         reached = time.perf_counter() - began
         grown = [
             (after - before) / jobs for before, after in zip(stored, await _stored(running, worker.pid), strict=True)

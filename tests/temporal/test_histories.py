@@ -47,7 +47,12 @@ from workflows.start import start_delivery, start_purge
 HISTORIES = Path(__file__).parents[1] / "replay" / "histories"
 
 Story = Callable[[World], Awaitable[WorkflowHandle[Any, Any]]]
-AT_OTHER_TIMES = ("media-succeeded", "media-failed-at-copy", "media-cancelled-by-its-caller")
+AT_OTHER_TIMES = (
+    "media-succeeded",
+    "media-succeeded-with-the-answer",
+    "media-failed-at-copy",
+    "media-cancelled-by-its-caller",
+)
 STORIES: dict[str, Story] = {}
 
 
@@ -74,6 +79,12 @@ async def _run(world: World) -> WorkflowHandle[Any, Any]:
 
 @story
 async def media_succeeded(world: World) -> WorkflowHandle[Any, Any]:
+    return await _run(world)
+
+
+@story
+async def media_succeeded_with_the_answer(world: World) -> WorkflowHandle[Any, Any]:
+    world.provider.synchronous = True
     return await _run(world)
 
 

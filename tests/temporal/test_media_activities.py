@@ -10,9 +10,9 @@ from temporalio.exceptions import ApplicationError
 
 from activities.failures import JOB_ENDED
 from activities.media import Limits
-from activities.payloads import PollResult, Watch
+from activities.payloads import Accepted, PollResult, Watch
 from domain.errors import RetentionDenied, ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
-from domain.media import MediaRequest, State
+from domain.media import Kind, MediaRequest, State
 from providers.base import MediaProvider, Progress, Stage
 from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import QUICK, SENTINEL
@@ -21,6 +21,13 @@ from tests.support.temporal.fakes import QUICK, SENTINEL
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+@pytest.mark.parametrize(("kind", "standing"), [(Kind.VIDEO, PollResult(done=False)), (Kind.IMAGE, None)])
+async def test_no_look_says_that_a_video_is_not_done_yet(kind: Kind, standing: PollResult | None) -> None:
+    """Its wait for news begins with the first look."""
+    bench = Bench(kind=kind)
+    assert await bench.run(bench.does.submit) == Accepted(provider="demo", standing=standing)
 
 
 async def test_the_intent_comes_before_and_the_id_right_after(bench: Bench) -> None:

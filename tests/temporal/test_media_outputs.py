@@ -131,6 +131,7 @@ async def test_what_cannot_be_stopped_goes_on_unless_its_account_is_purged(bench
     bench.provider.cancel_answers, bench.provider.at_cancel = Progress(Stage.RUNNING, unstoppable=True), None
     bench.provider.stages = [Progress(Stage.RUNNING)]
     assert (await bench.run(bench.does.cancel)).goes_on
+    assert not (await bench.run(bench.does.cancel, bench.before)).goes_on
     bench.fakes.jobs.purged.add(bench.ref.job_id)
     answer = await bench.run(bench.does.cancel)
     assert (answer.goes_on, answer.billed) == (False, False)

@@ -3,7 +3,7 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.payloads import CancelResult, Copied, PollResult, Watch
+from activities.payloads import Accepted, CancelResult, Copied, PollResult, Watch
 from domain.errors import ServiceUnavailable, UpstreamError
 from domain.media import Kind, MediaInput, State
 from providers.base import OutputFile
@@ -20,8 +20,10 @@ def synchronous(kind: Kind = Kind.IMAGE) -> Bench:
 async def test_the_answer_is_stored_and_nobody_is_asked_again() -> None:
     bench = synchronous()
     bench.provider.files = [PNG, PNG + b"second"]
-    await bench.run(bench.does.submit)
+    accepted = await bench.run(bench.does.submit)
     assert bench.job.produced is not None
+    assert await bench.run(bench.does.submit) == accepted == Accepted(provider="demo", outputs=bench.job.produced)
+    assert await bench.run(bench.does.submit, bench.before) == Accepted(provider="demo")
     assert [output.object_key for output in bench.job.produced] == sorted(bench.fakes.storage.objects)
     bench.script.always_fail("provider.poll", UpstreamError())
     bench.script.always_fail("provider.fetch", UpstreamError())

@@ -15,19 +15,25 @@ from activities.payloads import JobRef
 from activities.submissions import Providers
 from domain.media import Job, Kind, State
 from tests.support.temporal.fakes import QUICK, Fakes, sniff
+from workflows.media import REVISION
 
 
 class Bench:
     def __init__(self, *, kind: Kind = Kind.IMAGE, limits: Limits = QUICK) -> None:
         self.fakes = Fakes()
         self.script, self.provider = self.fakes.script, self.fakes.provider
-        self.ref = JobRef(job_id=self.fakes.accepted(kind=kind).id)
+        self.ref = JobRef(job_id=self.fakes.accepted(kind=kind).id, revision=REVISION)
         self.fakes.jobs.update(self.ref.job_id, state=State.RUNNING)
         self.work = f"work-of-{self.ref.job_id}"
         self._files, self._limits = Files(self.fakes.storage, sniff, self.fakes.inputs), limits
         self.provide(lambda *_: self.provider)
         self.environment = ActivityEnvironment()
         self.attempt(1)
+
+    @property
+    def before(self) -> JobRef:
+        """The job as a workflow of an earlier build names it."""
+        return self.ref.model_copy(update={"revision": 0})
 
     @property
     def job(self) -> Job:
