@@ -173,6 +173,7 @@ def main(number: int) -> None:
         importlib.import_module(module)
     importlib.import_module("providers.tokenizer").load()
     gc.freeze()
+    assert len(os.listdir("/proc/self/task")) == 1, "a thread of this process would be missing in those that it forks"  # noqa: PTH208
     with socket.socket(fileno=number) as connection:
         connection.send(b"ready")
         order = _serve(connection)

@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from domain.decisions import Rule
 from domain.operations import Operation
+from tests.support.ledger import counterexamples
 from tests.support.ledger.memory import MemoryMachine
-from tests.support.ledger.mutants import MUTANTS, mutant
+from tests.support.ledger.mutants import MUTANTS
 
 STEADY: dict[str, Any] = {
     **{"deadline": None, "derandomize": True, "database": None, "print_blob": False},
@@ -32,13 +33,8 @@ def test_the_rules_keep_the_books_as_the_model_does() -> None:
 
 @pytest.mark.parametrize(("operation", "rule"), MUTANTS, ids=[rule.__name__ for _, rule in MUTANTS])
 def test_a_mistake_in_a_rule_is_noticed(operation: type[Operation], rule: Rule) -> None:
-    chosen = settings(
-        max_examples=200, stateful_step_count=40, phases=[Phase.generate], report_multiple_bugs=False, **STEADY
-    )
-
-    class Mistaken(MemoryMachine):
-        def __init__(self) -> None:
-            super().__init__(mutant(operation, rule))
-
+    """By the steps that showed it before; if they do not any more, by chance."""
+    mistaken = counterexamples.machine(operation, rule)
+    chosen = settings(**counterexamples.SEARCH, phases=[Phase.reuse, Phase.generate], database=counterexamples.of(rule))
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Mistaken, settings=chosen)
+        run_state_machine_as_test(seed(0)(mistaken), settings=chosen)
