@@ -34,7 +34,7 @@ SHOWN = {
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
         ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
         without MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
-        excluded expects pattern title Choice.reads
+        excluded expects pattern title
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
