@@ -3,13 +3,13 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test coverage check lint types fmt lock bench chaos torture fuzz shots clean
+.PHONY: help setup dev test coverage check lint types fmt lock bench chaos torture fuzz shots writing clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 # Tests, measurements and checks start hundreds of processes: Python compiles what they import once, not in each.
-test check lint types bench chaos torture fuzz: export PYTHONDONTWRITEBYTECODE :=
+test check lint types bench chaos torture fuzz writing: export PYTHONDONTWRITEBYTECODE :=
 
 setup:  ## install into .venv what is locked; done by the others too
 	@$(PYTHON) scripts/setup.py
@@ -55,6 +55,9 @@ fuzz: setup  ## call every operation with requests by chance; ARGS="--cases 2000
 
 shots: setup  ## take the pictures of the pages that the README shows
 	@$(BIN)/python -m tests.browser.shots
+
+writing: setup  ## measure how a page writes a long answer, in Chromium; ARGS="--tokens 25000 --rate 200"
+	@$(BIN)/python -m tests.browser.writing $(ARGS)
 
 clean:  ## remove what can be made again; the data in .yout stays
 	@rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

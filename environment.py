@@ -70,6 +70,28 @@ def foreign(names: Iterable[str]) -> dict[str, str]:
     return values
 
 
+_TRACE_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_TRACE_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_OTLP, _NONE, _HTTP, _USUAL_RECEIVER = "otlp", "none", "http/protobuf", "http://localhost:4318"
+
+
+def trace_receiver() -> str | None:
+    """Return the URL of what receives traces by the `OTEL_*` variables; None: no traces are exported.
+
+    OpenTelemetry's library reads the rest of them. Raises `SettingsInvalid` for another exporter or protocol.
+    """
+    given = foreign(("OTEL_SDK_DISABLED", "OTEL_TRACES_EXPORTER", *_TRACE_ENDPOINTS, *_TRACE_PROTOCOLS))
+    receivers = [given[name] for name in _TRACE_ENDPOINTS if name in given]
+    exporter = given.get("OTEL_TRACES_EXPORTER", _OTLP if receivers else _NONE)
+    if exporter == _NONE or given.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    problems = [] if exporter == _OTLP else [f"OTEL_TRACES_EXPORTER: write {_OTLP} or {_NONE}"]
+    problems += [f"{name}: write {_HTTP}" for name in _TRACE_PROTOCOLS if given.get(name, _HTTP) != _HTTP]
+    if problems:
+        raise SettingsInvalid(problems)
+    return receivers[0] if receivers else _USUAL_RECEIVER
+
+
 def names_with_prefix(prefix: str) -> list[str]:
     return [name for name in os.environ if name.startswith(prefix)]
 

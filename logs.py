@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TextIO
@@ -14,21 +15,26 @@ from typing import TextIO
 import structlog
 
 import exits
+from domain.request_id import REQUEST_ID
 
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
 MIN_LOG_PAUSE = timedelta(minutes=1)
 MAX_LOG_PAUSE = timedelta(minutes=10)
 
 
-def configure(form: str) -> None:
-    """`form` is `console` or `json`."""
+def _no_ids() -> Mapping[str, str]:
+    return {}
+
+
+def configure(form: str, more_ids: Callable[[], Mapping[str, str]] = _no_ids) -> None:
+    """`form` is `console` or `json`. `more_ids` of the present task are in each line, beside its request's id."""
     rendering: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _with_ids(more_ids),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -52,6 +58,21 @@ def configure(form: str) -> None:
     threading.excepthook = lambda thrown: _unhandled("unhandled in a thread", thrown.exc_type)
     sys.unraisablehook = lambda thrown: _unhandled("unhandled in a finaliser", thrown.exc_type)
     warnings.showwarning = _warned
+
+
+def _with_ids(more_ids: Callable[[], Mapping[str, str]]) -> structlog.typing.Processor:
+    """Add the ids of the present task's request; of a `context` that the line names, where another one serves it."""
+
+    def ids() -> Mapping[str, str]:
+        request_id = REQUEST_ID.get()
+        return {**more_ids()} if request_id is None else {"request_id": request_id, **more_ids()}
+
+    def added(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        context: Context | None = event.pop("context", None)
+        event.update(ids() if context is None else context.copy().run(ids))
+        return event
+
+    return added
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -5,12 +5,13 @@ import contextlib
 import gc
 import logging
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from socket import socket
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ from temporalio.client import Client
 
 import api.app
 import settings as configuration
-from api import background, client_address
+from api import background, client_address, sockets
 from api.app import Gateway
 from api.background import MaintenanceTask
 from api.client_address import ClientAddresses
@@ -92,6 +93,7 @@ from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
 from temporal.codec_server import PayloadDecoder
+from tracing.start import NO_TRACES, Untraced, exporting
 from web.api import Server
 from web.shares import SharedPages
 from wiring import Wired, maintenance_of, open_wired, url_check, wrapping
@@ -108,33 +110,40 @@ STRANGERS_POOL = 4
 LAST_WORDS = 2.0
 """Seconds before the end of the shutdown timeout in which streams are settled and their clients get the error."""
 
-EVERY_ADDRESS = frozenset({"::", "[::]"})
-"""Hosts that mean both IPv6 and IPv4."""
 
-
-def create_app(settings: Settings) -> Gateway:
-    return api.app.create_app(
-        _lifespan(settings),
+def create_app(settings: Settings, traces: Untraced = NO_TRACES) -> Gateway:
+    app = api.app.create_app(
+        _lifespan(settings, traces),
         max_body_bytes=settings.max_body_bytes,
         max_file_bytes=settings.file_limits.largest + FORM_MARGIN_BYTES,
         cors=Cors(settings.allowed_origins, settings.allowed_codec_origins),
     )
+    app.traces = traces.requests(joins=settings.traces_from_callers)
+    return app
 
 
-def _lifespan(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
+def _lifespan(
+    settings: Settings, traces: Untraced
+) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if settings.sends_in_the_open:
             log.warning("YOUT_PUBLIC_URL is http: keys, passwords and prompts cross the network for all to read")
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
+            wired = replace(wired, jobs=traces.jobs(wired.jobs))
             ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
-            calls = Calls(ledger, wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling)
+            calls = Calls(
+                traces.ledger(ledger), wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling
+            )
+            calls.traces = traces.calls()
             calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
-            temporal = await connect(wired.address, converter(wired.keyring), lazy=True)
+            temporal = await connect(
+                wired.address, converter(wired.keyring), lazy=True, interceptors=traces.interceptors()
+            )
             strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
@@ -166,7 +175,8 @@ async def _page_server(wired: Wired) -> Server:
     if wired.presigned is not None and (link := await wired.presigned("probe", timedelta(seconds=1))) is not None:
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
-    return Server(settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits, origin)
+    own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
+    return Server(*own, origin, settings.max_body_bytes)
 
 
 @asynccontextmanager
@@ -325,34 +335,10 @@ def _end(*_: object) -> NoReturn:
     sys.exit(0)
 
 
-def both_families(port: int) -> socket.socket:
-    """Of `::` an event loop would take IPv6 alone."""
-    listening = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    listening.bind(("::", port))
-    return listening
-
-
-def _listening(host: str, port: int) -> list[socket.socket]:
-    """Bound before anything else is opened: a port that is taken ends the process at once, in one line."""
-    try:
-        if host in EVERY_ADDRESS:
-            return [both_families(port)]
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        return [listening]
-    except OSError as error:
-        remedy = "end what listens there, or set YOUT_HOST and YOUT_PORT"
-        raise Failure(f"the API cannot listen at {host}:{port} ({error.strerror}): {remedy}", CANNOT_RUN) from None
-
-
 class _Server(uvicorn.Server):
     """Uvicorn cuts what still runs at the shutdown timeout: shortly before, streams end with an error."""
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
         app, grace = self.config.app, self.config.timeout_graceful_shutdown or 0
         assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
         app.end_listeners()
@@ -362,10 +348,15 @@ class _Server(uvicorn.Server):
 
 def main() -> int:
     settings = configuration.load()
-    configure(settings.log_format)
+    with exporting("yout-api", OperatorFaults(log)) as traces:
+        configure(settings.log_format, traces.log_ids)
+        return _serve(settings, traces)
+
+
+def _serve(settings: Settings, traces: Untraced) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
-    app = create_app(settings)
+    app = create_app(settings, traces)
     configured = uvicorn.Config(
         app,
         host=settings.host,
@@ -383,7 +374,7 @@ def main() -> int:
     logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
     server = _Server(configured)
     try:
-        server.run(_listening(settings.host, settings.port))
+        server.run(sockets.listening(settings.host, settings.port))
     except SystemExit:
         if server.started or not hasattr(app.state, "start_error"):
             raise

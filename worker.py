@@ -7,11 +7,12 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
-from temporalio.client import Client
+import structlog
+from temporalio.client import Client, Interceptor
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError
 
@@ -25,6 +26,7 @@ from temporal import attributes, failpoints, namespaces
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
 from temporal.slots import Slots
+from tracing.start import NO_TRACES, Untraced, exporting
 from workflows import audit, grants, maintenance, schedules
 from workflows.audit import ensure_schedule
 from workflows.maintenance import ensure_schedules
@@ -67,6 +69,7 @@ class Temporal:
     conversion: DataConverter
     maintenance: str | None = None
     """The namespace of maintenance. None: that of the jobs."""
+    interceptors: Sequence[Interceptor] = ()
 
     @property
     def maintenance_address(self) -> Address:
@@ -78,7 +81,7 @@ async def run(temporal: Temporal, parts: Parts | None, fleet: Fleet, stop: async
     unavailable = False
     while not stop.is_set():
         try:
-            client = await connect(temporal.address, temporal.conversion)
+            client = await connect(temporal.address, temporal.conversion, interceptors=temporal.interceptors)
             await attributes.ensure(client)
             upkeep = await _upkeep(temporal, client) if MAINTENANCE in fleet.served else client
             log.info("serving %s of %s, build %s", fleet.role.value, ", ".join(fleet.served), build_id())
@@ -108,7 +111,8 @@ async def _maintenance_client(temporal: Temporal, client: Client) -> Client:
     if temporal.maintenance_address.namespace == client.namespace:
         return client
     try:
-        upkeep = await connect(temporal.maintenance_address, temporal.conversion)
+        address = temporal.maintenance_address
+        upkeep = await connect(address, temporal.conversion, interceptors=temporal.interceptors)
         if await namespaces.ensure(upkeep):
             return upkeep
     except RuntimeError as error:  # a connection that is refused for its key
@@ -121,7 +125,7 @@ async def _maintenance_client(temporal: Temporal, client: Client) -> Client:
 
 
 @asynccontextmanager
-async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
+async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterator[tuple[Temporal, Parts]]:
     """The concrete adapters. They open without their servers, which may come up later."""
     from db.audit import Audits
     from db.job_files import JobFiles
@@ -138,10 +142,12 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
             yield (
-                Temporal(wired.address, converter(wired.keyring), settings.maintenance_namespace),
+                Temporal(
+                    wired.address, converter(wired.keyring), settings.maintenance_namespace, traces.interceptors()
+                ),
                 Parts(
                     wired.jobs,
-                    MediaKeys(wired.registry.media),
+                    traces.providers(MediaKeys(wired.registry.media)),
                     wired.storage,
                     sniff.content_type,
                     Audits(wired.database),
@@ -153,7 +159,7 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
                     lambda histories: ErasureSteps(
                         wired.database, wrapping(settings), wired.storage, wired.jobs, histories
                     ),
-                    Deliveries(wired.database, wired.sealing, wired.outbound),
+                    traces.deliveries(Deliveries(wired.database, wired.sealing, wired.outbound)),
                     JobFiles(wired.database, wired.sealing),
                     Posters(),
                 ),
@@ -161,13 +167,16 @@ async def build(settings: Settings) -> AsyncIterator[tuple[Temporal, Parts]]:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings | WorkflowWorkerSettings) -> AsyncIterator[tuple[Temporal, Parts | None]]:
+async def _opened(
+    settings: Settings | WorkflowWorkerSettings, traces: Untraced
+) -> AsyncIterator[tuple[Temporal, Parts | None]]:
     if isinstance(settings, Settings):
-        async with build(settings) as (temporal, parts):
+        async with build(settings, traces) as (temporal, parts):
             yield temporal, parts
     else:
         conversion = converter(Keyring.of(settings.payload_keys))
-        yield Temporal(Address(*settings.temporal_server), conversion, settings.maintenance_namespace), None
+        address = Address(*settings.temporal_server)
+        yield Temporal(address, conversion, settings.maintenance_namespace, traces.interceptors()), None
 
 
 def fleet_of(settings: Settings | WorkflowWorkerSettings) -> Fleet:
@@ -188,14 +197,19 @@ def fleet_of(settings: Settings | WorkflowWorkerSettings) -> Fleet:
 
 
 async def main(settings: Settings | WorkflowWorkerSettings) -> None:
-    logs.configure(settings.log_format)
+    with exporting("yout-worker", logs.OperatorFaults(structlog.get_logger(__name__))) as traces:
+        logs.configure(settings.log_format, traces.log_ids)
+        await _serve(settings, traces)
+
+
+async def _serve(settings: Settings | WorkflowWorkerSettings, traces: Untraced) -> None:
     logging.getLogger("temporalio.worker").setLevel(logging.WARNING)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     fleet = fleet_of(settings)
-    async with _opened(settings) as (temporal, parts):
+    async with _opened(settings, traces) as (temporal, parts):
         await run(temporal, parts, fleet, stop)
     # The SDK's threads need a moment: an interpreter that ends at once after using it may crash on Python 3.11.
     await asyncio.sleep(0.3)

@@ -15,6 +15,7 @@ from activities.payloads import Accepted, CancelResult, Copied, JobRef, PollResu
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
 from activities.submissions import MAX_ATTEMPTS, Providers, Submissions
+from domain.errors import NotFound
 from domain.media import Job, Kind, MediaInput, Phase
 from providers.base import MediaProvider, Progress, Stage
 from storage.base import Storage
@@ -130,7 +131,10 @@ class MediaActivities:
 
     @activity.defn
     async def cancel(self, ref: JobRef) -> CancelResult:
-        """Ask the provider to stop, and wait briefly for its final state, which decides about the charge."""
+        """Ask the provider to stop, and wait briefly for its final state, which decides about the charge.
+
+        One that cannot be stopped makes and bills the job, which goes on then: nobody has free work made by cancelling.
+        """
         with failures.translated():
             async with heartbeating():
                 job = await self._jobs.load(ref.job_id)
@@ -140,6 +144,8 @@ class MediaActivities:
                 if work is None:
                     return CancelResult(billed=False)
                 progress = await provider.cancel(work)
+                if progress.unstoppable and progress.stage is Stage.RUNNING and await self._is_wanted(job):
+                    return CancelResult(billed=False, goes_on=True)
                 async for _ in self._looks(self._limits.cancel_timeout):
                     if progress.stage is not Stage.RUNNING:
                         break
@@ -155,6 +161,14 @@ class MediaActivities:
             work = await self._work(job)
             if work is not None:
                 await self._provider(job).discard(work)
+
+    async def _is_wanted(self, job: Job) -> bool:
+        """Tell whether there is somebody to have the job: a purge waits for none."""
+        try:
+            await self._jobs.owned(job.account_id, job.id)
+        except NotFound:
+            return False
+        return True
 
     async def _look(self, job: Job, max_wait: timedelta) -> Progress:
         provider, work = await self._at(job)

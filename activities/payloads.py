@@ -83,6 +83,8 @@ class CancelResult(Payload):
 
     billed: bool
     """The provider had finished: its output is ours to keep and the caller's to pay."""
+    goes_on: bool = False
+    """The provider cannot be stopped: it will finish, and bill."""
 
 
 class Copied(Payload):

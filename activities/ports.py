@@ -116,6 +116,9 @@ class Jobs(Protocol):
     async def load(self, job_id: UUID) -> Job:
         """Raises `NotFound`."""
 
+    async def owned(self, account_id: UUID, job_id: UUID) -> Job:
+        """As its account sees it. Raises `NotFound` also for a job that a purge of the account erases."""
+
     async def request(self, job_id: UUID) -> MediaRequest:
         """The unsealed input. Raises `NotFound` once the job has ended and its input is gone."""
 

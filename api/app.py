@@ -6,6 +6,7 @@ from functools import partial
 from urllib.parse import unquote
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Lifespan, Receive, Scope, Send
@@ -17,7 +18,6 @@ from api import (
     chat_settings,
     codec,
     conversations,
-    docs,
     error_document,
     errors,
     health,
@@ -45,6 +45,7 @@ from api import (
     stored_objects,
     transcriptions,
     uploads,
+    usage,
     videos,
     webhooks,
 )
@@ -55,7 +56,8 @@ from api.edge import Edge, canonical
 from api.exchange import Headers
 from api.outputs import Outputs
 from api.page_calls import PageCalls
-from api.request_figures import OTHER, RequestFigures
+from api.request_figures import METHODS, OTHER, STATUS, RequestFigures
+from api.request_traces import UNTRACED, RequestTrace, RequestTraces
 from api.resources import Resources
 from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire, ErrorAnswer
@@ -79,6 +81,10 @@ WIRES: tuple[ClientWire, ...] = (
 """Every client wire of this API, in the order in which they take the body of a quote."""
 
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""FastAPI would export addresses of clients, paths and texts of exceptions wherever the environment says so."""
+
+
 class Gateway(FastAPI):
     """FastAPI behind the edge. The chat endpoints are served in front of FastAPI."""
 
@@ -86,6 +92,8 @@ class Gateway(FastAPI):
     hot: Mapping[str, ChatEndpoint]
     wires: Sequence[ClientWire]
     figures: RequestFigures
+    traces: RequestTraces | None = None
+    """Set where traces are exported."""
 
     def error_page(self) -> str:
         """Return docs/errors.md."""
@@ -110,11 +118,19 @@ class Gateway(FastAPI):
         if scope["type"] != "http":
             await self.edge(scope, receive, send)
             return
-        began = time.perf_counter()
+        began, trace = time.perf_counter(), self._trace(scope)
         try:
             await self.edge(scope, receive, send)
         finally:
-            self.figures.ended(scope, self._route_of(scope), began)
+            route = self._route_of(scope)
+            self.figures.ended(scope, route, began)
+            if trace is not None:
+                _end(trace, scope, route)
+
+    def _trace(self, scope: Scope) -> RequestTrace | None:
+        if self.traces is None or scope["path"].startswith(UNTRACED):
+            return None
+        return self.traces.begin(scope["method"] if scope["method"] in METHODS else OTHER, scope["headers"])
 
     def _route_of(self, scope: Scope) -> str:
         """Return the path of the route that has served a request, with the names of its parameters."""
@@ -129,12 +145,14 @@ class Gateway(FastAPI):
 
     async def _answer_directly(self, hot: ChatEndpoint, exchange: DirectExchange) -> None:
         exchange.scope["app"] = self
-        began = time.perf_counter()
+        began, trace = time.perf_counter(), None if self.traces is None else self._trace(exchange.scope)
         try:
             self.edge.admit(exchange)
             await hot.serve(exchange)
         finally:
             self.figures.ended(exchange.scope, hot.wire.path, began)
+            if trace is not None:
+                _end(trace, exchange.scope, hot.wire.path)
 
     async def inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request that has passed the edge."""
@@ -190,6 +208,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        telemetry=NO_TELEMETRY,
     )
     errors.install(app)
     app.edge = Edge(app.inside, max_body_bytes=max_body_bytes, cors=cors, wire_of=app.wire_of)
@@ -210,6 +229,7 @@ def create_app(
         keys.router,
         limit.router,
         billing.router,
+        usage.router,
         quotes.router,
         responses.counting,
         stored_objects.router,
@@ -237,9 +257,14 @@ def create_app(
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
     app.include_router(web.routes.router(_shared_pages, PageCalls))
-    docs.install(app)
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
+
+
+def _end(trace: RequestTrace, scope: Scope, route: str) -> None:
+    state = scope.get("state", {})
+    wire = state.get(errors.WIRE)
+    trace.end(route, state.get(STATUS), state.get("request_id", ""), None if wire is None else wire.endpoint)
 
 
 def _outputs(request: Request) -> Outputs:

@@ -1,66 +1,33 @@
-"""`/api/billing/…`: charges and their receipts, the account's statement, and its usage by day, model or key."""
+"""`/api/billing/…`: charges and their receipts, and the account's statement."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from api import receipts
+from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from api.pages import PeriodQuery, cursor, paginate
 from api.receipts import Amounts, ReceiptView, TokensUsed, used_of
 from db import billing
-from db.billing import Charge, Entry, Grouping, Used, UsedOfDay, Wanted
+from db.billing import Charge, Entry, Wanted
 from db.pages import Page, Period
+from domain.catalog import Model
 from domain.errors import RequestInvalid
 from domain.holds import HoldState
 from domain.ledger import TransactionKind
 from domain.receipts import public_id, read_id
 
-router = APIRouter(prefix="/api/billing", tags=["billing"])
-
-USAGE_SPAN = timedelta(days=30)
-MAX_SPLIT_DAYS = timedelta(days=100)
-"""Of a report by day and model or key."""
-MAX_SPLIT_GROUPS = 20
+router = APIRouter(prefix="/api/billing", tags=["billing"], route_class=StrictRoute)
 
 
 class ChargeQuery(PeriodQuery):
     model: Annotated[str | None, Field(max_length=200, pattern=r"^[\x20-\x7e]+$")] = None
     key_id: UUID | None = None
-
-
-class UsageQuery(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    group_by: Grouping = Grouping.DAY
-    split_by: Annotated[
-        Literal[Grouping.MODEL, Grouping.KEY] | None,
-        Field(description="Splits each day into the models or keys that cost most in the period, and all others."),
-    ] = None
-    top: Annotated[int, Field(ge=1, le=MAX_SPLIT_GROUPS, description="How many `split_by` names.")] = 4
-    since: Annotated[date | None, Field(alias="from", description="The first day, in UTC; or the last 30.")] = None
-    until: Annotated[date | None, Field(alias="to", description="The day after the last; or tomorrow.")] = None
-
-    def days(self, today: date) -> tuple[date, date]:
-        until = self.until or today + timedelta(days=1)
-        since = self.since or until - min(USAGE_SPAN, until - date.min)
-        if since >= until:
-            raise RequestInvalid("'to' must be later than 'from'.", param="to")
-        if self.split_by is not None:
-            self._require_split(until - since)
-        return since, until
-
-    def _require_split(self, span: timedelta) -> None:
-        if self.group_by is not Grouping.DAY:
-            raise RequestInvalid("'split_by' splits days: 'group_by' must be 'day'.", param="split_by")
-        if span > MAX_SPLIT_DAYS:
-            raise RequestInvalid(f"With 'split_by' a report has at most {MAX_SPLIT_DAYS.days} days.", param="from")
 
 
 class ListedCharge(BaseModel):
@@ -69,6 +36,8 @@ class ListedCharge(BaseModel):
     id: str
     kind: str
     model: str
+    model_name: str | None = Field(repr=False)
+    """Null: this server does not know the model any more."""
     key_id: UUID | None
     key_name: str | None = Field(repr=False)
     state: HoldState
@@ -123,44 +92,6 @@ class Statement(BaseModel):
     next: str | None
 
 
-class Totals(BaseModel):
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    credits: int
-    """The credits charged. A later refund is in the statement only."""
-
-
-class UsagePart(Totals):
-    """The totals of a model, with its `model`; of a key, with its `key_id` and `key_name`; or of all `others`."""
-
-    model: str | None = None
-    key_id: UUID | None = None
-    """Null for calls that were made without a key."""
-    key_name: str | None = Field(default=None, repr=False)
-    others: bool = False
-
-
-class UsageGroup(UsagePart):
-    """The totals of a group, with its `day`, its `model`, or its `key_id` and `key_name`."""
-
-    day: date | None = None
-    parts: list[UsagePart] = []
-    """Of a day that is split: those of `groups` that have used anything on it."""
-
-
-class UsageReport(BaseModel):
-    group_by: Grouping
-    since: Annotated[date, Field(serialization_alias="from")]
-    until: Annotated[date, Field(serialization_alias="to")]
-    total: Totals
-    groups: list[UsagePart] = []
-    """With `split_by`: the models or keys that cost most in the period, and all others as the last."""
-    data: list[UsageGroup]
-    has_more: bool
-    next: str | None
-
-
 @router.get("/charges/")
 async def list_charges(
     caller: MaySeeBilling, resources: CurrentResources, query: Annotated[ChargeQuery, Query()]
@@ -172,7 +103,10 @@ async def list_charges(
         used = {charge.hold.key_id for charge in charges if charge.hold.key_id}
         names = await billing.key_names(session, caller.account_id, used) if used else {}
     page, last = paginate(charges, query.limit)
-    return ChargeList(data=[_listed(charge, names) for charge in page], has_more=last is not None, next=cursor(last))
+    models = resources.catalog().models
+    return ChargeList(
+        data=[_listed(charge, names, models) for charge in page], has_more=last is not None, next=cursor(last)
+    )
 
 
 @router.get("/charges/{charge_id}/")
@@ -184,7 +118,9 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: Curre
     """
     hold_id = read_id(charge_id)
     async with resources.database.reading() as session:
-        return receipts.view(await billing.receipt(session, caller.account_id, hold_id))
+        receipt = await billing.receipt(session, caller.account_id, hold_id)
+    model = resources.catalog().models.get(receipt.hold.model)
+    return receipts.view(receipt, model.name if model else None)
 
 
 @router.get("/statement/")
@@ -218,76 +154,13 @@ async def statement(
     )
 
 
-@router.get("/usage/", response_model_exclude_unset=True)
-async def usage(
-    caller: MaySeeBilling, resources: CurrentResources, query: Annotated[UsageQuery, Query()]
-) -> UsageReport:
-    """Sum up calls, tokens and credits by day, model or key. A call counts on the day (UTC) on which it ended."""
-    days = query.days(datetime.now(UTC).date())
-    async with resources.database.snapshot() as session:
-        rows = await billing.usage(session, caller.account_id, query.group_by, days)
-        names: dict[UUID, str] = {}
-        if Grouping.KEY in (query.group_by, query.split_by):
-            names = await billing.key_names(session, caller.account_id)
-        split = await _split(session, caller.account_id, query, days) if query.split_by else None
-    report: dict[str, Any] = {
-        "group_by": query.group_by,
-        "since": days[0],
-        "until": days[1],
-        "total": Totals(**{name: sum(getattr(used, name) for used in rows) for name in Totals.model_fields}),
-        "data": [_group(query.group_by, used, names) for used in rows],
-        "has_more": False,
-        "next": None,
-    }
-    if split is not None:
-        report |= split.report(report["data"], names)
-    return UsageReport(**report)
-
-
-@dataclass(frozen=True, slots=True)
-class _Split:
-    """The days of a report, each with what its models or keys have used."""
-
-    by: Grouping
-    groups: Sequence[Used]
-    others: Used
-    parts: Sequence[UsedOfDay]
-
-    def report(self, days: Sequence[UsageGroup], names: dict[UUID, str]) -> dict[str, Any]:
-        groups = [self._part(used, names, others=False) for used in self.groups]
-        if self.others.calls:
-            groups.append(self._part(self.others, names, others=True))
-        parts: dict[date, list[UsagePart]] = {}
-        for part in self.parts:
-            shown = self._part(part.used, names, others=part.place == len(self.groups))
-            parts.setdefault(part.day, []).append(shown)
-        return {"groups": groups, "data": [_with_parts(day, parts) for day in days]}
-
-    def _part(self, used: Used, names: dict[UUID, str], *, others: bool) -> UsagePart:
-        fields: dict[str, Any] = {**_totals(used), "others": True} if others else _named(self.by, used, names)
-        return UsagePart(**fields)
-
-
-async def _split(session: AsyncSession, account_id: UUID, query: UsageQuery, days: tuple[date, date]) -> _Split:
-    by = query.split_by or Grouping.MODEL
-    ranked = sorted(await billing.usage(session, account_id, by, days), key=lambda used: -used.credits)
-    groups, rest = ranked[: query.top], ranked[query.top :]
-    parts = await billing.usage_of_days(session, account_id, by, days, [used.group for used in groups])
-    others = Used(None, **{name: sum(getattr(used, name) for used in rest) for name in Totals.model_fields})
-    return _Split(by, groups, others, parts)
-
-
-def _with_parts(day: UsageGroup, parts: Mapping[date, list[UsagePart]]) -> UsageGroup:
-    assert day.day is not None  # noqa: S101  # it is a report by days
-    return day.model_copy(update={"parts": parts[day.day]})
-
-
-def _listed(charge: Charge, names: dict[UUID, str]) -> ListedCharge:
+def _listed(charge: Charge, names: Mapping[UUID, str], models: Mapping[str, Model]) -> ListedCharge:
     hold = charge.hold
     return ListedCharge(
         id=public_id(hold),
         kind=hold.kind,
         model=hold.model,
+        model_name=models[hold.model].name if hold.model in models else None,
         key_id=hold.key_id,
         key_name=names.get(hold.key_id) if hold.key_id else None,
         state=hold.state,
@@ -315,18 +188,3 @@ def _charge_of(entry: Entry) -> str | None:
     if entry.hold is not None:
         return public_id(entry.hold)
     return str(entry.hold_id) if entry.hold_id else None
-
-
-def _group(grouping: Grouping, used: Used, names: dict[UUID, str]) -> UsageGroup:
-    return UsageGroup(**_named(grouping, used, names))
-
-
-def _named(grouping: Grouping, used: Used, names: dict[UUID, str]) -> dict[str, Any]:
-    group: dict[str, Any] = {grouping: used.group}
-    if grouping is Grouping.KEY:
-        group = {"key_id": used.group, "key_name": names.get(used.group)}
-    return _totals(used) | group
-
-
-def _totals(used: Used) -> dict[str, int]:
-    return {name: getattr(used, name) for name in Totals.model_fields}

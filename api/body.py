@@ -18,7 +18,7 @@ from api.edge import declared_length
 from api.json_bounds import require_bounded
 from api.multipart import Form
 from api.resources import Resources
-from domain.errors import RequestInvalid, RequestTooLarge, ServiceUnavailable
+from domain.errors import CallerUnknown, RequestInvalid, RequestTooLarge, ServiceUnavailable
 from gateway.calls import BIG_BODY
 from gateway.fair_turns import FairTurns
 
@@ -142,7 +142,7 @@ class StrictRoute(APIRoute):
 
         async def strict(request: Request) -> Response:
             if self.body_field is None and not self.always_reads:
-                return await handler(request)
+                return await _in_turn(handler, request)
             account_id = await self.admit(request.scope)
             if self.max_body_bytes is not None and declared_length(request.scope["headers"]) > self.max_body_bytes:
                 raise RequestTooLarge
@@ -164,6 +164,17 @@ class StrictRoute(APIRoute):
     async def admit(self, scope: Scope) -> UUID | None:
         """Count the request before its body is read, and return whose it is. Raises for an unknown caller."""
         return (await auth.admit(scope, await auth.caller_of(scope))).account_id
+
+
+async def _in_turn(handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
+    """Answer when the account has a place: many slow reads of one leave connections to the others."""
+    resources: Resources = request.app.state.resources
+    try:
+        caller = await auth.authenticate(request.scope)
+    except CallerUnknown:  # the handler knows whether that is wrong
+        return await handler(request)
+    async with resources.reads.of(caller.account_id):
+        return await handler(request)
 
 
 class OpenRoute(StrictRoute):

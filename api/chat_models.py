@@ -1,10 +1,11 @@
-"""`GET /api/chat/models/`: every active model, described for people, and whether this caller may call it."""
+"""`GET /api/chat/models/`: every model, described for people, and whether this caller may call it."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from api.body import StrictRoute
 from api.deps import CurrentResources, MayListModelsOrVisitor
 from api.wire import media_models
 from api.wire.media_models import number
@@ -16,7 +17,8 @@ from domain.catalog import Modality, Model
 from domain.errors import SignInRequired
 from domain.meters import Meter, Rates, credits_per_thousand
 
-router = APIRouter(prefix="/api/chat/models", tags=["models"])
+router = APIRouter(prefix="/api/chat/models", tags=["models"], route_class=StrictRoute)
+INACTIVE = "inactive"
 _SCOPES = {Modality.TEXT: "chat", Modality.EMBEDDING: "chat"}
 
 
@@ -83,7 +85,7 @@ class ChatModel(BaseModel):
     """True if the caller's scopes, list of models and plan allow it to call the model."""
     disabled_reason: str | None
     """If `enabled` is false: `insufficient_scope`, `model_not_found` (the key's list of models lacks it),
-    `pro_required`, or, without an account, `invalid_api_key`.
+    `pro_required`, `inactive` (this server has no key of a provider for it), or, without an account, `invalid_api_key`.
     """
 
 
@@ -92,16 +94,30 @@ class ChatModels(BaseModel):
 
 
 @router.get("/")
-async def list_chat_models(caller: MayListModelsOrVisitor, resources: CurrentResources) -> ChatModels:
-    models = resources.catalog().active_models()
+async def list_chat_models(
+    caller: MayListModelsOrVisitor,
+    resources: CurrentResources,
+    inactive: Annotated[bool, Query(description="Also those that this server knows and has no provider for.")] = False,
+) -> ChatModels:
+    catalog = resources.catalog()
+    models = tuple(catalog.models.values()) if inactive else catalog.active_models()
     if isinstance(caller.credential, Visitor):
-        return ChatModels(data=[_entry(m, None if visitors.may_call(m) else SignInRequired.code) for m in models])
+        return ChatModels(data=[_entry(m, _closed(m)) for m in models])
     async with resources.database.reading() as session:
         balance = await accounts.balance(session, caller.account_id)
     return ChatModels(data=[_entry(m, _disabled(m, caller, plan_active=balance.plan_active)) for m in models])
 
 
+def _closed(model: Model) -> str | None:
+    """Say why a visitor may not call a model."""
+    if not model.active:
+        return INACTIVE
+    return None if visitors.may_call(model) else SignInRequired.code
+
+
 def _disabled(model: Model, caller: Caller, *, plan_active: bool) -> str | None:
+    if not model.active:
+        return INACTIVE
     if _SCOPES.get(model.modality, "media") not in caller.scopes:
         return "insufficient_scope"
     if not caller.may_call(model.id):

@@ -19,6 +19,7 @@ from api.direct import DirectExchange
 from api.errors import WIRE
 from api.request_figures import STATUS
 from api.wire.base import ClientWire
+from domain.request_id import REQUEST_ID
 
 MAX_BODY_IDLE = timedelta(seconds=15)
 """The longest time between two parts of a body."""
@@ -99,6 +100,7 @@ class Edge:
         scope["path"] = path = canonical(scope["path"])
         request_id = f"req_{os.urandom(12).hex()}"
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(request_id)  # a request is a task of its own
         always = [(b"x-request-id", request_id.encode())]
         wire = scope["state"][WIRE] = self._wire_of(scope)
         if wire is not None and wire.request_id_header is not None:

@@ -54,6 +54,17 @@ class KeyLimits(BaseModel):
         return Limits(**self.model_dump())
 
 
+class KeyUse(BaseModel):
+    """What of a key's budgets is used, by the key and those that it made. Calls in flight count as in the limits."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    credits_day: Annotated[int, Field(validation_alias="day_credits")]
+    """On this UTC day."""
+    credits_month: Annotated[int, Field(validation_alias="month_credits")]
+    """In this UTC month."""
+
+
 class CreateKey(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -101,6 +112,7 @@ class ListedKey(BaseModel):
     masked: str
     scopes: list[str]
     limits: KeyLimits
+    used: KeyUse
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None

@@ -6,12 +6,13 @@ from math import inf
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from api.body import StrictRoute
 from api.deps import AnyCallerOrVisitor, CurrentResources
 from db import accounts
 from domain.caller import Caller, Visitor
 from domain.limits import Left, Limits
 
-router = APIRouter(prefix="/api/chat/limit", tags=["billing"])
+router = APIRouter(prefix="/api/chat/limit", tags=["billing"], route_class=StrictRoute)
 
 
 class Remaining(BaseModel):

@@ -15,12 +15,13 @@ import orjson
 from fastapi import APIRouter, Header, Response
 from starlette.types import Receive, Scope, Send
 
+from api import auth
 from api.body import StrictRoute
 from api.deps import CurrentResources, MayRender
 from api.media import view
 from api.resources import Resources
 from api.stream_response import stream_headers
-from domain.errors import NotFound, ServiceUnavailable
+from domain.errors import GatewayError
 from domain.media import Job, State
 from gateway.job_changes import JobWatch, position
 
@@ -29,7 +30,7 @@ HEARTBEAT = timedelta(seconds=15)
 MAX_STALL = timedelta(seconds=30)
 """A client that takes nothing for this long is dropped."""
 MAX_STREAM = timedelta(minutes=10)
-"""Then a client connects again, and its key is checked again. It names the last event that it has seen."""
+"""Then a client connects again. It names the last event that it has seen."""
 RECONNECT_MILLISECONDS = 2000
 _COMMENT = b":\n\n"
 
@@ -77,7 +78,7 @@ class JobEventStream(Response):
             if scope["state"].get("headless"):
                 await _sent(send, b"", more=False)
             else:
-                await self._follow(scope, receive, self._write(send, job, watch))
+                await self._follow(scope, receive, self._write(scope, send, job, watch))
 
     async def _follow(self, scope: Scope, receive: Receive, writing: Coroutine[Any, Any, None]) -> None:
         """Write until the end, or until the client has gone. Close the connection of one that takes nothing."""
@@ -96,15 +97,15 @@ class JobEventStream(Response):
                 task.cancel()
             await asyncio.gather(gone, written, return_exceptions=True)
 
-    async def _write(self, send: Send, job: Job, watch: JobWatch) -> None:
+    async def _write(self, scope: Scope, send: Send, job: Job, watch: JobWatch) -> None:
         await _sent(send, b"retry: %d\n\n" % RECONNECT_MILLISECONDS)
-        with suppress(TimeoutError, NotFound, ServiceUnavailable):  # it ends early: the client asks again
+        with suppress(TimeoutError, GatewayError):  # it ends early: the client asks again, and is told why
             async with asyncio.timeout(MAX_STREAM.total_seconds()):
-                async for data in self._events(job, watch):
+                async for data in self._events(scope, job, watch):
                     await _sent(send, data)
         await _sent(send, b"", more=False)
 
-    async def _events(self, job: Job, watch: JobWatch) -> AsyncIterator[bytes]:
+    async def _events(self, scope: Scope, job: Job, watch: JobWatch) -> AsyncIterator[bytes]:
         if self._seen != position(job):
             yield self._event(job, None)
         while not job.state.terminal:
@@ -114,6 +115,8 @@ class JobEventStream(Response):
             except TimeoutError:
                 yield _COMMENT
             else:
+                if job.state.terminal:  # with links to its outputs: not for a key that was revoked meanwhile
+                    await auth.authenticate({**scope, "state": {}})
                 yield self._event(job, before.state)
 
     def _event(self, job: Job, before: State | None) -> bytes:

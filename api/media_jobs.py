@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from api import auth
 from api.body import StrictRoute
 from api.deps import CurrentResources, MayRender
 from api.media import JobView, view
@@ -53,12 +54,15 @@ async def list_jobs(caller: MayRender, resources: CurrentResources, query: Annot
 
 
 @router.post("/{job_uuid}/cancel/", status_code=202, responses={200: {"model": JobView}})
-async def cancel_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources, response: Response) -> JobView:
+async def cancel_job(
+    request: Request, job_uuid: UUID, caller: MayRender, resources: CurrentResources, response: Response
+) -> JobView:
     """Cancel a job. Idempotent: the answer is the job.
 
     202: it is being cancelled; what becomes of it, the provider decides. 200: it has ended, whether it was cancelled or
     had ended before. A job that its provider has made and bills succeeds, and is charged.
     """
+    await auth.admit(request.scope, caller)  # it asks Temporal, each time
     job = await resources.cancellations.request(caller.account_id, job_uuid)
     response.status_code = 200 if job.state.terminal else 202
     return view(resources, job)

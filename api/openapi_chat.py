@@ -180,6 +180,13 @@ NATIVE: dict[str, Any] = {
                 "format": "uuid",
                 "description": "Continue this conversation: its saved messages come before the new one.",
             },
+            "stop_on_disconnect": {
+                "type": ["boolean", "null"],
+                "description": (
+                    "The end of the connection ends the call: what was produced is charged. Without it, a call with an "
+                    "`Idempotency-Key` goes on to its end, so that the same request again gets the whole answer."
+                ),
+            },
             "temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2},
             **LIMITS,
         },

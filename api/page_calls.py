@@ -4,15 +4,17 @@ A page shows what the public API answers, so that nothing is computed or decided
 page's session, client address and request id, and counts once with the page.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import orjson
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
-from api import deps
-from domain.errors import CrossSite
+from api import auth, deps, errors, uploads
+from domain import json_text
+from domain.errors import CrossSite, GatewayError
 from web.api import Answer, Fault, Server
 
 _ASGI = ("type", "asgi", "http_version", "scheme", "client", "server", "root_path", "state", "app")
@@ -41,6 +43,19 @@ class PageCalls:
             self._resources.cookie.require_same_origin(self._request.scope)
         except CrossSite as error:
             raise Fault(403, error.message) from None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        scope = self._scope("POST", uploads.PATH, b"", {})
+        try:
+            caller = await auth.authenticate(scope)
+            await auth.admit(scope, caller)
+            async with self._resources.inputs.turn(caller.account_id):
+                yield
+        except GatewayError as error:
+            answer = errors.of(error)
+            again = answer.headers.get("retry-after")
+            raise Fault(answer.status, answer.message, answer.code, retry_after=again) from None
 
     async def call(
         self,
@@ -76,14 +91,17 @@ class PageCalls:
             "method": method,
             "path": path,
             "raw_path": path.encode(),
-            "headers": [*passed, *((name.encode(), value.encode("latin-1")) for name, value in own.items())],
+            "headers": [*passed, *((name.encode(), value.encode()) for name, value in own.items())],
         }
 
 
 def _content(body: object) -> bytes:
     if body is None:
         return b""
-    return body if isinstance(body, bytes) else orjson.dumps(body)
+    try:
+        return body if isinstance(body, bytes) else json_text.dumps(body)
+    except UnicodeEncodeError:
+        raise Fault(400, "A text of this form has characters that are none.") from None
 
 
 class _Collected:

@@ -63,6 +63,8 @@ class Me(BaseModel):
     held: int
     plan: str | None
     plan_active: bool
+    running_jobs: int
+    """Media jobs that have not ended. More than 10 are 10."""
 
 
 class Pending(BaseModel):

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from api.pages import PageQuery, cursor, paginate
 from db import accounts, plans
@@ -14,7 +15,7 @@ from db.incoming import incoming
 from domain.ledger import TransactionKind
 from domain.payments import Offers
 
-router = APIRouter(prefix="/api/billing", tags=["billing"])
+router = APIRouter(prefix="/api/billing", tags=["billing"], route_class=StrictRoute)
 
 
 class OwnPlan(BaseModel):

@@ -108,6 +108,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     model = resources.calls.selection.model(name) if isinstance(name, str) and name else None
     kind = KINDS.get(model.modality) if model else None
     if model is not None and kind is not None:
+        if kind is Kind.TRANSCRIPTION:
+            caller.require_scope("media")  # its recording is read: an upload, or what is behind a URL
         order = _job_request(kind, parsed, await deps.ordering(http, caller))
         priced = await resources.jobs.price(caller.account_id, order)
         return _PricedCall(kind, priced.model, priced.terms)

@@ -126,6 +126,8 @@ class ReceiptView(_View):
     id: str
     kind: str
     model: str
+    model_name: str | None = Field(repr=False)
+    """Null: this server does not know the model any more."""
     key_id: UUID | None
     state: HoldState
     closed_by: ClosedBy | None
@@ -156,12 +158,13 @@ def amounts_of(hold: Hold) -> Amounts:
     return Amounts(held=hold.amount, charged=hold.charged, written_off=hold.written_off, refunded=hold.refunded)
 
 
-def view(receipt: Receipt) -> ReceiptView:
+def view(receipt: Receipt, model_name: str | None) -> ReceiptView:
     hold = receipt.hold
     return ReceiptView(
         id=public_id(hold),
         kind=hold.kind,
         model=hold.model,
+        model_name=model_name,
         key_id=hold.key_id,
         state=hold.state,
         closed_by=hold.closed_by,

@@ -35,11 +35,14 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.stored_content import StoredContent
 from gateway.uploads import Uploads
+from gateway.visitor_places import OF_CALLERS, Places
 from gateway.visitors import Visitors
 from gateway.webhooks import Webhooks
 
 MAX_OPEN = 64
 """Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
+MAX_READS = 4
+"""Requests without a body of one account that are answered at a time. Half of the connections, by default."""
 MAX_OPEN_WAITING = 16
 """More requests of one network, that wait. One more is answered with 429."""
 
@@ -85,6 +88,8 @@ class Resources:
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
     job_waits: JobWaits = field(default_factory=JobWaits)
+    reads: Places = field(default_factory=lambda: Places(MAX_READS, message=OF_CALLERS))
+    """Places of accounts for requests without a body: each takes a connection to the database."""
     stopping: bool = False
 
 

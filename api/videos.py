@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from api import finished_jobs, outputs
-from api.body import FormRoute
+from api.body import FormRoute, StrictRoute
 from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
 from api.finished_jobs import JOB_ID, JobBody
 from api.idempotency import REPLAYED
@@ -20,7 +20,7 @@ from domain.errors import NotFound, RequestInvalid
 from domain.media import Job, Kind, State
 from domain.media_schema import MAX_TEXT_CHARACTERS, MediaSchema
 
-router = APIRouter(prefix="/v1/videos", tags=["media"])
+router = APIRouter(prefix="/v1/videos", tags=["media"], route_class=StrictRoute)
 creating = APIRouter(prefix="/v1/videos", tags=["media"], route_class=FormRoute)
 
 _PREFIX = "video_"

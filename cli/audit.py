@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import open_database, run
-from cli.terminal import as_json, print_json, say
+from cli.terminal import as_json, print_json, say, working
 
 if TYPE_CHECKING:
     from db.audit import Report
@@ -18,7 +18,8 @@ DRIFT = 1
 @as_json
 def audit(as_json: bool) -> None:
     """Prove the ledger over one snapshot. Exit code 0: clean, 1: drift (each named), 2: could not run."""
-    report = run(_audit())
+    with working("reading the books"):
+        report = run(_audit())
     if as_json:
         print_json(report.as_dict())
     else:

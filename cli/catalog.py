@@ -31,7 +31,7 @@ def check(as_json: bool) -> None:
     say(f"{len(loaded.models)} models, {len(active)} active:")
     for model in active:
         routes = ", ".join(f"{route.provider.name}/{route.model}" for route in model.routes)
-        say(f"  {model.id:<36} {model.modality:<10} {routes}")
+        say(f"  {model.id:<36} {model.modality:<13} {routes}")
         if model.media is not None:
             say(f"  {'':<36} {_media(model)}")
     for warning in losses(active):

@@ -40,6 +40,7 @@ COMMANDS = {
     "receipts": ("cli.receipts:receipts", "Receipts of purges, and the keys that sign them."),
     "purges": ("cli.purges:purges", "How far each erasure of an account is, and which are stuck."),
     "secrets": ("cli.secrets:secrets", "Which master secret encrypts what is stored, and its rotation."),
+    "completion": ("cli.completion:completion", "Print what makes a shell complete commands and options."),
     "openapi": ("cli.document:openapi", "Print the API's OpenAPI document."),
 }
 """Each command: the module that holds it, its name there, and its line of help."""

@@ -48,7 +48,8 @@ async def _findings() -> list[Finding]:
             fault("settings", problem, "mend this setting: docs/operating.md has all") for problem in invalid.problems
         ]
         groups = _without_settings()
-    results = await asyncio.gather(*(_bounded(*group) for group in groups))
+    # Each in a loop of its own: one that computes for seconds must not make the database of another seem to be away.
+    results = await asyncio.gather(*(asyncio.to_thread(asyncio.run, _bounded(*group)) for group in groups))
     return before + [finding for findings in results for finding in findings]
 
 
@@ -63,6 +64,7 @@ def _groups(ours: "Settings") -> list[Group]:
         ("catalog", lambda: providers.check(ours)),
         ("mail", lambda: deployment.check_mail(ours)),
         ("public URL", lambda: deployment.check_address(ours)),
+        ("traces", deployment.check_traces),
         ("state folder", lambda: deployment.check_disk(ours)),
     ]
 
@@ -101,6 +103,10 @@ def _print(findings: list[Finding], *, well: bool) -> None:
     warnings = len([one for one in findings if one.level is Level.WARN])
     faults = len(ailing) - warnings
     say(
-        f"{len(findings)} checks, {faults} faults, {warnings} warnings"
+        f"{len(findings)} checks, {_counted(faults, 'fault')}, {_counted(warnings, 'warning')}"
         + (": all is well" if well and not ailing else "")
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,6 +1,7 @@
 """`yout receipts`: receipts of purges, and the keys that sign them."""
 
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,7 +40,8 @@ def receipts_list(as_json: bool) -> None:
 @receipts.command("verify")
 @click.argument("receipt")
 @click.option("--chain", is_flag=True, help="Also that it is one of this server's, and that none of those is missing.")
-def receipts_verify(receipt: str, chain: bool) -> None:
+@as_json
+def receipts_verify(receipt: str, chain: bool, as_json: bool) -> None:
     """Verify a receipt: a file, or the id of a purge. Exit code 0: it is as it was signed, 1: it is not."""
     from domain.purge_receipts import ReceiptInvalid
 
@@ -51,15 +53,21 @@ def receipts_verify(receipt: str, chain: bool) -> None:
             return str(invalid)
         return None
 
-    if fault := run(_with_keys(verify)):
+    fault = run(_with_keys(verify))
+    if as_json:
+        print_json({"valid": fault is None, "fault": fault})
+        sys.exit(INVALID if fault else 0)
+    if fault:
         raise Failure(f"the receipt is not valid: {fault}", INVALID)
     say("the receipt is as it was signed" + (", and in its place" if chain else ""))
 
 
 @receipts.command("rotate-key")
-def receipts_rotate_key() -> None:
+@as_json
+def receipts_rotate_key(as_json: bool) -> None:
     """Make a new key that signs from now on. The older ones stay published, and verify what they signed."""
-    say(run(_with_keys(lambda keys: keys.rotate())))
+    kid = run(_with_keys(lambda keys: keys.rotate()))
+    print_json({"kid": kid}) if as_json else say(kid)
 
 
 def _is_id(named: str) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import open_database, run, settings
-from cli.terminal import as_json, print_json, print_table, say
+from cli.terminal import as_json, on_terminal, print_json, print_table, say, working
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,14 +39,18 @@ def secrets_rotate(as_json: bool) -> None:
 
     def report(table: str, rows: int) -> None:
         done[table] = done.get(table, 0) + rows
-        if not as_json:
-            sys.stderr.write(f"{table}: {done[table]:,} rows encrypted anew\n")
+        line = f"{table}: {done[table]:,} rows encrypted anew"
+        show(line)
+        if not as_json and not on_terminal():
+            sys.stderr.write(line + "\n")
 
     async def rotate(rotation: "SecretRotation") -> "tuple[Opened, ...]":
         await rotation.rotate(report)
         return await rotation.status()
 
-    _tell(run(_with_rotation(rotate)), as_json=as_json, rewrapped=done)
+    with working("looking for what a previous secret has encrypted") as show:
+        tables = run(_with_rotation(rotate))
+    _tell(tables, as_json=as_json, rewrapped=done)
 
 
 @secrets.command("payload-keys")

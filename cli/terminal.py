@@ -5,7 +5,8 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -55,6 +56,26 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers:
         columns = zip(heads, cells, widths, strict=True)
         padded = [_padded(cell, width, right=head in numbers) for head, cell, width in columns]
         write("  ".join(padded).rstrip() + "\n")
+
+
+def on_terminal() -> bool:
+    """Tell whether somebody sees stderr as it is written."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show what a long command does, until the block ends: on a terminal, and on stderr alone.
+
+    Gives a function that changes the text. In a pipe nothing is written.
+    """
+    if not on_terminal():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what) as shown:
+        yield shown.update
 
 
 def duration(span: timedelta) -> str:

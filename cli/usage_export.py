@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli import usage_parquet
 from cli.database import account_id, open_database, run
-from cli.terminal import fail, write
+from cli.terminal import fail, working, write
 from domain.margins import Span
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PAGE = 5000
 """Rows that are read at a time: what an export needs of memory does not grow with its size."""
+PARQUET = "parquet"
 DAY = click.DateTime(["%Y-%m-%d"])
 COLUMNS = (
     *("day", "account_id", "key_id", "model", "kind", "calls", "input_tokens", "output_tokens", "credits"),
@@ -32,7 +34,7 @@ Write = Callable[[str], None]
 @click.option("--from", "since", type=DAY, required=True, help="The first day, in UTC.")
 @click.option("--to", "until", type=DAY, required=True, help="The day after the last.")
 @click.option("--account", help="Of this account alone: its id, or its owner's e-mail.")
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", PARQUET]), default="csv", show_default=True)
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="A file; or standard output.")
 def export(since: datetime, until: datetime, account: str | None, form: str, output: Path | None) -> None:
     """Charges of each day, account, model and key, in credits; each day in UTC.
@@ -42,9 +44,17 @@ def export(since: datetime, until: datetime, account: str | None, form: str, out
     if since >= until:
         fail("--to must be later than --from")
     span = Span(since.date(), until.date(), account_id(account) if account is not None else None)
-    heads, write_page = (_heads(), _csv) if form == "csv" else ("", _lines)
-    with _target(output) as target:
-        run(_pages(span, lambda rows, first: target((heads if first else "") + write_page(rows))), quiet=False)
+    heads, write_page = ("", _lines) if form == "jsonl" else (_heads(), _csv)
+    count = 0
+
+    def take(rows: "Sequence[UsageOfDay]", first: bool) -> None:
+        nonlocal count
+        count += len(rows)
+        target((heads if first else "") + write_page(rows))
+        show(f"{count:,} rows")
+
+    with working("reading") as show, _written(output, form) as path, _target(path) as target:
+        run(_pages(span, take), quiet=False)
 
 
 async def _pages(span: Span, take: "Callable[[Sequence[UsageOfDay], bool], None]") -> None:
@@ -64,6 +74,16 @@ async def _pages(span: Span, take: "Callable[[Sequence[UsageOfDay], bool], None]
             last = rows[-1]
     finally:
         await database.close()
+
+
+@contextmanager
+def _written(output: Path | None, form: str) -> Iterator[Path | None]:
+    """Give the path of the text, and turn it into what it is to be."""
+    if form == PARQUET:
+        with usage_parquet.converted(output) as text:
+            yield text
+    else:
+        yield output
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Reads charges, receipts, statements and usage for their owner. Usage comes from its roll-up, never from single rows.
+"""Reads charges, receipts and statements for their owner.
 
 A statement is paged by the positions of movements: those of an account commit in order, whatever the clocks say.
 
@@ -7,14 +7,12 @@ Calls that a purge erases are left out from when it begins: only what moved stay
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, case, func, literal_column, text
-from sqlalchemy import select as sql_select
+from sqlalchemy import ColumnElement, and_, literal_column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -22,7 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
 from db.pages import Page, Period, Span
-from db.tables import AccountRow, ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageDayRow, UsageRow
+from db.tables import AccountRow, ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
 from domain.holds import Hold, HoldState
@@ -32,7 +30,6 @@ from domain.receipts import Movement, Receipt
 
 _HOLD, _USAGE = TypeAdapter(Hold), TypeAdapter(Usage)
 _MOVEMENTS = TypeAdapter(tuple[Movement, ...])
-_NO_KEY = UUID(int=0)
 # One statement, so that hold and transactions are of one moment. Each half matches a partial index.
 _TRANSACTIONS_OF_HOLD = literal_column(
     """(
@@ -123,32 +120,6 @@ class Entry:
     """None if the movement belongs to no call or job, or if its details are no longer stored, or are being erased."""
     available: int
     held: int
-
-
-class Grouping(StrEnum):
-    DAY = "day"
-    MODEL = "model"
-    KEY = "key"
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    group: Any
-    """A day, a model's name, or a key's id (None for calls without a key)."""
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    credits: int
-
-
-@dataclass(frozen=True, slots=True)
-class UsedOfDay:
-    """What a model or key has used on a day, or all those together that have no place of their own."""
-
-    day: date
-    place: int
-    """Among the groups that were named, from 0; after the last: all others."""
-    used: Used
 
 
 async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Receipt:
@@ -265,46 +236,6 @@ async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span
     values = {"account_id": account_id, "since": period.since, "until": period.until}
     row = (await (await session.connection()).execute(text(_SPAN), values)).one()
     return Span(int(row[0]), int(row[1]))
-
-
-async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date]) -> list[Used]:
-    """Sum usage over the days from the first to the day before the second. A call counts on the UTC day of its end."""
-    group = _column(grouping)
-    query: Any = _summed(account_id, days, group.label("group")).group_by(group).order_by(group)
-    rows: Sequence[Any] = (await session.exec(query)).all()
-    return [Used(None if row[0] == _NO_KEY else row[0], *(int(total) for total in row[1:])) for row in rows]
-
-
-async def usage_of_days(
-    session: AsyncSession, account_id: UUID, grouping: Grouping, days: tuple[date, date], named: Sequence[Any]
-) -> list[UsedOfDay]:
-    """Sum usage of each day by the models or keys that are `named`, and by all others together, in this order."""
-    places = {_NO_KEY if group is None else group: place for place, group in enumerate(named)}
-    if not places:
-        return []
-    place = case(places, value=_column(grouping), else_=len(named)).label("place")
-    query: Any = (
-        _summed(account_id, days, col(UsageDayRow.day), place).group_by("day", "place").order_by("day", "place")
-    )
-    rows: Sequence[Any] = (await session.exec(query)).all()
-    groups = [*named, None]
-    return [UsedOfDay(row[0], row[1], Used(groups[row[1]], *(int(total) for total in row[2:]))) for row in rows]
-
-
-def _column(grouping: Grouping) -> Any:
-    columns = {Grouping.DAY: UsageDayRow.day, Grouping.MODEL: UsageDayRow.model, Grouping.KEY: UsageDayRow.key_id}
-    return col(columns[grouping])
-
-
-def _summed(account_id: UUID, days: tuple[date, date], *groups: Any) -> Any:
-    """Select sums of an account's days, by the primary key, which begins with both."""
-    names = ("calls", "input_tokens", "output_tokens", "credits")
-    sums = [func.sum(getattr(UsageDayRow, name)).label(name) for name in names]
-    return (
-        sql_select(*groups, *sums)
-        .where(col(UsageDayRow.account_id) == account_id, col(UsageDayRow.epoch) >= _epoch_of(account_id))
-        .where(col(UsageDayRow.day) >= days[0], col(UsageDayRow.day) < days[1])
-    )
 
 
 async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID] | None = None) -> dict[UUID, str]:

@@ -9,6 +9,7 @@ import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -30,6 +31,8 @@ class Pending:
     result: asyncio.Future[Result]
     deadline: float = math.inf
     """When its caller stops waiting. An operation that undoes another has no caller and no deadline."""
+    context: Context = field(default_factory=copy_context, repr=False)
+    """Of its caller: a log line about the operation has the ids of that request."""
     commits: int = 0
     """How often its commit was sent. After a lost reply it is unknown whether one of them happened."""
 

@@ -37,6 +37,8 @@ class Listed:
     masked: str
     scopes: list[str]
     limits: dict[str, int]
+    used: Used
+    """What of its budgets is used now."""
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -337,6 +339,7 @@ def _listed(key: ApiKeyRow, secrets: Sequence[ApiKeySecretRow]) -> Listed:
         masked=secrets[-1].masked,
         scopes=key.scopes,
         limits=key.limits,
+        used=_used(key).at(datetime.now(UTC)),
         created_at=key.created_at,
         expires_at=key.expires_at,
         last_used_at=key.last_used_at,

@@ -160,6 +160,12 @@ class HoldRow(SQLModel, table=True):
         Index("ix_holds_expiring", "lease_until", postgresql_where=text("state = 'open'")),
         Index("ix_holds_swept", "closed_at", postgresql_where=text("closed_by = 'sweeper'")),
         Index("ix_holds_open", "account_id", postgresql_where=text("state = 'open'")),
+        Index(
+            "ix_holds_ended",
+            *("account_id", "closed_at"),
+            postgresql_include=["amount", "charged", "state", "epoch"],
+            postgresql_where=text("state IN ('settled', 'void')"),
+        ),
         Index("ix_holds_unplaced", "account_id", postgresql_where=text("state = 'void' AND amount = 0")),
         {"postgresql_with": {"fillfactor": "70"}},
     )

@@ -270,6 +270,7 @@ class LedgerWriter:
             operation=type(batch[0].operation).__name__,
             sqlstate=error.sqlstate if isinstance(error, psycopg.Error) else None,
             fault=type(error).__name__,
+            context=batch[0].context,
         )
         self._release(batch)
         self._answer([(batch[0], GatewayError(_FAILED))])

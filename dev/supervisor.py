@@ -191,7 +191,7 @@ class Stack:
         addresses = {
             "Web": f"{self._plan.api_url}/",
             "API": self._plan.api_url,
-            "API docs": f"{self._plan.api_url}/docs",
+            "Docs": f"{self._plan.api_url}/docs",
             "Temporal UI": self._temporal.ui_url or "",
         }
         self._state.publish(

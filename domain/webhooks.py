@@ -151,6 +151,6 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
         return timedelta(seconds=min(int(text[:9]), MAX_RETRY_AFTER.total_seconds()))
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of a date with very long numbers
         return None
     return max(timedelta(0), (at if at.tzinfo else at.replace(tzinfo=UTC)) - now)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context, copy_context
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache, partial
@@ -87,6 +88,8 @@ class Call:
     """When the present attempt began."""
     continuation: Continuation | None = field(default=None, repr=False)
     """Set while the route that answers goes on after a pause."""
+    context: Context = field(default_factory=copy_context, repr=False)
+    """Of the request. What serves the call in other tasks and in callbacks logs and traces in it."""
     router: InitVar[Router | None] = None
 
     def __post_init__(self, router: Router | None) -> None:

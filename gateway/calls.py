@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +30,7 @@ from domain.tokens import CountText, InputTokens
 from gateway import charges
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
+from gateway.attempt_traces import CallTraces
 from gateway.call import Call
 from gateway.candidates import Candidate, together, under
 from gateway.fair_turns import FairTurns
@@ -78,6 +80,8 @@ class Calls:
         self.turns = FairTurns()
         self.conversation_turns: ConversationTurns | None = None
         """Set where calls can be saved."""
+        self.traces: CallTraces | None = None
+        """Set where traces are exported."""
         self.faults = RouteFaults()
         self.router = Router()
         self.abandoned = AbandonedStreams()
@@ -135,6 +139,8 @@ class Calls:
             unsupported=self.unsupported,
             candidates={each.model.id: each for each in (*candidates, *able)} if reserve.others else {},
         )
+        if self.traces is not None:
+            call.attempts.trace = self.traces.call()
         if reserved.claimed:
             call.idempotent = idempotent.request if isinstance(idempotent, ImplicitRequest) else idempotent
         await self._keep(call, request.body.get("messages") or ())
@@ -261,9 +267,9 @@ class Calls:
         stream = self._streams[call.hold_id] = Stream(self, call, writer, client)
         return stream
 
-    def run(self, waiting: Coroutine[Any, Any, None]) -> None:
+    def run(self, waiting: Coroutine[Any, Any, None], context: Context) -> None:
         """Run a coroutine as a task that this object owns, so that it ends even when no caller waits for it."""
-        task = asyncio.create_task(waiting)
+        task = asyncio.create_task(waiting, context=context.copy())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

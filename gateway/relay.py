@@ -253,6 +253,7 @@ class Relay:
 
     def client_disconnected(self, _: ClientDisconnected) -> Effects:
         self._abandoned = bool(self._unended())
+        self._replayed = self._replayed and not self._call.request.stop_on_disconnect
         self.phase = Phase.READING_FOR_BILL
         return self._read_for_bill()
 

@@ -45,7 +45,7 @@ async def _renew_one(calls: Calls, call: Call) -> None:
     try:
         await _renew(calls, call)
     except Exception as fault:  # one call's trouble ends no other's lease
-        log.error("call not renewed", hold=str(call.hold_id), fault=type(fault).__name__)
+        log.error("call not renewed", hold=str(call.hold_id), fault=type(fault).__name__, context=call.context)
 
 
 async def _renew(calls: Calls, call: Call) -> None:

@@ -15,6 +15,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
 from typing import TypeVar
 
 import structlog
@@ -24,6 +25,7 @@ from domain.errors import AdapterFault, GatewayError, UpstreamError
 from domain.privacy import PrivacyClass
 from domain.records import record
 from gateway import route_states
+from gateway.attempt_traces import AttemptTrace
 from gateway.route_states import Failure, RouteStates, keys_of
 
 log = structlog.get_logger(__name__)
@@ -60,8 +62,11 @@ class RouteFaults:
     def __init__(self) -> None:
         self.by_provider: Counter[str] = Counter()
 
-    def error(self, route: Route, fault: Exception) -> GatewayError:
-        """Return the error of a failed route. An exception that is not a `GatewayError` is logged and counted."""
+    def error(self, route: Route, fault: Exception, context: Context | None = None) -> GatewayError:
+        """Return the error of a failed route. An exception that is not a `GatewayError` is logged and counted.
+
+        `context`: that of the request, where this is another task's or a callback's.
+        """
         if isinstance(fault, GatewayError):
             return fault
         self.by_provider[route.provider.name] += 1
@@ -71,6 +76,7 @@ class RouteFaults:
             model=route.model,
             fault=type(fault).__name__,
             at=_where(fault),
+            context=context,
         )
         return AdapterFault()
 
@@ -134,6 +140,8 @@ class Attempts:
         self._output_at: float | None = None
         self._last = False
         self._pausing: asyncio.Future[None] | None = None
+        self.trace: AttemptTrace | None = None
+        """Set where traces are exported."""
 
     def no_more(self) -> None:
         """Nobody waits for the answer: the attempt under way is the last one."""
@@ -186,6 +194,7 @@ class Attempts:
         if another_way and self._in_another_way(present.route, error):
             self._count += 1
             self._raise_limit()
+            self._trace_again(present, error)
             return Attempt(present.route, present.key)
         self._count_failure(present, error, why, now)
         if over or why is Failure.REFUSED:
@@ -233,12 +242,21 @@ class Attempts:
         self._count += 1
         self._began, self._output_at = now + wait, None
         self._present = Attempt(route, key, wait)
+        if self.trace is not None:
+            self.trace.began(route, wait)
         return self._present
+
+    def _trace_again(self, present: Attempt, error: GatewayError) -> None:
+        if self.trace is not None:
+            self.trace.failed(error)
+            self.trace.began(present.route, 0.0)
 
     def _count_failure(self, present: Attempt, error: GatewayError, why: Failure, now: float) -> None:
         state = self._states.of(present.route)
         state.errors[why] += 1
         self._present = None
+        if self.trace is not None:
+            self.trace.failed(error)
         if (seconds := route_states.rest_seconds(error, why)) is not None:
             ring, for_all = self._states.ring(present.route.provider), route_states.is_sure(error)
             ring.rest(present.key, seconds, now, self._account, for_all=for_all)
@@ -260,11 +278,15 @@ class Attempts:
     def output_began(self) -> None:
         """The first output of a stream has arrived."""
         self._output_at = self._clock()
+        if self.trace is not None:
+            self.trace.output_began()
 
     def succeeded(self, output_tokens: int) -> None:
         if (present := self._present) is None:
             return
         now, self._present = self._clock(), None
+        if self.trace is not None:
+            self.trace.succeeded(output_tokens)
         state = self._states.of(present.route)
         first_output = None if self._output_at is None else self._output_at - self._began
         state.answered(now - self._began, first_output, output_tokens)
@@ -276,6 +298,8 @@ class Attempts:
         if (present := self._present) is None:
             return
         now, self._present = self._clock(), None
+        if self.trace is not None:
+            self.trace.abandoned()
         state, waited = self._states.of(present.route), now - self._began
         if self._output_at is None and waited > max(SLOW_SECONDS, SLOW_TIMES * (state.first_output or 0.0)):
             state.errors[Failure.TIMEOUT] += 1

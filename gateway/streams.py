@@ -7,6 +7,7 @@ the ledger is asked. No operation of the ledger depends on the client's connecti
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from typing import Any, Protocol
 
 import structlog
@@ -82,7 +83,7 @@ class StreamCalls(Protocol):
 
     async def extend(self, call: Call, output_tokens: int) -> Extended | NotExtended: ...
 
-    def run(self, waiting: Coroutine[Any, Any, None]) -> None:
+    def run(self, waiting: Coroutine[Any, Any, None], context: Context) -> None:
         """Run a coroutine as an owned task, so that it ends even when no caller waits for it."""
 
     def forget(self, call: Call) -> None:
@@ -165,7 +166,7 @@ class Stream:
 
     def _break_off(self, fault: Exception) -> None:
         """Handle a fault of this program: the client gets an error, and the call is settled or released."""
-        log.error("stream broke", fault=type(fault).__name__, phase=self._relay.phase.name)
+        log.error("stream broke", fault=type(fault).__name__, phase=self._relay.phase.name, context=self._call.context)
         self._events.clear()
         try:
             if not self._ledger_pending:
@@ -174,7 +175,7 @@ class Stream:
             elif self._relay.phase is Phase.DONE:
                 self._finished()
         except Exception as second:
-            log.error("stream broke again", fault=type(second).__name__)
+            log.error("stream broke again", fault=type(second).__name__, context=self._call.context)
             self._calls.forget(self._call)
             self._finished()
 
@@ -218,7 +219,7 @@ class Stream:
         if not self._holding and self._upstream is not None:
             self._holding = True
             self._upstream.pause()
-        self._calls.run(self._ask_for_more(effect.output_tokens))
+        self._calls.run(self._ask_for_more(effect.output_tokens), self._call.context)
 
     async def _ask_for_more(self, output_tokens: int) -> None:
         try:
@@ -260,12 +261,12 @@ class Stream:
     def _settle(self, effect: Settle) -> None:
         self._end_reading()
         self._ledger_pending = True
-        self._calls.run(self._ask_ledger(self._calls.settle(self._call, effect)))
+        self._calls.run(self._ask_ledger(self._calls.settle(self._call, effect)), self._call.context)
 
     def _void(self, _: Void) -> None:
         self._end_reading()
         self._ledger_pending = True
-        self._calls.run(self._ask_ledger(self._calls.void(self._call)))
+        self._calls.run(self._ask_ledger(self._calls.void(self._call)), self._call.context)
 
     async def _ask_ledger(self, asking: Awaitable[Closed]) -> None:
         try:
@@ -282,7 +283,7 @@ class Stream:
         try:
             self._out.append(self._writer.end(effect.last, effect.bill))
         except Exception as fault:  # the charge has committed: the client is told so
-            log.error("a stream's end cannot be written", fault=type(fault).__name__)
+            log.error("a stream's end cannot be written", fault=type(fault).__name__, context=self._call.context)
             charge = f"GET /api/billing/charges/{self._call.head.id}/ explains the charge."
             error = GatewayError(f"The end of this answer could not be written. It is charged. {charge}")
             self._fail(Fail(error, effect.bill, self._relay.produced))

@@ -81,7 +81,7 @@ class UpstreamStream:
             else:
                 self._send(upstream.adapter.request(chat))
         except Exception as fault:
-            self.fail(self._faults.error(self._route, fault))
+            self.fail(self._faults.error(self._route, fault, self._call.context))
 
     def _written(self, writing: asyncio.Future[UpstreamRequest]) -> None:
         """A large request was written in a thread."""
@@ -90,7 +90,11 @@ class UpstreamStream:
             if not self._over:
                 self._send(request)
         except (Exception, asyncio.CancelledError) as fault:
-            self.fail(self._faults.error(self._route, fault) if isinstance(fault, Exception) else UpstreamError())
+            self.fail(
+                self._faults.error(self._route, fault, self._call.context)
+                if isinstance(fault, Exception)
+                else UpstreamError()
+            )
 
     def _send(self, request: UpstreamRequest) -> None:
         assert self._upstream is not None  # noqa: S101  # it was found before
@@ -171,7 +175,7 @@ class UpstreamStream:
                     break
         except Exception as fault:
             self.close()
-            feed(Failed(self._noted(self._faults.error(self._route, fault))))
+            feed(Failed(self._noted(self._faults.error(self._route, fault, self._call.context))))
         self._listener.flush()
 
     def pause(self) -> None:

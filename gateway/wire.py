@@ -67,6 +67,8 @@ class ModelCall:
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
     """Set for a large request: its caller was admitted before the body was parsed."""
+    stop_on_disconnect: bool = False
+    """The end of the connection ends the call, also where its answer could be replayed."""
     save_options: SaveOptions | None = None
     """None if nothing of the call can be saved: on other wires, and for who wants it so."""
     preferences: Preferences | None = None

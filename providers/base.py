@@ -31,6 +31,8 @@ class Progress:
     """One of our own error codes when `stage` is FAILED; the provider's text stays in the adapter."""
     queued: bool = False
     """The provider has the job and has not begun with it."""
+    unstoppable: bool = False
+    """In an answer to `cancel`: the provider goes on all the same, and bills what it makes."""
 
 
 @record
@@ -106,7 +108,7 @@ class MediaProvider(Protocol):
     async def cancel(self, provider_job_id: str) -> Progress:
         """Ask the provider to stop, and return the state that it reports: that decides whether the job is charged.
 
-        An adapter that cannot cancel returns what `poll` does.
+        An adapter that cannot cancel returns what `poll` does, `unstoppable`.
         """
 
     async def discard(self, provider_job_id: str) -> None:

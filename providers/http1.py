@@ -8,6 +8,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Hashable
+from contextvars import Context
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
@@ -127,7 +128,8 @@ class _Pool:
                 return
             connection.abort()
         if self._has_room():
-            task = asyncio.get_running_loop().create_task(self._connect(exchange))
+            # Later calls on this connection are other requests: nothing of this one's context stays with it.
+            task = asyncio.get_running_loop().create_task(self._connect(exchange), context=Context())
             self._connecting.add(task)
             exchange.connecting = task
             task.add_done_callback(self._connected)

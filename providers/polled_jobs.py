@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from domain.errors import UpstreamError
@@ -33,7 +34,7 @@ class PolledJobs(ABC):
         return await self._progress(provider_job_id, answer)
 
     async def cancel(self, provider_job_id: str) -> Progress:
-        return await self.poll(provider_job_id)
+        return replace(await self.poll(provider_job_id), unstoppable=True)
 
     async def discard(self, provider_job_id: str) -> None:
         return None

@@ -13,6 +13,8 @@ COMMON = ["--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-
 PLATFORMS = ["--python-version", "3.11", "--universal"]
 CLIENTS = setup.ROOT / "tests" / "clients" / "environments"
 """Environments with other people's clients, for the tests."""
+DECODER = setup.ROOT / "deploy" / "decoder"
+"""What the image builds its decoder from, and with."""
 NPM = [
     "install",
     "--package-lock-only",
@@ -38,6 +40,9 @@ def main() -> int:
     environment = {**setup.uv_settings(), **os.environ, "UV_PYTHON_DOWNLOADS": "never"}
     for command in commands:
         subprocess.run(command, cwd=setup.ROOT, env=environment, check=True)
+    for name in ("build", "requirements"):
+        locked = [uv, "pip", "compile", f"{name}.in", *COMMON, *PLATFORMS, "-o", f"{name}.lock", *sys.argv[1:]]
+        subprocess.run(locked, cwd=DECODER, env=environment, check=True)
     client = [uv, "pip", "compile", "requirements.in", *COMMON, *PLATFORMS, "-o", "requirements.lock", *sys.argv[1:]]
     for folder in sorted(path.parent for path in CLIENTS.glob("*/requirements.in")):
         subprocess.run(client, cwd=folder, env=environment, check=True)

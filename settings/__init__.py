@@ -148,6 +148,8 @@ class Settings(
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
     metrics_token: Annotated[SecretStr | None, BeforeValidator(absent)] = None
     """What Prometheus sends as `Authorization: Bearer …`. Omitted: `/metrics` answers everybody who reaches it."""
+    traces_from_callers: bool = False
+    """A request with a valid `traceparent` belongs to its caller's trace, where traces are exported."""
     failpoint: Annotated[str | None, BeforeValidator(absent)] = None
     """`activity:moment`: the worker kills itself there with SIGKILL. For fault tests only."""
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from temporalio.client import Client, Interceptor
+from temporalio.common import HeaderCodecBehavior
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 
 from temporal.codec import EncryptionCodec, Keyring
+from temporal.request_ids import RequestIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ async def connect(
         api_key=address.api_key,
         tls=address.tls,
         data_converter=conversion,
-        interceptors=list(interceptors),
+        interceptors=[RequestIds(), *interceptors],
+        header_codec_behavior=HeaderCodecBehavior.CODEC,
         lazy=lazy,
     )

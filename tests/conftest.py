@@ -5,6 +5,7 @@ import gc
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx._transports.default
 import httpx2._transports.default
@@ -26,6 +27,20 @@ IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests often wait, for a process that starts or a lease that runs out."""
     return (os.cpu_count() or 1) + 1
+
+
+class Folder(pytest.Package):
+    """A folder of tests with a conftest of its own: what has the scope `package` there ends with its last test.
+
+    Servers that wait until the end of the session cost as much as tests.
+    """
+
+    def setup(self) -> None:
+        """There is no `__init__.py`, which a package would import."""
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    return Folder.from_parent(parent, path=path) if (path / "conftest.py").exists() else None
 
 
 def pytest_collection() -> None:

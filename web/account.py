@@ -7,10 +7,13 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from web.api import Fault
-from web.visit import YEAR_SECONDS, Page, Visit
+from web.visit import ALOUD, ENTER, YEAR_SECONDS, Page, Visit
 
-LETTERS = "yout-letters"
-"""The cookie that switches off shortcuts of a single letter. `js/keys.js` reads it."""
+BROWSER = {"letters": ("yout-letters", "off"), "enter": (ENTER, "break"), "aloud": (ALOUD, "on")}
+"""What is set in a browser, by the form's field: its cookie, and what that has if it is not as it comes.
+
+`letters`: shortcuts of a single letter, which `js/keys.js` reads.
+"""
 _ACCEPTED = 202
 _SESSIONS = "/api/auth/sessions/"
 
@@ -43,13 +46,15 @@ async def end_other_sessions(visit: Visit) -> Response:
     return visit.redirect("/account")
 
 
-async def letters(visit: Visit) -> Response:
-    """Switch the shortcuts of a single letter off, or on again, in this browser."""
-    response = visit.redirect("/account#letters")
-    if (await visit.form()).get("letters") == "off":
-        response.set_cookie(LETTERS, "off", max_age=YEAR_SECONDS, samesite="lax")
-    else:
-        response.delete_cookie(LETTERS, samesite="lax")
+async def browser(visit: Visit) -> Response:
+    """Change how pages behave in this browser, which a cookie remembers."""
+    form = await visit.form()
+    response = visit.redirect("/account#browser")
+    for name, (cookie, value) in BROWSER.items():
+        if form.get(name) == value:
+            response.set_cookie(cookie, value, max_age=YEAR_SECONDS, samesite="lax")
+        elif name in form:
+            response.delete_cookie(cookie, samesite="lax")
     return response
 
 
@@ -64,8 +69,8 @@ async def _changed(visit: Visit, endpoint: str, body: Mapping[str, str], done: s
 
 async def _shown(visit: Visit, more: Mapping[str, Any] | None = None, status: int = 200) -> Response:
     sessions = (await visit.get(_SESSIONS))["data"]
-    letters_off = visit.request.cookies.get(LETTERS) == "off"
-    values = {"sessions": sessions, "fault": None, "endpoint": "", "done": "", "letters_off": letters_off}
+    chosen = {name for name, (cookie, value) in BROWSER.items() if visit.request.cookies.get(cookie) == value}
+    values = {"sessions": sessions, "fault": None, "endpoint": "", "done": "", "chosen": chosen}
     values |= more or {}
     return visit.render("account.html", values, status=status)
 
@@ -74,7 +79,7 @@ PAGES = (
     Page("/account", account),
     Page("/account/password", change_password, ("POST",)),
     Page("/account/email", change_email, ("POST",)),
-    Page("/account/letters", letters, ("POST",)),
+    Page("/account/browser", browser, ("POST",)),
     Page("/account/sessions/end-others", end_other_sessions, ("POST",)),
     Page("/account/sessions/{session_id}/end", end_session, ("POST",)),
 )

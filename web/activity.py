@@ -61,23 +61,19 @@ async def activity(visit: Visit) -> Response:
     period = periods.period(params, visit.now, MAX_DAYS)
     by = params.get("by", "model") if params.get("by") in SPLITS else "model"
     own = {name: params.get(name, "") for name in ("days", "from", "to", "by", "model", "key")}
-    usage, names, listed, models, keys = await asyncio.gather(
-        visit.get(_USAGE, split_by=by, top=chart.MAX_SERIES, **period.query),
-        model_names(visit),
-        _charges(visit, period),
-        _used(visit, "model", period, own["model"]),
-        _used(visit, "key", period, own["key"]),
+    usage, (listed, explained) = await asyncio.gather(
+        visit.get(_USAGE, split_by=by, top=chart.MAX_SERIES, **period.query), _charges(visit, period)
     )
     values = {
         "period": period,
         "by": by,
         "total": usage["total"],
-        "chart": chart.chart(usage, period.days, [series_name(group, names) for group in usage["groups"]]),
+        "returned": usage["returned"],
+        "chart": chart.chart(usage, period.days, [series_name(group) for group in usage["groups"]]),
         "charges": listed,
-        "explained": await _explained(visit, listed.rows, names),
-        "names": names,
-        "models": models,
-        "keys": keys,
+        "explained": explained,
+        "models": _choices(usage["models"], "model", own["model"]),
+        "keys": _choices(usage["keys"], "key", own["key"]),
         "own": own,
         "links": Links(own if not period.fault else {**own, "from": "", "to": ""}),
         "first": not params.get("cursor"),
@@ -96,7 +92,7 @@ async def charge(visit: Visit) -> Response:
         if fault.status != _NOT_FOUND:
             raise
         return visit.render("charge.html", {"explained": None, "fault": fault}, status=_NOT_FOUND)
-    return visit.render("charge.html", {"explained": _named(receipt, await model_names(visit)), "fault": None})
+    return visit.render("charge.html", {"explained": explain(receipt), "fault": None})
 
 
 async def charges_csv(visit: Visit) -> Response:
@@ -121,20 +117,16 @@ async def charges_csv(visit: Visit) -> Response:
         return visit.redirect(Links(dict(params)).to())  # the page says what cannot be
 
 
-async def model_names(visit: Visit) -> Mapping[str, str]:
-    """Return the names of all models by their ids."""
-    return {model["id"]: model["name"] for model in (await visit.get("/api/chat/models/"))["data"]}
-
-
-def series_name(group: Row, names: Mapping[str, str]) -> str:
+def series_name(group: Row) -> str:
     if group.get("others"):
         return OTHERS
     if "model" in group:
-        return names.get(group["model"], str(group["model"]))
+        return str(group["model_name"] or group["model"])
     return str(group["key_name"] or WITHOUT_KEY)
 
 
-async def _charges(visit: Visit, period: Period) -> Charges:
+async def _charges(visit: Visit, period: Period) -> tuple[Charges, Explained | None]:
+    """Return a page of charges, and the one that is explained beside it."""
     params = visit.request.query_params
     query = _filters(params) | period.query
     try:
@@ -142,8 +134,8 @@ async def _charges(visit: Visit, period: Period) -> Charges:
     except Fault as fault:
         if fault.status != _BAD_REQUEST:
             raise
-        return Charges([], None, fault.message)
-    return Charges(page["data"], page["next"])
+        return Charges([], None, fault.message), None
+    return Charges(page["data"], page["next"]), await _explained(visit, page["data"])
 
 
 def _filters(params: Mapping[str, str]) -> dict[str, str]:
@@ -151,31 +143,26 @@ def _filters(params: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in named.items() if value}
 
 
-async def _used(visit: Visit, by: str, period: Period, chosen: str) -> Mapping[str, str]:
-    """Return what a list can be filtered by: the models or keys that the period has, by their ids."""
-    groups = (await visit.get(_USAGE, group_by=by, **period.query))["data"]
+def _choices(groups: Sequence[Row], by: str, chosen: str) -> Mapping[str, str]:
+    """Return what a list can be filtered by, with names: the models or keys of the period, and the one that it is."""
     if by == "model":
-        found = {group["model"]: group["model"] for group in groups}
+        found = {group["model"]: series_name(group) for group in groups}
     else:
         found = {group["key_id"]: group["key_name"] or "A key that is gone" for group in groups if group["key_id"]}
     return found if not chosen or chosen in found else {**found, chosen: chosen}
 
 
-async def _explained(visit: Visit, rows: Sequence[Row], names: Mapping[str, str]) -> Explained | None:
+async def _explained(visit: Visit, rows: Sequence[Row]) -> Explained | None:
     """Explain the charge that the address names, or else the latest of the list. One that is gone is none."""
     wanted = visit.request.query_params.get("charge") or next((row["id"] for row in rows), None)
     if wanted is None:
         return None
     try:
-        return _named(await visit.get(f"{_CHARGES}{quote(wanted, safe='')}/"), names)
+        return explain(await visit.get(f"{_CHARGES}{quote(wanted, safe='')}/"))
     except Fault as fault:
         if fault.status != _NOT_FOUND:
             raise
         return None
-
-
-def _named(receipt: Row, names: Mapping[str, str]) -> Explained:
-    return explain(receipt, names.get(receipt["model"], ""))
 
 
 def used_text(row: Row) -> str:

@@ -1,6 +1,7 @@
 """The public API as pages use it: called in this process, in the name of the browser that asks for the page."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -59,6 +60,8 @@ class Server:
     """Of a new account."""
     media_origin: str = ""
     """Where outputs are read, if that is not this server: the origin of the object store."""
+    max_body_bytes: int = 0
+    """Of a request to the API. 0: nothing is known of it."""
 
 
 class Api(Protocol):
@@ -71,6 +74,9 @@ class Api(Protocol):
 
     def require_same_origin(self) -> None:
         """Raise `Fault` if the request changes something and no page of this server made it."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Count the request, and have its account's turn to send files: one form is read at a time. Raises `Fault`."""
 
     async def call(
         self,

@@ -19,15 +19,6 @@ _THOUSAND, _MILLION = 1000, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    series: int
-    """From 1."""
-    x: str = field(repr=False)
-    y: str = field(repr=False)
-    height: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Series:
     number: int
     name: str = field(repr=False)
@@ -47,7 +38,8 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Chart:
     width: int
-    bars: Sequence[Bar]
+    shapes: Sequence[tuple[int, str]] = field(repr=False)
+    """The number of each series, and the outlines of its bars: data of one SVG path."""
     marks: Sequence[str] = field(repr=False)
     """Amounts beside the lines, from the top."""
     days: Sequence[str] = field(repr=False)
@@ -69,29 +61,28 @@ def chart(report: Mapping[str, Any], days: Sequence[date], names: Sequence[str])
     }
     totals = {date.fromisoformat(one["day"]): one["credits"] for one in report["data"]}
     step = _step(max(totals.values(), default=0))
-    bars = [
-        bar
-        for place, one in enumerate(days)
-        for bar in _stack(place * SLOT + (SLOT - _BAR) / 2, stacks.get(one, {}), step * _STEPS)
-    ]
+    shapes: dict[int, list[str]] = {}
+    for place, one in enumerate(days):
+        _stack(shapes, place * SLOT + (SLOT - _BAR) / 2, stacks.get(one, {}), step * _STEPS)
     rows = [Row(one, [stacks[one].get(each.number, 0) for each in series], total) for one, total in totals.items()]
     marks = [short(step * number) for number in range(_STEPS, -1, -1)]
-    return Chart(max(len(days), _FEWEST_SLOTS) * SLOT, bars, marks, _labels(days), series, rows)
+    drawn = [(number, "".join(shapes[number])) for number in sorted(shapes)]
+    return Chart(max(len(days), _FEWEST_SLOTS) * SLOT, drawn, marks, _labels(days), series, rows)
 
 
 def _identity(group: Mapping[str, Any]) -> tuple[object, ...]:
     return group.get("model"), group.get("key_id"), group.get("others", False)
 
 
-def _stack(x: float, parts: Mapping[int, int], whole: int) -> list[Bar]:
-    bars, top = [], _HEIGHT
+def _stack(shapes: dict[int, list[str]], x: float, parts: Mapping[int, int], whole: int) -> None:
+    """Add the bars of a day to the outlines of their series."""
+    top = _HEIGHT
     for series, amount in sorted(parts.items()):
         height = _HEIGHT * amount / whole
         shown = height - _GAP if height > 2 * _GAP else height
         if amount:
-            bars.append(Bar(series, f"{x:.1f}", f"{top - shown:.2f}", f"{shown:.2f}"))
+            shapes.setdefault(series, []).append(f"M{x:.1f} {top - shown:.2f}h{_BAR}v{shown:.2f}h-{_BAR}z")
         top -= height
-    return bars
 
 
 def _step(most: int) -> int:

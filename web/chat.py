@@ -38,6 +38,8 @@ class Choice:
     """Credits per 1,000 tokens."""
     parameters: str = field(repr=False)
     """The request fields that it takes, with spaces between."""
+    reads: str
+    """What it takes beside text, such as `image`, with spaces between."""
     max_tokens: int | None
 
 
@@ -109,6 +111,7 @@ def _choice(model: Model) -> Choice:
         reason="" if model["enabled"] else _REASONS.get(model["disabled_reason"], "not for you"),
         price=price,
         parameters=" ".join(model["supported_parameters"]),
+        reads=" ".join(kind for kind in model["input_modalities"] if kind != "text"),
         max_tokens=model["max_output_tokens"],
     )
 

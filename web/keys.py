@@ -9,6 +9,7 @@ from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from web.api import Fault
+from web.numbers import credits, whole
 from web.visit import Page, Visit
 
 SCOPES = {
@@ -29,6 +30,7 @@ LIMITS = {
     "tokens": "Tokens a minute",
     "concurrent": "Calls at a time",
 }
+NEAR_PERCENT = 90
 _KEYS = "/api/chat/keys/"
 _HOUR_SECONDS = 3600
 
@@ -52,7 +54,7 @@ async def new_key(visit: Visit) -> Response:
 async def rotate(visit: Visit) -> Response:
     """Give a key a new token. The old one works for the hours that the form says."""
     form = await visit.form()
-    hours = _count(str(form.get("grace_hours", "24")))
+    hours = whole(str(form.get("grace_hours", "24")))
     grace = {"grace_seconds": hours * _HOUR_SECONDS if isinstance(hours, int) else hours}
     once = {"idempotency-key": str(form.get("once", ""))}
     made = await visit.send("POST", f"{_path(visit)}rotate/", grace, headers=once)
@@ -65,8 +67,42 @@ async def revoke(visit: Visit) -> Response:
 
 
 async def key(visit: Visit) -> Response:
-    """One key: what it may do, and the forms that rotate and revoke it."""
-    return visit.render("key.html", {"key": await visit.get(_path(visit)), "once": uuid.uuid4(), **_NAMES})
+    """One key: what it may do, what of its limits is used, and the forms that change, rotate and revoke it."""
+    shown = await visit.get(_path(visit))
+    if visit.request.method == "GET":
+        return _key_page(visit, shown, _written(shown))
+    form = await visit.form()
+    try:
+        await visit.send("PATCH", _path(visit), _changes(form, shown))
+    except Fault as fault:
+        return _key_page(visit, shown, form, fault)
+    return visit.redirect(f"/keys/{shown['id']}")
+
+
+def _key_page(
+    visit: Visit, shown: Mapping[str, Any], form: Mapping[str, Any] | FormData, fault: Fault | None = None
+) -> Response:
+    values = _form_values(form, fault) | {"key": shown}
+    return visit.render("key.html", values, status=fault.status if fault else 200)
+
+
+def _written(shown: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a key as its form has it."""
+    limits = {name: credits(limit) for name, limit in shown["limits"].items() if limit}
+    return {"name": shown["name"], "expires_on": (shown["expires_at"] or "")[:10], "scopes": shown["scopes"], **limits}
+
+
+def _changes(form: FormData, shown: Mapping[str, Any]) -> dict[str, object]:
+    """Return what the API takes. An empty limit is removed. An end on the same day is left as it is, to the second."""
+    order = _order(form)
+    if str(form.get("expires_on", "")).strip() == _written(shown)["expires_on"]:
+        order.pop("expires_at")
+    return order | {"limits": dict.fromkeys(LIMITS) | dict(order["limits"])}
+
+
+def near(used: int, limit: int) -> bool:
+    """Tell whether so little is left of a limit that its owner should know."""
+    return used * 100 >= limit * NEAR_PERCENT
 
 
 async def _listed(visit: Visit, made: Mapping[str, Any] | None = None, *, rotated: bool = False) -> Response:
@@ -75,18 +111,18 @@ async def _listed(visit: Visit, made: Mapping[str, Any] | None = None, *, rotate
     return visit.render("keys.html", values, secret=made is not None)
 
 
-_NAMES = {"scope_names": SCOPES, "limit_names": LIMITS}
+_NAMES = {"scope_names": SCOPES, "limit_names": LIMITS, "near": near}
 
 
 def _form_values(form: Mapping[str, Any] | FormData, fault: Fault | None = None) -> dict[str, object]:
-    chosen = form.getlist("scopes") if isinstance(form, FormData) else DEFAULT_SCOPES
+    chosen = form.getlist("scopes") if isinstance(form, FormData) else form.get("scopes", DEFAULT_SCOPES)
     written = {name: form.get(name, "") for name in ("name", "expires_on", *LIMITS)}
     return {"written": written, "chosen": chosen, "fault": fault, "once": uuid.uuid4(), **_NAMES}
 
 
-def _order(form: FormData) -> dict[str, object]:
+def _order(form: FormData) -> dict[str, Any]:
     """Return what the API takes, from what was written. What is no number goes on as it is: the API says so."""
-    limits = {name: _count(text) for name in LIMITS if (text := str(form.get(name, "")).strip())}
+    limits = {name: whole(text) for name in LIMITS if (text := str(form.get(name, "")).strip())}
     end = str(form.get("expires_on", "")).strip()
     return {
         "name": str(form.get("name", "")).strip(),
@@ -96,12 +132,6 @@ def _order(form: FormData) -> dict[str, object]:
     }
 
 
-def _count(text: str) -> int | str:
-    """Read a number as people write it, such as `20,000`."""
-    digits = text.replace(",", "").replace(" ", "").replace("_", "")
-    return int(digits) if digits.isascii() and digits.isdigit() else text
-
-
 def _path(visit: Visit) -> str:
     return f"{_KEYS}{quote(str(visit.request.path_params['key_id']), safe='')}/"
 
@@ -109,7 +139,7 @@ def _path(visit: Visit) -> str:
 PAGES = (
     Page("/keys", keys),
     Page("/keys/new", new_key, ("GET", "POST")),
-    Page("/keys/{key_id}", key),
+    Page("/keys/{key_id}", key, ("GET", "POST")),
     Page("/keys/{key_id}/rotate", rotate, ("POST",)),
     Page("/keys/{key_id}/revoke", revoke, ("POST",)),
 )

@@ -26,7 +26,7 @@ MAX_NESTING = 20
 HEADINGS = {"h1": "h3", "h2": "h4", "h3": "h5", "h4": "h6", "h5": "h6", "h6": "h6"}
 """A message stands under its page's h1 and its own h2."""
 TAGS = {
-    *("p", "br", "hr", "em", "strong", "code", "pre", "blockquote", "ul", "ol", "li", "a"),
+    *("p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "div", "span"),
 }
 ATTRIBUTES = {"a": {"href"}, "ol": {"start"}, "pre": {"tabindex", "aria-label", "role"}, "div": {"tabindex"}}
@@ -205,7 +205,7 @@ def _affordable(token: Token, budget: Budget) -> bool:
 
 def _parser(*, breaks: bool) -> MarkdownIt:
     options = {"html": False, "breaks": breaks, "maxNesting": MAX_NESTING}
-    parser = _Markdown("commonmark", options, renderer_cls=_Renderer).enable("table")
+    parser = _Markdown("commonmark", options, renderer_cls=_Renderer).enable(["table", "strikethrough"])
     parser.core.ruler.at("block", _block)
     parser.core.ruler.at("inline", _inline)
     return parser

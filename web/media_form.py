@@ -1,5 +1,6 @@
 """The form of a media model, made from the JSON Schema of its fields and from the input files that it takes."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -298,9 +299,10 @@ def _text(value: object) -> str:
 
 
 def _number(text: str) -> int | float | str:
-    """Read a number. What is none stays as it is, so that the API can say so."""
+    """Read a number. What is none, or has no end, stays as it is, so that the API can say so."""
     plain = text.strip()
     try:
-        return int(plain) if plain.lstrip("-").isdigit() else float(plain)
+        number = int(plain) if plain.lstrip("-").isdigit() else float(plain)
     except ValueError:
         return text
+    return number if isinstance(number, int) or math.isfinite(number) else text

@@ -48,8 +48,9 @@ TRAITS: Mapping[str, Trait] = {
 
 
 async def models(visit: Visit) -> Response:
-    everything: Sequence[Model] = (await visit.get("/api/chat/models/"))["data"]
     query = visit.request.query_params
+    inactive = query.get("inactive") == "1"
+    everything = await _every(visit, inactive=inactive)
     kinds = {kind: sum(kind == model["modality"] for model in everything) for kind in KINDS}
     kind = query.get("kind", "") if query.get("kind") in KINDS else "text"
     chosen = [name for name in query.getlist("has") if name in TRAITS]
@@ -70,7 +71,8 @@ async def models(visit: Visit) -> Response:
         "unit": unit,
         "try_at": TRIED_AT.get(kind),
         "q": query.get("q", "")[:200],
-        "link": _Links(kind, chosen, unit, query.get("q", "")[:200]),
+        "link": _Links(kind, chosen, unit, query.get("q", "")[:200], "1" if inactive else ""),
+        "inactive": inactive,
         **_NAMES,
     }
     return visit.render("models.html", values)
@@ -78,11 +80,15 @@ async def models(visit: Visit) -> Response:
 
 async def model(visit: Visit) -> Response:
     wanted = visit.request.path_params["model_id"]
-    everything: Sequence[Model] = (await visit.get("/api/chat/models/"))["data"]
-    found = next((model for model in everything if model["id"] == wanted), None)
+    found = next((model for model in await _every(visit, inactive=True) if model["id"] == wanted), None)
     if found is None:
         raise Fault(404, "This server has no such model.")
     return visit.render("model.html", {"model": found, "prices": prices(found, "credits"), **_NAMES})
+
+
+async def _every(visit: Visit, *, inactive: bool) -> Sequence[Model]:
+    models: Sequence[Model] = (await visit.get("/api/chat/models/", inactive="true" if inactive else None))["data"]
+    return models
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class _Links:
     has: Sequence[str] = field(repr=False)
     unit: str
     q: str = field(repr=False)
+    inactive: str
 
     def to(self, **changed: str) -> str:
         return self._address(list(self.has), changed)
@@ -101,7 +108,7 @@ class _Links:
         return self._address([one for one in self.has if one != name] + ([name] if name not in self.has else []), {})
 
     def _address(self, has: list[str], changed: Mapping[str, str]) -> str:
-        fields = {"kind": self.kind, "unit": self.unit, "q": self.q, **changed}
+        fields = {"kind": self.kind, "unit": self.unit, "q": self.q, "inactive": self.inactive, **changed}
         pairs = [(name, value) for name, value in fields.items() if value]
         return f"/models?{urlencode([*pairs, *(('has', one) for one in has)])}"
 
@@ -111,11 +118,14 @@ def _text(model: Model) -> str:
 
 
 def prices(model: Model, unit: str) -> Sequence[tuple[str, str, str]]:
-    """Return what a model costs: for what, how much, and a note such as the price of long inputs."""
+    """Return what a model costs: for what, how much, and a note such as the price of long inputs.
+
+    Input and output come first.
+    """
     price = model["prices"]
     lines = [
         (_METERS.get(meter, meter.replace("_", " ")), amount(rate, unit), _tiers(price["tiers"], meter, unit))
-        for meter, rate in price["per_1k"].items()
+        for meter, rate in sorted(price["per_1k"].items(), key=_place)
     ]
     if price["per_unit"] is not None:
         ranges = [*price["variants"].values(), *(one["per_unit"] for one in price["by_parameters"])]
@@ -126,6 +136,10 @@ def prices(model: Model, unit: str) -> Sequence[tuple[str, str, str]]:
     if price["per_1k_prompt_characters"] is not None:
         lines.append(("1,000 characters of the prompt", number(price["per_1k_prompt_characters"]), ""))
     return lines
+
+
+def _place(priced: tuple[str, float]) -> int:
+    return next((place for place, meter in enumerate(_FIRST) if meter == priced[0]), len(_FIRST))
 
 
 def _tiers(tiers: Sequence[Mapping[str, Any]], meter: str, unit: str) -> str:
@@ -147,6 +161,7 @@ def number(value: float) -> str:
     return f"{value:,.{_PLACES}f}".rstrip("0").rstrip(".")
 
 
+_FIRST = ("input", "output")
 _METERS = {"input": "Input", "output": "Output", "cached_input": "Cached input", "cache_write": "Cache write"}
 _NAMES = {"kind_names": KINDS, "unit_names": UNITS, "traits": TRAITS}
 

@@ -7,6 +7,8 @@ from markupsafe import Markup
 
 CREDITS_PER_DOLLAR = 100_000
 """At list price. product.md, section 1."""
+MAX_DIGITS = 30
+"""Of a number that somebody writes. More than any field takes."""
 _CENT = Decimal("0.01")
 _MINUS = "\N{MINUS SIGN}"
 _UNITS = ((31_536_000, "year"), (2_592_000, "month"), (86_400, "day"), (3_600, "hour"), (60, "minute"))
@@ -21,6 +23,12 @@ def dollars(amount: int, *, up: bool = False) -> str:
     """Write what credits are worth at list price, such as `$24.81`."""
     value = (Decimal(abs(amount)) / CREDITS_PER_DOLLAR).quantize(_CENT, ROUND_CEILING if up else ROUND_FLOOR)
     return f"{_MINUS if amount < 0 and value else ''}${value:,}"
+
+
+def whole(text: str) -> int | str:
+    """Read a number as people write it, such as `20,000`. What is none goes on as it is: the API says so."""
+    digits = text.replace(",", "").replace(" ", "").replace("_", "")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS else text
 
 
 def moment(written: str) -> datetime:

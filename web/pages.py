@@ -57,7 +57,8 @@ def live(
     """Return a page of the web app. It is its reader's own; a `secret` one is kept by no browser."""
     caching = "no-store" if secret or status >= HTTPStatus.BAD_REQUEST else "private, no-cache"
     own = {"content-security-policy": LIVE, "cache-control": caching, "vary": "cookie"}
-    return Response(content, status, own | GUARDS | dict(headers or {}), HTML)
+    written = content.encode(errors="replace") if isinstance(content, str) else content  # forms may have halves
+    return Response(written, status, own | GUARDS | dict(headers or {}), HTML)
 
 
 def answer(content: str | bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,5 +1,6 @@
 """Privacy: what is stored, whether chats are kept, shared pages, and what a download has. `web/purges.py` erases."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,16 +26,22 @@ _PER_PAGE = 25
 
 
 async def privacy(visit: Visit) -> Response:
-    kinds: Sequence[Kind] = (await visit.get("/api/privacy/"))["data"]
+    stored, begun, settings, shares = await asyncio.gather(
+        visit.get("/api/privacy/"),
+        visit.get("/api/chat/purge/"),
+        visit.get(_SETTINGS),
+        visit.get(_SHARES, limit=_PER_PAGE, cursor=visit.request.query_params.get("shares")),
+    )
+    kinds: Sequence[Kind] = stored["data"]
+    purges: Sequence[Kind] = begun["data"]
     by_name = {kind["name"]: kind for kind in kinds}
-    purges = (await visit.get("/api/chat/purge/"))["data"]
     completed = [purge for purge in purges if purge["status"] == "completed"]
     values = {
         "first": [by_name[name] for name in SHOWN_FIRST],
         "other": [kind for kind in kinds if kind["erased"] and kind["name"] not in SHOWN_FIRST],
         "stays": [kind for kind in kinds if not kind["erased"]],
-        "settings": await visit.get(_SETTINGS),
-        "shares": await visit.get(_SHARES, limit=_PER_PAGE, cursor=visit.request.query_params.get("shares")),
+        "settings": settings,
+        "shares": shares,
         "running": [purge for purge in purges if purge["status"] == "running"],
         "completed": completed,
         "certificate": certificate(completed[0], kinds) if completed else None,

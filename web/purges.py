@@ -75,7 +75,9 @@ async def erase(visit: Visit) -> Response:
         if fault.param == "confirm":
             return await _asked(visit, fault, sessions=order["sessions"] is True)
         raise
-    return visit.redirect(f"/privacy/purges/{begun.body['purge_id']}")
+    response = visit.redirect(f"/privacy/purges/{begun.body['purge_id']}")
+    response.headers["clear-site-data"] = '"cache", "storage"'  # the chat and the prompts that a tab remembers
+    return response
 
 
 async def _asked(visit: Visit, fault: Fault | None = None, *, sessions: bool = False) -> Response:

@@ -119,8 +119,7 @@ class Explained:
         return sum(amount for _, amount in self.bar)
 
 
-def explain(receipt: Receipt, name: str = "") -> Explained:
-    """`name`: of its model. Empty: its id."""
+def explain(receipt: Receipt) -> Explained:
     amounts = receipt["credits"]
     running = receipt["state"] == "open"
     total = amounts["held"] if running else amounts["charged"]
@@ -129,7 +128,7 @@ def explain(receipt: Receipt, name: str = "") -> Explained:
         receipt=receipt,
         question=_question(receipt["state"], total),
         total=total,
-        of=_subject(receipt, name or receipt["model"]),
+        of=_subject(receipt, receipt["model_name"] or receipt["model"]),
         sentences=tuple(_sentences(receipt)),
         steps=tuple(_steps(receipt)),
         lines=tuple(_lines(receipt)),

@@ -6,7 +6,8 @@ from functools import partial
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import compile_path
 
 from web import (
     account,
@@ -14,6 +15,7 @@ from web import (
     assets,
     chat,
     deliveries,
+    docs,
     faults,
     first_visit,
     keys,
@@ -49,11 +51,14 @@ PAGES: Sequence[Page] = (
     *plan.PAGES,
     *account.PAGES,
     *purges.PAGES,
+    *docs.PAGES,
 )
 """Every page of the web app."""
-_PLACES = frozenset({page.path for page in PAGES} | {"/docs"})
+_PLACES = frozenset(page.path for page in PAGES)
+_SHOWN = [compile_path(page.path)[0] for page in PAGES if "GET" in page.methods]
 _KEYS = {"authorization", "x-api-key"}
 _UNAUTHORIZED = 401
+_SEE_OTHER = 303
 _PAGE: dict[str, object] = {"content": {"text/html": {"schema": {"type": "string"}}}}
 _ANSWERS: dict[int | str, dict[str, object]] = {
     200: {"description": "The page", **_PAGE},
@@ -86,6 +91,9 @@ def router(shared_pages: Callable[[Request], SharedPages], api: Callable[[Reques
     routes.add_api_route(assets.PATH, _asset, methods=["GET"], include_in_schema=False)
     routes.add_api_route("/robots.txt", _robots, methods=["GET"], include_in_schema=False)
     for page in PAGES:
+        if "GET" not in page.methods:  # before a page with a parameter in its place
+            routes.add_route(page.path, _above, methods=["GET"], include_in_schema=False)
+    for page in PAGES:
         shown = partial(_shown, page, api)
         routes.add_route(page.path, shown, methods=list(page.methods), include_in_schema=False)
     return routes
@@ -96,6 +104,17 @@ async def _asset(request: Request) -> Response:
     if answer is None:
         raise HTTPException(404)
     return answer
+
+
+async def _above(request: Request) -> Response:
+    """Lead from an address that only takes a form to the page above it.
+
+    A browser comes there after signing in, after a change of the theme, and by its address bar.
+    """
+    path = request.url.path.rpartition("/")[0]
+    while path and not any(shown.match(path) for shown in _SHOWN):
+        path = path.rpartition("/")[0]
+    return RedirectResponse(path or "/", _SEE_OTHER, {"cache-control": "no-store"})
 
 
 async def _robots() -> Response:

@@ -71,13 +71,13 @@ async def kind(which: str, visit: Visit) -> Response:
     if visit.request.method == "POST":
         return await _start(which, visit)
     query = visit.request.query_params
-    number = query.get("example", "")
-    example = dict(enumerate(EXAMPLES[which], 1)).get(int(number) if number.isdecimal() else 0)
+    examples = {str(number): text for number, text in enumerate(EXAMPLES[which], 1)}
+    example = examples.get(query.get("example", ""))
     return await _shown(visit, _Order(which, query.get("model", ""), example=example))
 
 
 async def _start(which: str, visit: Visit) -> Response:
-    form = await visit.form()
+    form = await visit.form_with_files()
     fields = media_form.written(form)
     order = _Order(which, fields.get("model", ""), fields)
     model = next((one for one in await _models(visit, which) if one["id"] == order.model), None)
@@ -122,8 +122,8 @@ async def _shown(visit: Visit, order: _Order, *, status: int = 200) -> Response:
     unusable = order.model if model is None else ""
     model = model or next((one for one in models if one["enabled"]), None)
     names = {one["id"]: one["name"] for one in models}
-    running, counts = await _running(visit, which, names)
     listed = await _listed(visit, which)
+    running, counts = await _running(visit, which, names, listed["data"])
     values: dict[str, object] = {
         "kinds": KINDS,
         "kind": which,
@@ -223,8 +223,12 @@ async def _quote(visit: Visit, body: Mapping[str, object], text: str) -> Mapping
     return answer
 
 
-async def _running(visit: Visit, which: str, names: Mapping[str, str]) -> tuple[list[ShownJob], dict[str, int]]:
-    """Return the jobs of a kind that have not ended, and how many there are of each kind."""
+async def _running(
+    visit: Visit, which: str, names: Mapping[str, str], listed: Sequence[Mapping[str, Any]]
+) -> tuple[list[ShownJob], dict[str, int]]:
+    """Return the jobs of a kind that have not ended, and how many there are of each kind. `listed`: the newest jobs."""
+    if not (visit.account and visit.account.running_jobs) and not any(job["status"] in ACTIVE for job in listed):
+        return [], dict.fromkeys(KINDS, 0)
     jobs = [job for state in ACTIVE for job in (await visit.get(_JOBS, status=state, limit=_MOST_RUNNING))["data"]]
     jobs.sort(key=lambda job: str(job["created_at"]), reverse=True)
     counts = {name: sum(job["kind"] == name for job in jobs) for name in KINDS}
@@ -252,7 +256,10 @@ async def job(visit: Visit) -> Response:
     found = await visit.get(_path(visit))
     names = {one["id"]: one["name"] for one in (await visit.get("/api/chat/models/"))["data"]}
     receipts = any(place.startswith("/activity/charges/") for place in visit.places)
+    which = found["kind"]
+    body = {"model": found["model"], media_form.TEXTS[which]: EXAMPLES[which][0]} if which in KINDS else {}
     values = {
+        "curl": _curl(f"{visit.api.server.public_url}/api/media/{which}/", body) if body else "",
         "one": _job(visit, found, names),
         "kinds": KINDS,
         "steps": STEPS,

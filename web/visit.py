@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message
@@ -16,11 +17,16 @@ from web.api import Answer, Api, Fault
 
 THEME = "yout-theme"
 THEMES = ("light", "dark")
-MAX_COUNTED_JOBS = 10
+ENTER = "yout-enter"
+"""The cookie of a browser in which Enter breaks the line, and Shift Enter sends."""
+ALOUD = "yout-aloud"
+"""The cookie of a browser whose screen reader reads answers while they are written."""
 MAX_FORM_BYTES = 64 * 1024
 YEAR_SECONDS = 31_536_000
 _UNAUTHORIZED = 401
 _SEE_OTHER = 303
+MultiPartParser.spool_max_size = 0
+"""No file of a form goes to a disk: it would be there in the clear. The edge bounds the body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Account:
     plan: str | None
     plan_active: bool
     running_jobs: int
-    """Up to `MAX_COUNTED_JOBS`."""
+    """More than 10 are 10."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,14 @@ class Visit:
     async def form(self) -> FormData:
         return await self.request.form()
 
+    async def form_with_files(self) -> FormData:
+        """Return a form that may be large. One that is, is read in its account's turn. Raises `Fault`."""
+        size = self.request.headers.get("content-length", "")
+        if size.isdecimal() and int(size) <= MAX_FORM_BYTES:
+            return await self.form()
+        async with self.api.turn():
+            return await self.form()
+
     def render(
         self,
         template: str,
@@ -94,6 +108,8 @@ class Visit:
             "account": self.account,
             "now": self.now,
             "theme": self.theme,
+            "enter_breaks": self.request.cookies.get(ENTER) == "break",
+            "aloud": self.request.cookies.get(ALOUD) == "on",
             "address": self.address,
             "path": self.request.url.path,
             "server": self.api.server,
@@ -164,8 +180,8 @@ async def _account(visit: Visit) -> Account | None:
         if fault.status == _UNAUTHORIZED:
             return None
         raise
-    jobs = await visit.get("/api/media/jobs/", status="running", limit=MAX_COUNTED_JOBS)
-    return Account(me["email"], me["balance"], me["held"], me["plan"], me["plan_active"], len(jobs["data"]))
+    names = ("email", "balance", "held", "plan", "plan_active", "running_jobs")
+    return Account(*(me[name] for name in names))
 
 
 def local(address: str, otherwise: str = "/chat") -> str:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from web.api import Fault
 from web.ids import in_path
+from web.numbers import whole
 from web.visit import Page, Visit
 
 EVENTS = {
@@ -108,7 +109,7 @@ async def settings(visit: Visit) -> Response:
     """Set below which balance `credits.low` is sent. Empty: never."""
     written = str((await visit.form()).get("credits_low", "")).strip()
     try:
-        await visit.send("PATCH", _SETTINGS, {"credits_low": _count(written) if written else None})
+        await visit.send("PATCH", _SETTINGS, {"credits_low": whole(written) if written else None})
     except Fault as fault:
         return await _listed(visit, fault=fault, written=written)
     return visit.redirect("/webhooks")
@@ -172,7 +173,7 @@ def path_of(visit: Visit) -> str:
 
 
 async def _overlap(visit: Visit) -> dict[str, object]:
-    hours = _count(str((await visit.form()).get("overlap_hours", "24")).strip())
+    hours = whole(str((await visit.form()).get("overlap_hours", "24")).strip())
     return {"overlap_seconds": hours * _HOUR_SECONDS if isinstance(hours, int) else hours}
 
 
@@ -199,12 +200,6 @@ def _order(form: FormData) -> dict[str, object]:
         "description": str(form.get("description", "")).strip() or None,
         "events": None if set(events) == set(EVENTS) else events,
     }
-
-
-def _count(text: str) -> int | str:
-    """Read a number as people write it, such as `20,000`. What is no number goes on as it is: the API says so."""
-    digits = text.replace(",", "").replace(" ", "").replace("_", "")
-    return int(digits) if digits.isascii() and digits.isdigit() else text
 
 
 PAGES = (

@@ -11,7 +11,18 @@ with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
     from activities.failures import INTERNAL, INTERNAL_SENTENCE, PUBLIC, STILL_RUNNING, job_ended
     from activities.media import MediaActivities
-    from activities.payloads import Accepted, Begun, Ended, Ending, JobRef, MediaResult, PollResult, Success, Watch
+    from activities.payloads import (
+        Accepted,
+        Begun,
+        CancelResult,
+        Ended,
+        Ending,
+        JobRef,
+        MediaResult,
+        PollResult,
+        Success,
+        Watch,
+    )
     from domain.errors import UpstreamTimeout
     from domain.media import JobError, Kind, Output, State
     from temporal import attributes
@@ -156,18 +167,24 @@ class MediaWorkflow:
             return watch.known  # its next attempt would come after the deadline: look once more before that
 
     async def _is_billed(self) -> bool:
-        """Ask the provider to stop. Return True when it had already finished: then the output is kept and charged.
+        """Ask the provider to stop. Return True when it has finished all the same: then the output is charged.
 
-        False also when the provider cannot be asked: then nothing is charged.
+        One that cannot be stopped is waited for. False when it has stopped, and when it cannot be asked.
         """
+        answer = await self._cancel_there()
+        if answer.goes_on:
+            await self._watch(None)
+        return answer.billed or answer.goes_on
+
+    async def _cancel_there(self) -> CancelResult:
         self._provider_cancel_sent = True
         if not self._at_provider:
-            return False
+            return CancelResult(billed=False)
         self._show(f"Cancelling at provider {self._begun_job.provider}")
         try:
-            return (await call(MediaActivities.cancel, self._ref, **self._about(CANCELLING, "ask to stop"))).billed
+            return await call(MediaActivities.cancel, self._ref, **self._about(CANCELLING, "ask to stop"))
         except ActivityError:
-            return False
+            return CancelResult(billed=False)
 
     async def _keep(self, outputs: tuple[Output, ...] | None) -> None:
         if outputs is None:
@@ -194,7 +211,7 @@ class MediaWorkflow:
         if not self._at_provider:
             return
         if not self._provider_cancel_sent and self._state is not State.SUCCEEDED:
-            await self._is_billed()
+            await self._cancel_there()
         await call(MediaActivities.discard, self._ref, **self._about(CLEANUP, "delete its files"))
 
     async def _discard_at_leisure(self) -> None:

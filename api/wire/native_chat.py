@@ -27,7 +27,7 @@ from gateway.wire import Bill, Head, ModelCall, SaveOptions, StreamWriter
 from providers.base import Delta
 
 _REASONING = ("reasoning_content", "reasoning")
-_NOT_SENT = ("conversation_id", "save", "message", "n", "stream")
+_NOT_SENT = ("conversation_id", "save", "message", "n", "stop_on_disconnect", "stream")
 
 
 class NativeChat(JsonWire):
@@ -48,10 +48,12 @@ class NativeChat(JsonWire):
             if not isinstance(message, str) or not message:
                 raise RequestInvalid("'message' must be a text.", param="message", code="invalid_type")
             fields["messages"] = [{"role": "user", "content": message}]
-        return replace(openai_chat.parse(fields), stream=True, save_options=_save_options(body))
+        stops = _boolean(body, "stop_on_disconnect") or False
+        call = openai_chat.parse(fields)
+        return replace(call, stream=True, stop_on_disconnect=stops, save_options=_save_options(body))
 
     def takes(self, quoted: Quoted) -> bool:
-        return any(quoted.has(name) for name in ("message", "save", "conversation_id"))
+        return any(quoted.has(name) for name in ("message", "save", "conversation_id", "stop_on_disconnect"))
 
     def writer(self, head: Head) -> StreamWriter:
         return NativeStream(head)
@@ -61,15 +63,20 @@ class NativeChat(JsonWire):
 
 
 def _save_options(body: Mapping[str, Any]) -> SaveOptions | None:
-    save, named = body.get("save"), body.get("conversation_id")
-    if save is not None and not isinstance(save, bool):
-        raise RequestInvalid("'save' must be a boolean.", param="save", code="invalid_type")
+    save, named = _boolean(body, "save"), body.get("conversation_id")
     if named is None:
         return None if save is False else SaveOptions(save)
     try:
         return SaveOptions(save, UUID(named))
     except (ValueError, AttributeError, TypeError):
         raise RequestInvalid("'conversation_id' must be the id of a conversation.", param="conversation_id") from None
+
+
+def _boolean(body: Mapping[str, Any], name: str) -> bool | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise RequestInvalid(f"'{name}' must be a boolean.", param=name, code="invalid_type")
+    return value
 
 
 class NativeStream:

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import environment
 from cli.checks.finding import Finding, Level, fault, ok, warn
 from cli.checks.providers import connected
 from domain.hosts import is_loopback
 from domain.media_files import MIB
+from environment import SettingsInvalid
+from settings.fields import split_url
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -75,6 +78,24 @@ async def check_mail(settings: "Settings") -> list[Finding]:
     except (smtplib.SMTPException, OSError):
         return [fault("mail", f"no mail server answers at {place}", "mend host and port in YOUT_SMTP_URL")]
     return [ok("mail", f"{place} accepts us; the sender is {settings.sender}")]
+
+
+async def check_traces() -> list[Finding]:
+    try:
+        receiver = environment.trace_receiver()
+    except SettingsInvalid as invalid:
+        return [fault("traces", problem, "mend it: docs/operating.md, Traces") for problem in invalid.problems]
+    if receiver is None:
+        return [ok("traces", "none are exported")]
+    parts = split_url(receiver)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        return [fault("traces", "the endpoint of OTEL_EXPORTER_OTLP is no URL", "write it as http://host:4318")]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    place = f"{parts.hostname}:{port}"
+    if (problem := await connected((parts.scheme, parts.hostname, port))) is not None:
+        remedy = "see that the receiver runs and can be reached from here; calls and jobs do not wait for it"
+        return [warn("traces", f"{problem[0]} at {place}", remedy)]
+    return [ok("traces", f"{place} takes them")]
 
 
 async def check_disk(settings: "Settings") -> list[Finding]:

@@ -109,8 +109,9 @@ class GeminiMedia(PolledJobs):
     async def cancel(self, provider_job_id: str) -> Progress:
         """Ask for the end of an interaction. An operation cannot be stopped."""
         work = Work.of(provider_job_id)
-        if work.form == INTERACTION:
-            await self._sent(HttpRequest(f"{self._interactions}/{work.name}/cancel", json={}))
+        if work.form != INTERACTION:
+            return await super().cancel(provider_job_id)
+        await self._sent(HttpRequest(f"{self._interactions}/{work.name}/cancel", json={}))
         return await self.poll(provider_job_id)
 
     async def discard(self, provider_job_id: str) -> None:

@@ -19,16 +19,19 @@ from tests.support.pages_site import OPEN, PASSWORD, SAME_ORIGIN, network
 from tests.support.stack import Stack
 from tests.support.watched_page import OBSERVED
 
+VISITOR_MESSAGES = 2
+"""Free messages of a visitor's day."""
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="package")
 def site(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     started = own_stack(postgres, tmp_path_factory, "browser")
-    started.extra = OPEN
+    started.extra = OPEN | {"YOUT_VISITOR_MESSAGES_DAY": str(VISITOR_MESSAGES)}
     with started.running("api"):
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def whole_site(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """With Temporal and a worker: jobs end, webhooks are sent, and purges are complete."""
     with EmbeddedTemporal.temporary(attributes.DEFINITIONS) as temporal:
@@ -38,7 +41,7 @@ def whole_site(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
             yield started
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def program() -> AsyncIterator[Browser]:
     async with chromium.running() as browser:
         yield browser
@@ -47,7 +50,7 @@ async def program() -> AsyncIterator[Browser]:
 NewContext = Callable[..., Awaitable[BrowserContext]]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def new_context(program: Browser) -> AsyncIterator[NewContext]:
     """Opens browsers of people, each in a network of its own, whose limits are then its own too."""
     async with AsyncExitStack() as opened:
@@ -61,7 +64,7 @@ async def new_context(program: Browser) -> AsyncIterator[NewContext]:
         yield made
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def visitor(new_context: NewContext) -> BrowserContext:
     """Without an account."""
     return await new_context()
@@ -83,7 +86,7 @@ class Member:
 NewMember = Callable[..., Awaitable[Member]]
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def new_member(new_context: NewContext) -> AsyncIterator[NewMember]:
     """Opens accounts, and browsers that are signed in."""
     async with AsyncExitStack() as opened:

@@ -24,12 +24,12 @@ FOCUS = """
 """Whether the element with the focus shows it."""
 
 
-async def tab_to(page: Page, selector: str) -> None:
-    """Go on with Tab until the element has the focus. It is seen at each step."""
+async def tab_to(page: Page, selector: str, key: str = "Tab") -> None:
+    """Go on until the element has the focus. It is seen at each step. `key` leads there: `Shift+Tab` goes back."""
     for _ in range(MAX_TABS):
         if await page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
             return
-        await page.keyboard.press("Tab")
+        await page.keyboard.press(key)
         assert await page.evaluate(FOCUS), await page.evaluate("document.activeElement.outerHTML")
     pytest.fail(f"Tab does not lead to {selector}")
 
@@ -56,6 +56,31 @@ async def test_an_account_and_a_key_by_keyboard_alone(site: Stack, new_context: 
     await page.keyboard.press("Enter")
     await expect(page.locator("#token")).to_be_visible()
     await expect(page.get_by_text("keys", exact=False).first).to_be_visible()
+    await page.close()
+
+
+async def test_a_chat_its_charge_and_a_purge_by_keyboard_alone(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    await page.goto(f"{site.url}/chat?model=demo-chat-slow")
+    await expect(page.get_by_label("Your message")).to_be_focused()
+    await page.keyboard.type("[seconds=30] Count to 200.")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".answer .prose")).to_contain_text("3")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".thread > .note")).to_contain_text("Stopped.")
+    await expect(page.get_by_label("Your message")).to_be_focused()
+    await tab_to(page, ".answer .cost a", "Shift+Tab")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("h1")).to_have_text("A charge explained")
+
+    await page.goto(f"{site.url}/privacy")
+    await tab_to(page, "a[href='/privacy/erase']")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{site.url}/privacy/erase")
+    await tab_to(page, "#confirm")
+    await page.keyboard.type("erase")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(re.compile("/privacy/purges/"))
     await page.close()
 
 
@@ -183,4 +208,28 @@ async def test_the_menu_of_a_phone_gives_the_focus_back(site: Stack, new_member:
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog", name="Menu")).to_have_count(0)
     await expect(button).to_be_focused()
+    await page.close()
+
+
+async def test_models_are_walked_filtered_copied_and_tried(site: Stack, new_member: NewMember) -> None:
+    member = await new_member(site, permissions=["clipboard-read", "clipboard-write"])
+    page = await member.context.new_page()
+    await page.goto(f"{site.url}/models")
+    names = page.locator("tr[data-text]:visible a.name")
+    await page.keyboard.press("/")
+    await page.keyboard.type("demo chat")
+    await page.keyboard.press("ArrowDown")
+    await expect(names.first).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await expect(names.nth(1)).to_be_focused()
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("button", name="Copy demo-chat", exact=True)).to_be_focused()
+    await page.keyboard.press("Enter")
+    assert await page.evaluate("navigator.clipboard.readText()") == "demo-chat"
+    await page.keyboard.press("ArrowUp")
+    await expect(page.get_by_label("Search models")).to_be_focused()
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("t")
+    await expect(page).to_have_url(f"{site.url}/chat?model=demo-chat")
     await page.close()

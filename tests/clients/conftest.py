@@ -227,38 +227,38 @@ privacy = "zero_retention"
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def upstream() -> Iterator[OpenAIServer]:
     with OpenAIServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def responses() -> Iterator[ResponsesServer]:
     with ResponsesServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dialects() -> Iterator[DialectServer]:
     with DialectServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def claudes() -> Iterator[AnthropicServer]:
     with AnthropicServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def written_catalog(
     upstream: OpenAIServer, claudes: AnthropicServer, dialects: DialectServer, responses: ResponsesServer
 ) -> str:
     return catalog(upstream.url, claudes.url, responses.url) + dialect_server.catalog(dialects)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(
     postgres: EmbeddedPostgres, written_catalog: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
@@ -271,7 +271,7 @@ def stack(
 Openers = Callable[[str], AccountOpener]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def openers(postgres: EmbeddedPostgres) -> Iterator[Openers]:
     """Gives each database one opener, for some test files have a stack of their own."""
     with ExitStack() as running:
@@ -328,13 +328,13 @@ async def owner(new_owner: OpenAccountClient) -> AccountClient:
     return await new_owner()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def paced() -> Iterator[Paced]:
     with Paced() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def faulty_stack(postgres: EmbeddedPostgres, paced: Paced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with provoked_world.running(postgres, paced, tmp_path_factory) as stack:
         yield stack

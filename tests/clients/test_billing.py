@@ -275,6 +275,8 @@ async def test_usage_is_rolled_up(owner: AccountClient) -> None:
         ("test-plain", 2, 1200),
         ("test-usage-zero", 1, 10),
     ]
+    names = {group["model"]: group["model_name"] for group in by_model["data"]}
+    assert names == {receipt["model"]: receipt["model_name"] for receipt in receipts}
     (by_key,) = (await owner.get("/usage/", group_by="key"))["data"]
     assert by_key == {"key_id": receipts[0]["key_id"], "key_name": "first"} | total
     assert (await owner.get("/usage/", since="2020-01-01", to="2020-02-01"))["data"] == []
@@ -299,7 +301,22 @@ async def test_days_are_split_by_what_cost_most(owner: AccountClient) -> None:
     (by_key,) = (await owner.get("/usage/", split_by="key"))["data"][0]["parts"]
     assert (by_key["key_name"], by_key["credits"]) == ("first", day["credits"])
     empty = await owner.get("/usage/", split_by="key", since="2020-01-01", to="2020-02-01")
-    assert (empty["data"], empty["groups"]) == ([], [])
+    assert (empty["data"], empty["groups"], empty["models"], empty["keys"]) == ([], [], [], [])
+    assert empty["returned"] == {"credits": 0, "calls": 0}
+
+
+async def test_a_report_for_people_names_all_and_tells_what_came_back(owner: AccountClient) -> None:
+    receipts = [await owner.charged(model) for model in ("test-plain", "test-usage-zero")]
+    failed = await owner.http.post("/v1/chat/completions", json={"model": "demo-chat-fail", **QUESTION})
+    assert failed.status_code == 502
+    (released,) = [charge for charge in (await owner.get("/charges/"))["data"] if charge["state"] == "void"]
+    report = await owner.get("/usage/", split_by="key", top=1)
+    for name, group_by in (("models", "model"), ("keys", "key")):
+        assert report[name] == (await owner.get("/usage/", group_by=group_by))["data"]
+    back = [one["credits"]["held"] - one["credits"]["charged"] for one in (*receipts, released)]
+    assert report["returned"] == {"credits": sum(back), "calls": 1}
+    moved = [entry for entry in (await owner.get("/statement/", limit=100))["data"] if entry["kind"] != "grant"]
+    assert sum(entry["balance"] for entry in moved if entry["kind"] in ("charge", "release")) == sum(back)
 
 
 async def test_a_key_without_the_scope_sees_nothing(owner: AccountClient) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from subprocess import Popen
 
 import httpx2
 import pytest
@@ -13,6 +12,7 @@ from dev.postgres import EmbeddedPostgres
 from tests.support.adapter_cases import OURS
 from tests.support.doubles.endless_answers import ENDLESS
 from tests.support.doubles.raw_server import RawServer, Visit, answer, serving
+from tests.support.fork_server import Process
 from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 
@@ -76,14 +76,14 @@ async def upstream() -> AsyncIterator[RawServer]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(
     postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Stack, Popen[bytes]]]:
+) -> AsyncIterator[tuple[Stack, Process]]:
     stack = own_stack(postgres, tmp_path_factory, "endless", catalog(upstream.port), extra=QUICK)
     with stack.running("api") as process:
         yield stack, process
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http(running: tuple[Stack, Popen[bytes]]) -> AsyncIterator[httpx2.AsyncClient]:
+async def http(running: tuple[Stack, Process]) -> AsyncIterator[httpx2.AsyncClient]:
     stack, _ = running
     headers = {"authorization": f"Bearer {await asyncio.to_thread(stack.account, CREDITS)}"}
     async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60) as client:
@@ -98,12 +98,12 @@ async def post(http: httpx2.AsyncClient, kind: str, number: int | str, *, stream
     return await http.post("/v1/chat/completions", json=body | ({"stream": True} if stream else {}))
 
 
-def memory(process: Popen[bytes], peak: bool) -> int:
+def memory(process: Process, peak: bool) -> int:
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:" if peak else "VmRSS:"))
 
 
-def forget_peak(process: Popen[bytes]) -> int:
+def forget_peak(process: Process) -> int:
     """Let the peak begin anew, and return what it begins with."""
     Path(f"/proc/{process.pid}/clear_refs").write_text("5")
     return memory(process, peak=False)
@@ -111,7 +111,7 @@ def forget_peak(process: Popen[bytes]) -> int:
 
 @pytest.mark.parametrize("name", ENDLESS)
 async def test_an_answer_that_does_not_end_is_cut(
-    running: tuple[Stack, Popen[bytes]], http: httpx2.AsyncClient, name: str
+    running: tuple[Stack, Process], http: httpx2.AsyncClient, name: str
 ) -> None:
     _, process = running
     unbounded.clear()
@@ -138,7 +138,7 @@ async def test_an_answer_that_does_not_end_is_cut(
 
 @pytest.mark.parametrize("kind", ["openai", "azure"])
 async def test_a_slow_client_of_many_chunks_holds_its_upstream_back(
-    running: tuple[Stack, Popen[bytes]], http: httpx2.AsyncClient, kind: str
+    running: tuple[Stack, Process], http: httpx2.AsyncClient, kind: str
 ) -> None:
     _, process = running
     begin = await asyncio.to_thread(forget_peak, process)

@@ -10,7 +10,7 @@ import pytest_asyncio
 from domain.errors import OutputTooLarge, RetentionDenied
 from domain.media import Kind
 from domain.privacy import PrivacyClass
-from providers.base import Stage
+from providers.base import Progress, Stage
 from providers.gemini import media_jobs, vertex
 from providers.gemini.media_jobs import GeminiMedia
 from providers.media_http import media_client
@@ -172,9 +172,15 @@ async def test_an_operation_that_is_too_large(cloud: GeminiMedia, monkeypatch: p
         await cloud.poll(submitted.provider_job_id)
 
 
-async def test_an_interaction_can_be_cancelled(studio: GeminiMedia) -> None:
-    submitted = await studio.submit(submission(Kind.VIDEO, OMNI, prompt="[never]"))
-    assert (await studio.cancel(submitted.provider_job_id)).stage is Stage.CANCELLED
+@pytest.mark.parametrize(
+    ("model", "after"),
+    [(OMNI, Progress(Stage.CANCELLED)), (VEO, Progress(Stage.RUNNING, unstoppable=True))],
+)
+async def test_an_interaction_can_be_cancelled_and_an_operation_cannot(
+    studio: GeminiMedia, model: str, after: Progress
+) -> None:
+    submitted = await studio.submit(submission(Kind.VIDEO, model, prompt="[never]"))
+    assert await studio.cancel(submitted.provider_job_id) == after
 
 
 @pytest.mark.parametrize("privacy", [PrivacyClass.NO_TRAINING, PrivacyClass.ZERO_RETENTION])

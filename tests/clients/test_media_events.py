@@ -146,6 +146,16 @@ async def test_cancelling_ends_the_stream(owner: AccountClient, job_id: str) -> 
         assert (done.name, done.data["status"]) == ("done", "cancelled")
 
 
+async def test_a_key_that_is_revoked_meanwhile_gets_no_end(owner: AccountClient, stack: Stack, job_id: str) -> None:
+    async with listening(owner, job_id) as events:
+        assert (await events.next()) is not None
+        async with await psycopg.AsyncConnection.connect(stack.owner_url, autocommit=True) as connection:
+            revoke = "UPDATE api_keys SET revoked_at = now() WHERE account_id = %s"
+            await connection.execute(revoke, [owner.customer.account_id])
+        await changed(stack, job_id, "state = 'failed'")
+        assert await events.next() is None
+
+
 async def test_another_accounts_job_is_not_found(new_owner: OpenAccountClient, job_id: str) -> None:
     stranger = await new_owner()
     for each in (job_id, uuid4()):

@@ -146,10 +146,13 @@ async def test_a_stream_that_breaks_says_so_and_what_it_cost(owner: AccountClien
     assert (await balance(owner))["balance"] == error["balance"]
 
 
-async def test_who_leaves_pays_for_what_was_produced(owner: AccountClient, upstream: OpenAIServer) -> None:
+@pytest.mark.parametrize("key", ["", "a-key-of-its-own"], ids=["without a key", "with a key"])
+async def test_who_leaves_pays_for_what_was_produced(owner: AccountClient, upstream: OpenAIServer, key: str) -> None:
+    """With a key too, if its client wants that. What was charged once is then not charged again."""
     upstream.aborted.clear()
-    body = {"model": "test-endless", **MESSAGE, "max_tokens": 2000}
-    async with owner.http.stream("POST", PATH, json=body) as answer:
+    body = {"model": "test-endless", **MESSAGE, "max_tokens": 2000, **({"stop_on_disconnect": True} if key else {})}
+    headers = {"idempotency-key": key} if key else {}
+    async with owner.http.stream("POST", PATH, json=body, headers=headers) as answer:
         lines = answer.aiter_lines()
         start = json.loads((await anext(lines))[6:])
         for _ in range(10):
@@ -162,6 +165,9 @@ async def test_who_leaves_pays_for_what_was_produced(owner: AccountClient, upstr
         return (await balance(owner))["held"] == 0
 
     assert await eventually(nothing_is_held)
+    if key:
+        again = await owner.http.post(PATH, json=body, headers=headers)
+        assert (again.status_code, start["id"] in again.text) == (422, True), again.text
 
 
 @pytest.mark.parametrize(
@@ -169,6 +175,7 @@ async def test_who_leaves_pays_for_what_was_produced(owner: AccountClient, upstr
     [
         ({"conversation_id": "c1"}, "conversation_id", "invalid_value"),
         ({"save": "yes"}, "save", "invalid_type"),
+        ({"stop_on_disconnect": "yes"}, "stop_on_disconnect", "invalid_type"),
         ({"message": None}, "messages", "missing_required_parameter"),
         ({"message": 5}, "message", "invalid_type"),
         ({"messages": [{"role": "user", "content": "x"}]}, "messages", "invalid_value"),

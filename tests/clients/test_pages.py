@@ -36,6 +36,22 @@ async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.As
             assert not re.search(r"(?:src|href|action)=[\"']?(?:https?:)?//", answer.text), path
 
 
+async def test_an_address_that_only_takes_a_form_leads_to_the_page_above_it(member: httpx2.AsyncClient) -> None:
+    """Who signs in again after such a form comes there, and so does who reloads the address."""
+    found = {}
+    for page in PAGES:
+        if "GET" in page.methods:
+            continue
+        answer = await member.get(filled(page.path))
+        while answer.status_code == 303:
+            found[page.path] = answer.headers["location"]
+            answer = await member.get(found[page.path])
+        assert answer.status_code in {200, 404}, page.path  # what is at a made-up id is not there
+    assert found["/account/sessions/{session_id}/end"] == found["/account/password"] == "/account"
+    assert found["/webhooks/settings/rotate"] == found["/webhooks/settings"] == "/webhooks"
+    assert found["/privacy/history"] == "/privacy"
+
+
 async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
     home = await member.get("/")
     assert (home.status_code, home.headers["location"]) == (303, "/chat")
@@ -117,7 +133,7 @@ async def test_a_key_is_rotated_and_revoked(member: httpx2.AsyncClient) -> None:
     assert found is not None
     rotated = await member.post(f"{found[0]}/rotate", data={"grace_hours": "1", "once": str(uuid.uuid4())})
     assert (rotated.status_code, rotated.headers["cache-control"]) == (200, "no-store")
-    assert "works until" in rotated.text
+    assert "token before ends" in rotated.text
     revoked = await member.post(f"{found[0]}/revoke")
     assert (revoked.status_code, revoked.headers["location"]) == (303, "/keys")
     assert "was revoked" in (await member.get(found[0])).text
@@ -183,3 +199,71 @@ async def test_a_form_is_small(browser: httpx2.AsyncClient) -> None:
     answer = await browser.post("/sign-in", data={"email": "x" * 70_000, "password": PASSWORD})
     assert (answer.status_code, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
     assert "too large" in answer.text
+
+
+LONG = "9" * 25
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/keys/new", {"credits_day": LONG}),
+        ("/keys/new", {"credits_day": LONG * 200}),
+        ("/keys/new", {"once": "\u2713"}),
+        ("/webhooks/settings", {"credits_low": LONG}),
+        ("/webhooks/settings/rotate", {"overlap_hours": LONG}),
+        ("/studio/image", {"model": "demo-image", "prompt": "a lake", "seed": LONG}),
+    ],
+)
+async def test_what_no_field_takes_is_a_fault_of_the_form(
+    member: httpx2.AsyncClient, path: str, fields: dict[str, str]
+) -> None:
+    form = {"name": "laptop", "scopes": "chat", "once": str(uuid.uuid4()), **fields}
+    answer = await member.post(path, data=form)
+    assert answer.status_code == 400
+    assert "Something broke on our side" not in answer.text
+
+
+async def test_models_without_a_provider_here_are_shown_on_demand(browser: httpx2.AsyncClient) -> None:
+    known = (await browser.get("/api/chat/models/?inactive=true")).json()["data"]
+    active = (await browser.get("/api/chat/models/")).json()["data"]
+    absent = next(model for model in known if model["disabled_reason"] == "inactive" and model["modality"] == "text")
+    assert absent["id"] not in {model["id"] for model in active}
+    assert not any(model["disabled_reason"] == "inactive" for model in active)
+    link = f'href="/models/{absent["id"]}"'
+    assert link not in (await browser.get("/models")).text
+    shown = (await browser.get("/models?inactive=1")).text
+    assert link in shown
+    assert "no key here" in shown
+    assert "/models?kind=text&amp;unit=usd&amp;inactive=1" in shown
+    assert "This server has no key for it" in (await browser.get(f"/models/{absent['id']}")).text
+
+
+async def test_a_key_is_changed_on_its_page_and_shows_what_of_its_limits_is_used(member: httpx2.AsyncClient) -> None:
+    made = await made_key(member, credits_day="1,000", expires_on="2031-05-06")
+    token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
+    found = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
+    assert token is not None
+    assert found is not None
+    body = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello"}]}
+    call = await member.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {token[0]}"})
+    spent = call.json()["yout"]["credits_charged"]
+    shown = (await member.get("/keys")).text
+    assert f'<span>{spent} <span class="faint">of 1,000 today</span></span>' in shown
+    assert "%</span>" not in shown
+
+    form = {"name": "ci", "scopes": ["chat"], "credits_day": str(spent), "requests": "60", "expires_on": "2031-05-06"}
+    wrong = await member.post(found[0], data=form | {"requests": "many"})
+    assert (wrong.status_code, 'id="requests-fault"' in wrong.text) == (400, True)
+    changed = await member.post(found[0], data=form)
+    assert (changed.status_code, changed.headers["location"]) == (303, found[0])
+    assert '<span class="tag wait num">100%</span>' in (await member.get("/keys")).text
+    key = (await member.get(f"/api/chat{found[0]}/")).json()
+    assert (key["name"], key["scopes"], key["limits"]["requests"], key["limits"]["tokens"]) == (
+        "ci",
+        ["chat"],
+        60,
+        None,
+    )
+    assert key["used"] == {"credits_day": spent, "credits_month": spent}
+    assert key["expires_at"].startswith("2031-05-06T00:00:00")

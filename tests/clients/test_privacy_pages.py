@@ -73,7 +73,7 @@ async def stored(client: httpx2.AsyncClient) -> dict[str, Any]:
 async def erased(page: httpx2.AsyncClient) -> str:
     form = {"confirm": " Erase ", "once": str(uuid.uuid4())}
     begun = await page.post("/privacy/erase", data=form)
-    assert begun.status_code == 303, begun.text
+    assert (begun.status_code, begun.headers["clear-site-data"]) == (303, '"cache", "storage"'), begun.text
     assert (await page.post("/privacy/erase", data=form)).headers["location"] == begun.headers["location"]
     return str(begun.headers["location"])
 

@@ -207,6 +207,14 @@ async def test_a_body_that_nests_too_deeply_is_refused(owner: AccountClient) -> 
     assert answer.status_code == 400
 
 
+async def test_a_recording_is_read_for_a_key_that_may_order_its_job(owner: AccountClient) -> None:
+    body = {"model": "demo-transcription", "audio": TALK}
+    for scopes, status in ((["billing"], 403), (["billing", "media"], 200)):
+        made = await owner.http.post("/api/chat/keys/", json={"name": "quotes", "scopes": scopes})
+        headers = {"authorization": f"Bearer {made.json()['key']}"}
+        assert (await owner.http.post("/api/billing/quote/", json=body, headers=headers)).status_code == status
+
+
 async def test_a_recording_of_an_account_without_credits_is_not_measured(new_owner: OpenAccountClient) -> None:
     poor = await new_owner(0)
     body = {"model": "demo-transcription", "audio": TALK}

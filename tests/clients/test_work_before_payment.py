@@ -1,6 +1,7 @@
 """Large requests: their callers are known, and have a request left, before anything is done with them."""
 
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -60,6 +61,7 @@ REFUSED = [
     ("/v1/videos", {"model": "demo-video", "prompt": ""}),
     ("/v1/images/edits", {"model": "demo-image", "prompt": "x"}),
     ("/v1/audio/transcriptions", {"model": "demo-transcription"}),
+    (JOBS + f"jobs/{UUID(int=1)}/cancel/", {}),
     (KEYS, {"name": ""}),
     (KEYS, {"name": "k", "scopes": ["everything"]}),
 ]

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from api.sockets import EVERY_ADDRESS, both_families
 from dev import ports
-from server import EVERY_ADDRESS, both_families
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 import cli.checks.database
 import cli.doctor
+from cli.checks.finding import Finding, ok
 from cli.command import yout
 from db import connections
 from dev import ports
@@ -175,11 +177,50 @@ def test_providers_are_connected_to_and_not_called(stack: Stack, tmp_path: Path)
     assert (code, checks["providers"][:2]) == (1, ("fault", f"near: no connection at 127.0.0.1:{port}"))
 
 
+@pytest.mark.parametrize(
+    ("given", "level", "words"),
+    [
+        ({}, "ok", "none are exported"),
+        (
+            {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:{hidden}@127.0.0.1:{port}"},
+            "warn",
+            "no connection at 127.0.0.1:{port}",
+        ),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "fault", "the endpoint of OTEL_EXPORTER_OTLP is no URL"),
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "fault", "OTEL_TRACES_EXPORTER: write otlp or none"),
+    ],
+)
+def test_where_traces_go(stack: Stack, given: dict[str, str], level: str, words: str) -> None:
+    port = str(ports.free())
+    filled = {name: value.format(hidden=HIDDEN, port=port) for name, value in given.items()}
+    assert examined(stack, **filled)[1]["traces"][:2] == (level, words.format(port=port))
+
+
 def test_settings_that_are_wrong(stack: Stack) -> None:
     code, checks = examined(stack, YOUT_SECRET_KEY="short")
     assert code == 1
     assert checks["settings"][1].startswith("YOUT_SECRET_KEY: is shorter")
     assert checks["database"][0] == "ok"
+
+
+def test_a_check_that_computes_holds_up_no_other(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a catalog takes seconds: the database then seemed to be away."""
+    examined_database = threading.Event()
+    check = cli.checks.database.check
+
+    async def noted(url: str) -> list[Finding]:
+        findings = await check(url)
+        examined_database.set()
+        return findings
+
+    async def computes(_: object) -> list[Finding]:
+        assert examined_database.wait(10)
+        return [ok("storage", "computed")]
+
+    monkeypatch.setattr(cli.checks.database, "check", noted)
+    monkeypatch.setattr("cli.checks.storage.check", computes)
+    _, checks = examined(stack)
+    assert (checks["storage"][:2], checks["database"][0]) == (("ok", "computed"), "ok")
 
 
 def test_a_check_that_hangs_and_one_that_breaks(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,4 +244,4 @@ def test_the_table(stack: Stack) -> None:
     assert result.exit_code == 1
     assert re.search(r"^temporal +fault  nothing answers at 127\.0\.0\.1:1$", result.stdout, re.MULTILINE)
     assert "\nfault, temporal: see that it runs there" in result.stdout
-    assert result.stdout.splitlines()[-1].endswith("1 faults, 2 warnings")
+    assert result.stdout.splitlines()[-1].endswith("1 fault, 2 warnings")

@@ -11,10 +11,11 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import accounts, billing
-from db.billing import Grouping, Wanted
+from db import accounts, billing, usage_reports
+from db.billing import Wanted
 from db.engine import Database
 from db.pages import Page, Period, Span
+from db.usage_reports import Grouping
 from tests.support.bank import WRAPPING
 
 CALLS = 40_000
@@ -131,6 +132,7 @@ async def test_what_is_asked_for_is_read_and_no_more(rows: AsyncConnection) -> N
         assert read_rows(plans_) <= ROWS_OF_AN_ENTRY * (LIMIT + 1), name
     await a_receipt_is_a_few_rows(rows)
     await usage_is_read_from_its_roll_up(rows)
+    await what_came_back_is_read_from_an_index(rows)
     await balances_are_added_up_from_their_period_on(rows)
 
 
@@ -143,11 +145,19 @@ async def a_receipt_is_a_few_rows(rows: AsyncConnection) -> None:
 async def usage_is_read_from_its_roll_up(rows: AsyncConnection) -> None:
     days = (FIRST + timedelta(days=10), FIRST + timedelta(days=20))
     for grouping in Grouping:
-        plans_ = await plans(rows, lambda session, by=grouping: billing.usage(session, ACCOUNT, by, days))  # type: ignore[misc]
+        plans_ = await plans(rows, lambda session, by=grouping: usage_reports.usage(session, ACCOUNT, by, days))  # type: ignore[misc]
         tables = {node["Relation Name"] for plan in plans_ for node in nodes(plan) if "Relation Name" in node}
         assert tables == {"usage_days", "accounts"}  # its account's epoch
         assert scanned(plans_) <= {"accounts"}  # there is one
         assert read_rows(plans_) <= 2 * 10 * MODELS + 1  # a bitmap is read once more
+
+
+async def what_came_back_is_read_from_an_index(rows: AsyncConnection) -> None:
+    days = (FIRST + timedelta(days=10), FIRST + timedelta(days=20))
+    (plan,) = await plans(rows, lambda session: usage_reports.returned(session, ACCOUNT, days))
+    assert "ix_holds_ended" in {node.get("Index Name") for node in nodes(plan)}
+    assert not scanned([plan]) & BIG
+    assert read_rows([plan]) <= 2 * CALLS * 10 // DAYS + 1
 
 
 async def balances_are_added_up_from_their_period_on(rows: AsyncConnection) -> None:

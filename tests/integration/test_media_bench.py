@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import bench.stack
 from bench.media.__main__ import run
 from bench.media.figures import Part, Plan
+from tests.support import fork_server
 
 PARTS = (Part.ACCEPT, Part.LISTEN, Part.BEGIN, Part.WAIT)
 """Without the one that starts workers again and again: it is the longest."""
@@ -13,7 +15,8 @@ SMALLEST = Plan(parts=PARTS, rounds=1, calls=1, jobs=2, turns=1, waiting=2, list
 
 
 @pytest.mark.timeout(600)
-async def test_the_parts_are_measured(tmp_path: Path) -> None:
+async def test_the_parts_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.stack, "spawn", fork_server.spawn)
     result = await run(SMALLEST, tmp_path)
     values = {figure.name: figure.rounds for figure in result.figures}
     assert {figure.part for figure in result.figures} == set(PARTS)

@@ -5,13 +5,9 @@ after a death Temporal waits out its timeouts before another worker may go on.
 """
 
 import asyncio
-import multiprocessing
-import os
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
 from signal import SIGKILL
 from uuid import UUID, uuid4
 
@@ -23,7 +19,6 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-import settings as configuration
 import worker
 from db.media import Order
 from dev.postgres import EmbeddedPostgres
@@ -37,6 +32,7 @@ from domain.pricing import FlatTerms
 from fleets import Fleet, Parts
 from settings import Settings
 from temporal import attributes
+from tests.support.fork_server import Process
 from tests.support.media_stack import (
     ENDED,
     Customer,
@@ -48,7 +44,7 @@ from tests.support.media_stack import (
     temporal_of,
     until,
 )
-from tests.support.stack import SECRET, Stack
+from tests.support.stack import SECRET, Stack, end
 from wiring import Wired, open_wired
 from workflows import start
 from workflows.options import LEDGER, media_queue
@@ -60,8 +56,6 @@ QUEUES = (media_queue(Kind.IMAGE), LEDGER)
 STARTING = asyncio.Semaphore(4)
 """Processes that start at a time: more would only make each other slow."""
 OFTEN = 0.5
-FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["worker", "wiring", "storage.sniff", "pytest"])  # importing them thirty times takes long
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,16 +148,14 @@ class Hospital:
                 "YOUT_TEMPORAL_MAINTENANCE_NAMESPACE": client.namespace,
                 "YOUT_WORKER_QUEUES": ",".join(QUEUES),
             }
-            process = FORKED.Process(target=work, args=(self.world.stack.environment | extra,))
-            process.start()
+            process = self.world.stack.spawn("worker", extra)
             try:
                 if death.becomes == "cancelled":
                     await self._cancelled(client, job)
                 await until(lambda: _ended(process), f"the worker to die at {death}")
             finally:
-                process.kill()
-                process.join()
-        assert process.exitcode == -SIGKILL
+                end(process)
+        assert process.returncode == -SIGKILL
         self.recovering.append(asyncio.create_task(self._recover(client)))
         await until(lambda: self._has_ended(job.id), f"the end of the job of {death}")
         return job.id
@@ -200,15 +192,8 @@ async def _permitted(call: Awaitable[object]) -> bool:
     return True
 
 
-def work(environment: dict[str, str]) -> None:
-    """What `python -m worker` does, in a process that has imported it all before."""
-    os.environ.clear()
-    os.environ.update(environment)
-    asyncio.run(worker.main(configuration.load()))
-
-
-async def _ended(process: BaseProcess) -> bool:
-    return process.exitcode is not None
+async def _ended(process: Process) -> bool:
+    return process.poll() is not None
 
 
 def _settings(stack: Stack) -> Settings:
@@ -287,7 +272,7 @@ async def site(servers: Servers) -> AsyncIterator[World]:
 
 
 @pytest.fixture(scope="module")
-def api(site: World) -> Iterator[subprocess.Popen[bytes]]:
+def api(site: World) -> Iterator[Process]:
     with site.stack.running("api") as process:
         yield process
 
@@ -325,7 +310,7 @@ async def test_a_server_that_is_killed_under_running_jobs(servers: Servers, site
     assert await _succeed(site, customer, jobs) == PRICE * len(jobs)
 
 
-async def test_an_api_that_is_killed_under_polling_clients(site: World, api: subprocess.Popen[bytes]) -> None:
+async def test_an_api_that_is_killed_under_polling_clients(site: World, api: Process) -> None:
     """Jobs go on without it. One that it had accepted and not started is started by the next."""
     customer = await site.customer()
     jobs = await _in_all_stages(site, customer)

@@ -1,7 +1,6 @@
 """Real API processes on one database: one is frozen in the middle of a batch, or the database can only be read."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.integration.test_other_databases import become
+from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, World
 from tests.support.stack import Stack, eventually
 
@@ -36,7 +36,7 @@ async def world(postgres: EmbeddedPostgres, database_url: str, tmp_path: Path) -
         yield world
 
 
-async def frozen_with_locks(api: subprocess.Popen[bytes], world: World) -> list[Any]:
+async def frozen_with_locks(api: Process, world: World) -> list[Any]:
     """Stops the process, and lets it go on again until it is stopped while it has a transaction open."""
 
     async def stopped() -> list[Any]:
@@ -92,8 +92,8 @@ async def test_neighbours_of_a_process_that_is_frozen_in_an_acceptance_wait_for_
     await world.books_are_clean()
 
 
-async def test_many_changes_of_one_accounts_keys_take_one_connection_at_a_time(world: World) -> None:
-    """The others would only wait for the account's lock, and keep connections from its neighbours meanwhile."""
+async def test_one_account_leaves_connections_to_its_neighbours(world: World) -> None:
+    """Of its changes one runs at a time: the others would only wait for the account's lock. Of its reads, a few do."""
     owner, neighbour = await world.customer(), await world.customer()
     with world.stack.running("api"):
         made = await owner.http.post(KEYS, json={"name": "k"})
@@ -109,7 +109,19 @@ async def test_many_changes_of_one_accounts_keys_take_one_connection_at_a_time(w
         assert {answer.status_code for answer in answers} == {200}
         assert {change.result().status_code for change in changes} == {200}
         assert max(waited) <= 2  # one transaction of the pool, and the ledger's connection for locked accounts
+        async with await psycopg.AsyncConnection.connect(world.stack.owner_url) as lock:
+            await lock.execute("LOCK TABLE webhook_endpoints IN ACCESS EXCLUSIVE MODE")
+            reads = [asyncio.create_task(owner.http.get("/api/webhooks/")) for _ in range(20)]
+            await eventually(lambda: some_wait(world))
+            answers = [await neighbour.http.get(KEYS) for _ in range(5)]
+            await lock.rollback()
+        assert {answer.status_code for answer in answers} == {200}
+        assert {(await read).status_code for read in reads} == {200}
     await world.books_are_clean()
+
+
+async def some_wait(world: World) -> bool:
+    return bool((await world.rows(WAITING))[0][0] >= 4)
 
 
 async def test_a_database_that_can_only_be_read_is_503_until_it_can_be_written_to(

@@ -1,7 +1,6 @@
 """Workers that are frozen in the middle of a job, and wake when a purge has erased it: they leave nothing behind."""
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from providers.demo.spool import Spool
+from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, World, embedded, until
 from tests.support.stack import Stack
 
@@ -44,11 +44,11 @@ def freezing(moment: str) -> dict[str, str]:
     return {"YOUT_FAILPOINT": f"freeze:{moment}"}
 
 
-def is_frozen(process: subprocess.Popen[bytes]) -> bool:
+def is_frozen(process: Process) -> bool:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-async def frozen(*processes: subprocess.Popen[bytes]) -> None:
+async def frozen(*processes: Process) -> None:
     async def are() -> bool:
         return all(map(is_frozen, processes))
 

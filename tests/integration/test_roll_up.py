@@ -9,11 +9,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from db import billing, free_tier, refunds
+from db import billing, free_tier, refunds, usage_reports
 from db.audit import audit
-from db.billing import Grouping, Wanted
+from db.billing import Wanted
 from db.engine import Database
 from db.pages import Page, Period
+from db.usage_reports import Grouping
 from db.writer import LedgerWriter
 from domain.errors import EndedByPurge, GatewayError, KeyReused, NotFound
 from domain.operations import Adjust, Extend, Grant, Refund, Renew, Void
@@ -132,9 +133,12 @@ async def shown(world: World, customer: Customer) -> tuple[list[UUID], int, set[
     certain = await billing.certain_until(world.database, account_id)
     async with world.database.snapshot() as session:
         charges = await billing.charges(session, account_id, Wanted(Period()), Page(50))
-        sums = [await billing.usage(session, account_id, grouping, days) for grouping in Grouping]
+        sums = [await usage_reports.usage(session, account_id, grouping, days) for grouping in Grouping]
         opened = await billing.open_statement(session, account_id, Period(), certain)
         entries = await billing.movements(session, account_id, opened.span, Page(500))
+        assert list((await usage_reports.usage_by_all(session, account_id, days)).values()) == sums
+        back = await usage_reports.returned(session, account_id, days)
+    assert back.credits == sum(max(0, one.hold.amount - one.hold.charged) for one in charges if one.hold.closed_at)
     assert len({sum(used.calls for used in rows) for rows in sums}) == 1
     assert opened.opening.available + sum(entry.available for entry in entries) == opened.closing.available
     assert opened.opening.held + sum(entry.held for entry in entries) == opened.closing.held

@@ -20,6 +20,7 @@ from dev.postgres import EmbeddedPostgres
 from tests.support import nginx as proxies
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
+from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, World
 from tests.support.nginx import API_PORT, SERVICES, Nginx
 from tests.support.own_stack import own_stack
@@ -67,7 +68,7 @@ class Site:
     nginx: Nginx
     world: World
     upstream: Steady
-    processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    processes: dict[str, Process] = field(default_factory=dict)
 
     async def start(self, service: str) -> None:
         address = {"YOUT_HOST": self.nginx.host(service), "YOUT_PORT": str(API_PORT)}

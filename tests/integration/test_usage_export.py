@@ -1,16 +1,20 @@
 """`yout usage export` lists what the ledger has charged: each charge once, whatever the size of a page."""
 
 import csv
+import glob
 import io
 import json
+import sys
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import psycopg
 import pytest
 from click.testing import CliRunner
 
-from cli import usage_export
+from cli import usage_export, usage_parquet
 from cli.command import yout
 from db.engine import Database
 from db.writer import LedgerWriter
@@ -83,6 +87,37 @@ def test_into_a_file_that_is_there_when_it_is_whole(customers: list[Customer], a
     assert failed.exit_code == 2
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_as_parquet_with_the_types_of_its_columns(customers: list[Customer], app_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "of [2026] * 'all'"
+    folder.mkdir()
+    target = folder / "usage.parquet"
+    assert exported(app_url, "--format", "parquet", "--output", str(target)) == ""
+    with duckdb.connect(":memory:") as connection:
+        rows = connection.read_parquet(glob.escape(str(target)))
+        assert dict(zip(rows.columns, map(str, rows.types), strict=True)) == {
+            name: kind.replace(" ", "") for name, kind in usage_parquet.TYPES.items()
+        }
+        read = [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]
+    assert tuple(usage_parquet.TYPES) == usage_export.COLUMNS
+    assert sum(row["credits"] for row in read) == charged(app_url) > 0
+    as_text = list(csv.DictReader(io.StringIO(exported(app_url))))
+    for row, text in zip(read, as_text, strict=True):
+        assert {**row, "provider_cost": Decimal(text["provider_cost"])} == row
+        assert {name: str(value or "") for name, value in row.items() if name.endswith("_id")}.items() <= text.items()
+    assert list(folder.iterdir()) == [target]
+
+
+def test_parquet_without_a_file_or_its_library(app_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = {"YOUT_DATABASE_URL": app_url, "YOUT_SECRET_KEY": SECRET}
+    words = ["usage", "export", *SPAN, "--format", "parquet"]
+    assert "name it with --output" in CliRunner().invoke(yout, words, env=env).stderr
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    failed = CliRunner().invoke(yout, [*words, "--output", str(tmp_path / "usage.parquet")], env=env)
+    assert failed.stderr.count("\n") == 1
+    assert "pip install duckdb" in failed.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_days_in_the_wrong_order(app_url: str) -> None:

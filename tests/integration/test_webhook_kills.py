@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from signal import SIGKILL
-from subprocess import Popen
 from uuid import UUID
 
 import pytest
@@ -16,6 +15,7 @@ from dev import ports
 from dev.temporal import EmbeddedTemporal
 from domain.ids import workflow_id
 from tests.support.doubles.webhook_receiver import Received, Receiver, receiving
+from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, Job, World, crash, embedded, temporal_of, triggered, until
 from tests.support.stack import Stack
 
@@ -76,7 +76,7 @@ async def started(temporal: Client, job: Job) -> bool:
     return True
 
 
-def kill(process: Popen[bytes]) -> None:
+def kill(process: Process) -> None:
     process.send_signal(SIGKILL)
     assert process.wait() == -SIGKILL
 

@@ -14,6 +14,7 @@ from signal import SIGCONT, SIGTERM
 import pytest
 import pytest_asyncio
 
+from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, Job, World, embedded, until
 from tests.support.stack import ROOT, Stack, end
 from workflows.options import LEDGER
@@ -47,11 +48,11 @@ async def succeed(world: World, customer: Customer, jobs: list[Job]) -> None:
     assert await customer.balance() == (customer.opening - PRICE * len(jobs), 0)
 
 
-def is_frozen(process: subprocess.Popen[bytes]) -> bool:
+def is_frozen(process: Process) -> bool:
     return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-async def frozen(process: subprocess.Popen[bytes]) -> None:
+async def frozen(process: Process) -> None:
     async def it_is() -> bool:
         return is_frozen(process)
 

@@ -4,7 +4,6 @@ Everything is stopped at the end, so that all that is left lies in files.
 """
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -45,6 +44,7 @@ from tests.support.canary_doors import Made, Person, Secrets
 from tests.support.carried import Carried
 from tests.support.doubles import mail_server
 from tests.support.doubles.echo_provider import MODELS, WORD, EchoProvider, catalog
+from tests.support.fork_server import Process
 from tests.support.media_stack import (
     KEYRING,
     Customer,
@@ -274,7 +274,7 @@ async def _all(world: World, query: str, count: int) -> bool:
     return len(await world.rows(query)) == count
 
 
-async def _ended(process: subprocess.Popen[bytes]) -> bool:
+async def _ended(process: Process) -> bool:
     return process.poll() is not None
 
 

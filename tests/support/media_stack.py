@@ -30,6 +30,7 @@ from providers.demo.spool import Spool, Submission
 from temporal import attributes
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
+from tests.support import migrated
 from tests.support.bank import open_account
 from tests.support.stack import SECRET, Stack
 from workflows.maintenance import SCHEDULE_ID
@@ -82,10 +83,10 @@ async def crash(server: EmbeddedServer) -> None:
 @asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, EmbeddedTemporal]]:
     """Both servers below one folder. The database is migrated."""
+    await migrated.put(folder / "postgres")
     postgres = EmbeddedPostgres(folder / "postgres")
     temporal = EmbeddedTemporal(folder / "temporal", search_attributes=attributes.DEFINITIONS)
     async with postgres, temporal:
-        assert migrate.upgrade(postgres.url, postgres.app_url)
         yield postgres, temporal
 
 

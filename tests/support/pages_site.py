@@ -23,7 +23,7 @@ def network() -> dict[str, str]:
     return {"x-forwarded-for": f"2001:db8:{words[:4]}:{words[4:8]}::1"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(stack: Stack) -> Iterator[Stack]:
     """An API that opens accounts at once, beside the one of the other tests, on the same database."""
     extra = stack.extra | OPEN

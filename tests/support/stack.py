@@ -16,6 +16,8 @@ from typing import Any, Self
 from dev import ports
 from dev.cluster import DATABASE
 from dev.postgres import EmbeddedPostgres
+from tests.support import fork_server
+from tests.support.fork_server import Process
 
 ROOT = Path(__file__).resolve().parents[2]
 AWAY = "127.0.0.1:1"
@@ -62,19 +64,13 @@ class Stack:
         }
         return variables | ours | ({"YOUT_CATALOG": str(self.catalog)} if self.catalog else {}) | self.extra
 
-    def spawn(self, module: str, extra: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def spawn(self, module: str, extra: dict[str, str] | None = None) -> Process:
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state / f"{module}.log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", module],
-                cwd=ROOT,
-                env=self.environment | (extra or {}),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+            return fork_server.running().start([module], self.environment | (extra or {}), log)
 
     @contextlib.contextmanager
-    def running(self, module: str, extra: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self, module: str, extra: dict[str, str] | None = None) -> Iterator[Process]:
         process = self.spawn(module, extra)
         try:
             if module == "api":
@@ -83,7 +79,7 @@ class Stack:
         finally:
             end(process)
 
-    def wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def wait_ready(self, process: Process) -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -111,7 +107,7 @@ class Stack:
         return str(created["api_key"])
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Process | subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.terminate()
         try:

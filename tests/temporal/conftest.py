@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--export-histories", action="store_true", help="write the replay tests' histories anew")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dev_server() -> Iterator[str]:
     """Temporal's development server; its address."""
     loop = asyncio.new_event_loop()

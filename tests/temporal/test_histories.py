@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,13 @@ async def media_cancelled_too_late(world: World) -> WorkflowHandle[Any, Any]:
 @story
 async def media_cancelled_but_billed(world: World) -> WorkflowHandle[Any, Any]:
     world.provider.at_cancel = DONE
+    return await _cancelled_at(world, "provider.poll")
+
+
+@story
+async def media_cancelled_where_it_cannot_be_stopped(world: World) -> WorkflowHandle[Any, Any]:
+    world.provider.stages, world.provider.at_cancel = [RUNNING, RUNNING, DONE], None
+    world.provider.cancel_answers = replace(RUNNING, unstoppable=True)
     return await _cancelled_at(world, "provider.poll")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,6 +164,28 @@ async def test_a_cancel_follows_the_providers_truth(anywhere: Client, truth: Pro
         gate.open.set()
         await ended(world, state, CANCELED if state is State.CANCELLED else COMPLETED)
     assert world.provider.cancelled == [f"work-of-{world.job.id}"]
+
+
+@pytest.mark.parametrize("cancel", [by_handle, by_update])
+@pytest.mark.parametrize(
+    ("end", "state", "closes_as"),
+    [(DONE, State.SUCCEEDED, COMPLETED), (Progress(Stage.FAILED), State.FAILED, FAILED)],
+    ids=["done", "failed"],
+)
+async def test_what_cannot_be_stopped_is_waited_for_and_charged(
+    anywhere: Client, end: Progress, state: State, closes_as: WorkflowExecutionStatus, cancel: Cancel
+) -> None:
+    world = World(anywhere, cached=0)
+    world.provider.stages, world.provider.at_cancel = [RUNNING, RUNNING, end], None
+    world.provider.cancel_answers = replace(RUNNING, unstoppable=True)
+    gate = world.script.hold("provider.poll")
+    async with world.working() as handle:
+        await gate.reached.wait()
+        await cancel(handle)
+        gate.open.set()
+        await ended(world, state, closes_as)
+    assert world.provider.cancelled == [f"work-of-{world.job.id}"]
+    assert len(world.provider.discarded) == 1
 
 
 async def test_a_cancel_that_the_provider_does_not_take_gives_the_credits_back(anywhere: Client) -> None:

@@ -127,6 +127,15 @@ async def test_what_a_cancelled_provider_bills(bench: Bench, truth: Stage, later
     assert (await bench.run(bench.does.cancel)).billed is billed
 
 
+async def test_what_cannot_be_stopped_goes_on_unless_its_account_is_purged(bench: Bench) -> None:
+    bench.provider.cancel_answers, bench.provider.at_cancel = Progress(Stage.RUNNING, unstoppable=True), None
+    bench.provider.stages = [Progress(Stage.RUNNING)]
+    assert (await bench.run(bench.does.cancel)).goes_on
+    bench.fakes.jobs.purged.add(bench.ref.job_id)
+    answer = await bench.run(bench.does.cancel)
+    assert (answer.goes_on, answer.billed) == (False, False)
+
+
 async def test_a_submission_that_nobody_recorded_is_found_and_cancelled() -> None:
     bench = Bench()
     bench.provider.submitted.append(str(bench.ref.job_id))

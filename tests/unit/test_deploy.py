@@ -2,9 +2,11 @@
 
 import json
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ from db.tables import AuditRow
 from domain.media import Kind, State
 from domain.rounds import MaintenanceErrors
 from gateway.route_states import RouteStates
+from tests.support import promtool
 from tests.support.stack import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -78,6 +81,26 @@ def named(expression: str) -> Iterator[str]:
 def test_every_metric_that_is_named_exists(expression: str) -> None:
     assert set(named(expression)) <= exposed()
     assert expression.count("(") == expression.count(")")
+
+
+CONFIGURATIONS = (DEPLOY / "prometheus" / "prometheus.yml", DEPLOY / "compose" / "prometheus" / "prometheus.yml")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("check", "rules", DEPLOY / "prometheus" / "rules.yml")]
+    + [("check", "config", "--syntax-only", path) for path in CONFIGURATIONS],
+)
+def test_prometheus_itself_takes_rules_and_configurations(words: tuple[str | Path, ...]) -> None:
+    checked = subprocess.run([promtool.program(), *words], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.parent.parent.name)
+def test_the_jobs_of_the_rules_are_scraped(path: Path) -> None:
+    jobs = {job for rule in ALERTS for job in re.findall(r'job="(\w+)"', rule["expr"])}
+    assert jobs == {"yout"}
+    assert jobs <= {scraped["job_name"] for scraped in yaml.safe_load(path.read_text())["scrape_configs"]}
 
 
 def test_every_metric_in_the_documents_exists() -> None:

@@ -1,9 +1,11 @@
 """`deploy/compose`: valid, true to `settings/`, each fleet with what `docs/workers.md` gives it and no more, and nginx
 with the bounds that `docs/production.md` names."""
 
+import hashlib
 import importlib
 import ipaddress
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from dotenv import dotenv_values
 from gateway.calls import SETTLE_SECONDS
 from settings import Settings, WorkflowWorkerSettings
 from tests.support.stack import SECRET
+from workflows import options
 from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -104,7 +107,11 @@ def test_what_a_service_names_is_there(name: str) -> None:
     assert service.get("depends_on", {}).keys() <= SERVICES.keys()
     for volume in service.get("volumes", ()):
         source = volume.split(":")[0]
-        assert source in COMPOSE["volumes"] or source in {"./nginx", "./certificates", "./prometheus", "./config"}
+        assert (
+            source in COMPOSE["volumes"]
+            or source in {"./nginx", "./certificates", "./config"}
+            or (FOLDER / source).is_dir()
+        )
     for other, wait in service.get("depends_on", {}).items():
         if wait["condition"] == "service_healthy":
             assert "test" in SERVICES[other]["healthcheck"]
@@ -133,7 +140,10 @@ def test_a_process_can_start_with_its_settings(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*APIS, *WORKERS])
 def test_a_process_has_time_to_stop(name: str) -> None:
-    drain = timedelta(seconds=float(_settings(name)["shutdown_timeout"]) + SETTLE_SECONDS + 5)
+    queues = set(_environment(name).get("YOUT_WORKER_QUEUES", "").split(","))
+    longest = options.SUBMITTING["start_to_close_timeout"] if queues & {*MEDIA_QUEUES} else None
+    after = longest or timedelta(seconds=SETTLE_SECONDS)
+    drain = timedelta(seconds=float(_settings(name)["shutdown_timeout"]) + 5) + after
     assert timedelta(seconds=int(SERVICES[name]["stop_grace_period"].removesuffix("s"))) >= drain
 
 
@@ -161,9 +171,10 @@ def test_a_fleet_has_what_its_queues_need(name: str) -> None:
 
 def test_only_nginx_is_reachable_and_consoles_on_loopback() -> None:
     ports = {name: service["ports"][0] for name, service in SERVICES.items() if "ports" in service}
-    assert ports.keys() == {"nginx", "temporal-ui", "prometheus"}
+    consoles = {"temporal-ui", "prometheus", "grafana"}
+    assert ports.keys() == {"nginx", *consoles}
     assert ports["nginx"].endswith(":443:8443")
-    assert all(ports[name].startswith("127.0.0.1:") for name in ("temporal-ui", "prometheus"))
+    assert all(ports[name].startswith("127.0.0.1:") for name in consoles)
     for name in SERVICES.keys() - ports.keys() - {*APIS, *WORKERS}:
         assert all(COMPOSE["networks"][network]["internal"] for network in _networks(name)), name
 
@@ -188,6 +199,29 @@ def test_prometheus_reads_every_api_process() -> None:
     read = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yml").read_text())["scrape_configs"][0]
     assert read["static_configs"][0]["targets"] == [f"{name}:8080" for name in APIS]
     assert all("metrics" in _networks(name) for name in (*APIS, "prometheus"))
+
+
+def test_prometheus_has_the_rules_and_grafana_the_dashboard() -> None:
+    (rules,) = yaml.safe_load((FOLDER / "prometheus" / "prometheus.yml").read_text())["rule_files"]
+    assert (_mounted("prometheus", rules)).read_text() == (ROOT / "deploy/prometheus/rules.yml").read_text()
+    (source,) = _provisioned("datasources/prometheus.yml")["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    assert "metrics" in _networks("grafana") & _networks("prometheus")
+    (dashboards,) = _provisioned("dashboards/yout.yml")["providers"]
+    assert (_mounted("grafana", dashboards["options"]["path"]) / "yout.json").is_file()
+
+
+def _provisioned(file: str) -> Any:
+    return yaml.safe_load(_mounted("grafana", f"/etc/grafana/provisioning/{file}").read_text())
+
+
+def _mounted(service: str, path: str) -> Path:
+    """Return the file here that the service sees there."""
+    for volume in SERVICES[service]["volumes"]:
+        source, there, *_ = volume.split(":")
+        if Path(path).is_relative_to(there):
+            return Path(FOLDER, source, Path(path).relative_to(there))
+    raise AssertionError(path)
 
 
 def test_nginx_waits_longer_than_the_api_for_providers_and_shorter_for_clients() -> None:
@@ -221,6 +255,30 @@ def test_what_nginx_answers_itself_is_an_error_of_ours() -> None:
     for status, body in answers:
         error = json.loads(body)["error"]
         assert error["code"] in {"invalid_request", "request_timeout"} or f"| `{error['code']}` | {status} |" in table
+
+
+def test_images_get_their_digests(tmp_path: Path) -> None:
+    """By the script, with a registry that has one digest for each image; twice, which changes nothing more."""
+    folder, double = tmp_path / "compose", tmp_path / "double"
+    shutil.copytree(FOLDER, folder)
+    double.write_text('#!/bin/sh\nprintf "sha256:%s" "$(printf "$1" | sha256sum | cut -d " " -f 1)"\n')
+    double.chmod(0o755)
+    for _ in range(2):
+        subprocess.run(["sh", folder / "pin.sh"], env={"PATH": os.defpath, "DIGEST_OF": str(double)}, check=True)
+    text = (folder / "compose.yml").read_text()
+    images = {name: service["image"] for name, service in yaml.safe_load(text)["services"].items()}
+    for name, service in SERVICES.items():
+        pinned = service["image"] if "build" in service else f"{service['image']}@{_digest(service['image'])}"
+        assert images[name] == pinned
+    assert re.sub(r"@sha256:\w+", "", text) == TEXT
+    double.write_text("#!/bin/sh\necho latest\n")
+    (folder / "compose.yml").write_text(TEXT)
+    refused = subprocess.run(["sh", folder / "pin.sh"], env={"PATH": os.defpath, "DIGEST_OF": str(double)})
+    assert (refused.returncode, (folder / "compose.yml").read_text()) == (1, TEXT)
+
+
+def _digest(image: str) -> str:
+    return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
 def test_a_process_is_taken_out_and_put_back(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ what `docs/workers.md` gives its queues and no more."""
 
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ import pytest
 import yaml
 from fastapi.routing import APIRoute
 
-from api import health, queue_metrics
+from api import health
 from gateway.calls import SETTLE_SECONDS
 from settings import Settings, WorkflowWorkerSettings
 from tests.support.stack import SECRET
-from workflows.options import MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
+from workflows import options
+from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -34,8 +35,8 @@ def _closed(*required: str, **properties: Any) -> dict[str, Any]:
 
 
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
-QUERIED = ("serverAddress", "query", "threshold", "ignoreNullValues")
-TRIGGER = _closed(*QUERIED, **dict.fromkeys(QUERIED, TEXT))
+QUEUED = ("endpoint", "namespace", "taskQueue", "queueTypes", "targetQueueSize")
+TRIGGER = _closed(*QUEUED, **dict.fromkeys(QUEUED, TEXT))
 SCALED = _closed(
     *("scaleTargetRef", "triggers", "minReplicaCount", "maxReplicaCount"),
     scaleTargetRef=_closed("name", name=TEXT),
@@ -53,7 +54,7 @@ SCALED = _closed(
     triggers={
         "type": "array",
         "minItems": 1,
-        "items": _closed("type", "metadata", type={"const": "prometheus"}, metadata=TRIGGER),
+        "items": _closed("type", "metadata", type={"const": "temporal"}, metadata=TRIGGER),
     },
 )
 """The fields of KEDA's specification that are used here. It comes with no schema of Kubernetes."""
@@ -208,7 +209,9 @@ def test_a_process_can_start_with_its_settings(name: str) -> None:
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_a_process_has_time_to_stop(name: str) -> None:
     waits = _container(name).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-    needed = waits + float(_settings(name)["shutdown_timeout"]) + SETTLE_SECONDS + 5
+    submitting = options.SUBMITTING["start_to_close_timeout"] if _queues(name) & {*MEDIA_QUEUES} else None
+    after = submitting.total_seconds() if submitting else SETTLE_SECONDS
+    needed = waits + float(_settings(name)["shutdown_timeout"]) + after + 5
     assert _pod(name)["spec"]["terminationGracePeriodSeconds"] >= needed
 
 
@@ -233,6 +236,7 @@ def test_the_service_and_the_ingress_lead_to_the_api() -> None:
         (rule,) = ingress["spec"]["rules"]
         paths = {it["path"]: it["backend"]["service"]["name"] for it in rule["http"]["paths"]}
         assert paths == {"/metrics": "closed", "/readyz": "closed", "/": "api"}
+        assert {it["pathType"] for it in rule["http"]["paths"]} == {"Prefix"}  # the API also knows "/metrics/"
         assert [tls["hosts"] for tls in ingress["spec"]["tls"]] == [[rule["host"]]]
 
 
@@ -280,19 +284,15 @@ def test_nothing_is_reached_but_what_a_policy_names() -> None:
     assert policies["callers"]["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
 
 
-def _followed() -> Iterator[tuple[str, str]]:
-    for name, scaled in _of("ScaledObject").items():
-        for trigger in scaled["spec"]["triggers"]:
-            yield name, trigger["metadata"]["query"]
-
-
-@pytest.mark.parametrize(("name", "query"), list(_followed()))
-def test_a_fleet_grows_by_its_own_queues(name: str, query: str) -> None:
-    found = re.fullmatch(r"max\(sum by \(instance\) \((\w+)\{(.*)\}\)\)", query)
-    assert found, query
-    assert f'"{found[1]}"' in Path(queue_metrics.__file__).read_text()
-    labels = dict(re.findall(r'(\w+)=~?"([^"]*)"', found[2]))
-    assert labels.pop("tasks") == ("activity" if _queues(name) else "workflow")
-    assert set(filter(None, labels.pop("queue", "").split("|"))) == _queues(name)
-    assert labels == {}
-    assert _of("ScaledObject")[name]["spec"]["minReplicaCount"] >= 1
+@pytest.mark.parametrize("name", _of("ScaledObject"))
+def test_a_fleet_grows_by_its_own_queues(name: str) -> None:
+    """Those of its activities; the fleet that decides grows by the workflows of all, but `ledger`, which has none."""
+    scaled, given = _of("ScaledObject")[name]["spec"], CONFIG["yout"]
+    triggers = [trigger["metadata"] for trigger in scaled["triggers"]]
+    assert {trigger["queueTypes"] for trigger in triggers} == {"activity" if _queues(name) else "workflow"}
+    assert sorted(trigger["taskQueue"] for trigger in triggers) == sorted(_queues(name) or {*QUEUES} - {LEDGER})
+    for trigger in triggers:
+        assert trigger["endpoint"] == given["YOUT_TEMPORAL_ADDRESS"]
+        apart = "_MAINTENANCE" if trigger["taskQueue"] == MAINTENANCE else ""
+        assert trigger["namespace"] == given[f"YOUT_TEMPORAL{apart}_NAMESPACE"]
+    assert scaled["minReplicaCount"] >= 1

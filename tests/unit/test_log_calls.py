@@ -10,7 +10,7 @@ from tests.support.stack import ROOT
 SOURCES = (
     *("*.py", "activities/**/*.py", "api/**/*.py", "catalog/**/*.py", "db/**/*.py", "domain/**/*.py"),
     *("gateway/**/*.py", "providers/**/*.py", "settings/**/*.py", "storage/**/*.py", "temporal/**/*.py"),
-    *("web/**/*.py", "workflows/**/*.py"),
+    *("tracing/**/*.py", "web/**/*.py", "workflows/**/*.py"),
 )
 LEVELS = ("debug", "info", "warning", "error", "exception", "critical", "log")
 METHODS = {"log": LEVELS, "logger": LEVELS, "faults": ("report",)}

@@ -2,12 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import structlog
 from structlog.testing import capture_logs
 
+import logs
+from domain.request_id import REQUEST_ID
 from logs import OperatorFaults
 from tests.support.stack import ROOT
 
@@ -58,6 +63,30 @@ def test_different_faults_do_not_hide_one_another() -> None:
         ("two: mended", "here"),
         ("one", "here"),
     ]
+
+
+def test_a_line_has_the_ids_of_its_request_whoever_writes_it() -> None:
+    """In the task of the request, in another one that names its context, and outside of any."""
+    trace: ContextVar[str] = ContextVar("trace", default="")
+    processor = logs._with_ids(lambda: {"trace_id": trace.get()} if trace.get() else {})
+
+    def line(**values: Any) -> Mapping[str, Any]:
+        event = {"event": "settled", **values}
+        processor(None, "info", event)
+        return event
+
+    def begin() -> Context:
+        REQUEST_ID.set("req_1")
+        trace.set("abc")
+        assert line() == {"event": "settled", "request_id": "req_1", "trace_id": "abc"}
+        return copy_context()
+
+    request = Context().run(begin)
+    assert line() == {"event": "settled"}
+    assert line(context=request, phase="DONE") == {
+        **{"event": "settled", "phase": "DONE"},
+        **{"request_id": "req_1", "trace_id": "abc"},
+    }
 
 
 FAULTS = """

@@ -27,6 +27,7 @@ from providers.registry import KINDS
 from server import create_app
 from settings import Settings
 from tests.support.stack import SECRET
+from web import docs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -199,7 +200,8 @@ def routes() -> dict[str, set[str]]:
     app = create_app(Settings(database_url=SecretStr("postgresql://nowhere"), secret_key=SecretStr(SECRET)))
     served = {path: {method.upper() for method in item} for path, item in app.openapi()["paths"].items()}
     undocumented = {route.path: route.methods or set() for route in app.routes if isinstance(route, Route)}
-    return undocumented | served
+    guide = {page.path: set(page.methods) for page in docs.PAGES}
+    return undocumented | guide | served
 
 
 @every_page
@@ -326,6 +328,14 @@ def test_every_room_is_in_the_tree() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     documented = {row[0].strip("`").rstrip("/") for row in cells(ARCHITECTURE, "Packages")}
     assert {package for package in packages if "." not in package} <= documented
+
+
+def test_every_package_is_installed() -> None:
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    outside = {"bench", "scripts", "tests", "node_modules"}
+    found = {path.parent.relative_to(ROOT) for path in ROOT.glob("[a-z]*/**/__init__.py")}
+    named = {".".join(path.parts) for path in found if path.parts[0] not in outside}
+    assert named <= set(packages)
 
 
 @every_page

@@ -1,7 +1,7 @@
 """The smallest media provider: a vendor with four endpoints, and its adapter. Add a real one as this one is."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx2
 from aiohttp import web
@@ -48,7 +48,7 @@ class ToyMedia:
         yield OutputFile(file.content_type, "png", file.chunks)
 
     async def cancel(self, provider_job_id: str) -> Progress:
-        return await self.poll(provider_job_id)
+        return replace(await self.poll(provider_job_id), unstoppable=True)
 
     async def discard(self, provider_job_id: str) -> None:
         """The vendor keeps nothing."""

@@ -33,7 +33,8 @@ PRICES = {"image": ("image", 300), "video": ("call", 5000), "speech": ("call", 7
 TYPES = {"image": "image/png", "video": "video/mp4", "speech": "audio/mpeg"}
 QUEUE_FAULTS = ("slow", "cut", "shaky", "failed", "policy", "busy", "nameless", "lost", "never")
 SUBMIT_FAULTS = ("busy-once", "unavailable-once", "slow", "lost", "broken", "garbage")
-POLL_FAULTS = ("lost-poll", "broken-poll", "busy-poll", "fails", "moderated", "never")
+POLL_FAULTS = ("lost-poll", "broken-poll", "busy-poll", "fails", "moderated")
+"""Of vendors that cannot be stopped: what never ends there ends at its deadline."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class FakeJobs:
         """Jobs whose row holds what this code does not understand."""
         self.locked_accounts: set[UUID] = set()
         self.cancels_sent: list[UUID] = []
+        self.purged: set[UUID] = set()
 
     def accept(self, job: Job, request: MediaRequest) -> None:
         self.rows[job.id] = Row(job, request)
@@ -71,6 +72,11 @@ class FakeJobs:
         if job_id in self.unreadable:
             raise ValueError(SENTINEL)
         return self._row(job_id).job
+
+    async def owned(self, _account_id: UUID, job_id: UUID) -> Job:
+        if job_id in self.purged:
+            raise NotFound
+        return await self.load(job_id)
 
     async def request(self, job_id: UUID) -> MediaRequest:
         await self._script.at("jobs.request")

@@ -9,6 +9,7 @@ import pytest
 import uvloop
 
 from domain.errors import UpstreamError, UpstreamTimeout
+from domain.request_id import REQUEST_ID
 from providers.base import Timeouts, UpstreamRequest
 from providers.http1 import Http1Transport
 from tests.support.doubles.raw_server import Visit, answer, chunked, serving
@@ -36,6 +37,19 @@ async def test_connections_are_used_again(transport: Http1Transport) -> None:
         for _ in range(5):
             assert (await collected(transport, request(server))).body == b"hello"
         assert (server.visits, len(server.requests)) == (1, 5)
+
+
+async def test_a_connection_has_nothing_of_the_request_that_opened_it(transport: Http1Transport) -> None:
+    """What is logged while it carries a later one must not have the first one's id."""
+    seen = list[str | None]()
+    async with serving(keep_answering) as server:
+        for name in ("req_first", "req_second"):
+            REQUEST_ID.set(name)
+            sink = Collector()
+            sink.at_data = lambda: seen.append(REQUEST_ID.get())
+            transport.open(request(server), PATIENT, sink)
+            await sink.ended.wait()
+    assert (server.visits, seen) == (1, [None, None])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """What a file says of itself, for every type that a job may be given, and for bytes that are none."""
 
+import sys
+from types import FrameType
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +61,31 @@ def test_no_bytes_make_it_fail(sample: bytes, cut: float, noise: bytes, at: floa
     damaged = (sample[:place] + noise + sample[place + len(noise) :])[: int(cut * len(sample))]
     known = facts.read(damaged)
     assert known is None or known.content_type in ACCEPTED
+
+
+FORGED = {
+    "jpeg": b"\xff\xd8\xff\xe0" + b"\xff\xe0\x00\x02" * 60_000,
+    "mp3": b"\xff\xfb\x90\x00" + b"\xff" * 120_000,
+    "flac": b"fLaC" + b"\x01\0\0\0" * 60_000,
+    "mp4": b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + b"\0\0\0\x08free" * 60_000,
+    "wav": b"RIFF\0\0\0\0WAVE" + b"abcd\0\0\0\0" * 60_000,
+}
+"""Each has its library take a step for a few bytes."""
+
+
+@pytest.mark.parametrize("form", FORGED)
+def test_a_forged_file_is_read_in_a_bounded_number_of_steps(form: str) -> None:
+    reads = 0
+
+    def note(_frame: FrameType, event: str, called: Any) -> None:
+        nonlocal reads
+        reads += event == "c_call" and called.__name__ == "read"
+
+    sys.setprofile(note)
+    try:
+        known = facts.read(FORGED[form])
+    finally:
+        sys.setprofile(None)
+    assert known is not None
+    assert (known.width, known.seconds) == (None, None)
+    assert reads <= facts.MAX_READS

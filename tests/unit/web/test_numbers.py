@@ -45,3 +45,14 @@ def test_times(distance: timedelta, text: str) -> None:
 @pytest.mark.parametrize(("part", "whole", "text"), [(331, 1000, "33.10%"), (5, 0, "0.00%"), (9, 3, "100.00%")])
 def test_shares_of_a_bar(part: int, whole: int, text: str) -> None:
     assert numbers.percent(part, whole) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("20,000", 20_000), ("1 000_0", 10_000), ("", ""), ("-5", "-5"), ("\u00b2", "\u00b2")]
+)
+def test_a_whole_number_is_read_as_people_write_it(written: str, read: int | str) -> None:
+    assert numbers.whole(written) == read
+
+
+def test_a_number_of_thousands_of_digits_is_none() -> None:
+    assert numbers.whole("9" * 5000) == "9" * 5000

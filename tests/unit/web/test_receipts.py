@@ -20,7 +20,7 @@ from domain.usage import UsageEntry
 from tests.support.ledger.cases import ANN, reserve, run, settle, state, void
 from web.receipts import Explained, Part, explain
 
-RECEIPTS = 600
+RECEIPTS = 1000
 CALL = UUID(int=100)
 SEEN = {
     *("open", "void", "settled", "flat", "share", "tier", "minimum", "capped", "written off", "refunded", "grew"),
@@ -86,7 +86,7 @@ def receipt(chance: Random) -> dict[str, Any]:
         moved += changes.transactions
         entries += changes.usage
     movements = [Movement(UUID(int=t.position), t.kind, t.created_at, t.note, t.postings) for t in moved]
-    view = public.view(Receipt(known.holds[CALL], read(entries), tuple(movements)))
+    view = public.view(Receipt(known.holds[CALL], read(entries), tuple(movements)), None)
     shown: dict[str, Any] = json.loads(view.model_dump_json())
     return shown
 
@@ -163,7 +163,7 @@ def test_a_reader_can_redo_a_simple_charge() -> None:
         moved += changes.transactions
         entries += changes.usage
     movements = tuple(Movement(UUID(int=t.position), t.kind, t.created_at, t.note, t.postings) for t in moved)
-    view = public.view(Receipt(known.holds[CALL], read(entries), movements))
+    view = public.view(Receipt(known.holds[CALL], read(entries), movements), "Claude Sonnet 4.6")
     explained = explain(json.loads(view.model_dump_json()))
     assert [(step.title, step.written) for step in explained.steps] == [
         ("Held before the call", "1,324"),

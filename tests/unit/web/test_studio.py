@@ -1,8 +1,10 @@
 """Studio as it is rendered: the form of every model of the shipped catalog, and every state of a job."""
 
 import re
+import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from html.parser import HTMLParser
@@ -77,9 +79,9 @@ STATES: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "images": (job(**DONE, outputs=[output("image/png")] * 3), ("3 pictures",)),
     "video": (
         job(**DONE, kind="video", outputs=[output("video/mp4", duration=5.0, poster_url="/media/p")]),
-        ('poster="/media/p"', "controls"),
+        ("/media/p", "0:05"),
     ),
-    "speech": (job(**DONE, kind="speech", outputs=[output("audio/mpeg", duration=14.2)]), ("<audio", "controls")),
+    "speech": (job(**DONE, kind="speech", outputs=[output("audio/mpeg", duration=14.2)]), ("<yout-wave", "0:14")),
     "partly": (job(**DONE, credits_refunded=300, outputs=[output("image/png")]), ("5,000",)),
     "failed": (
         job(status="failed", credits_refunded=5300, error=REFUSED),
@@ -102,8 +104,13 @@ class CannedApi:
     )
     server: Server = field(default_factory=lambda: Server("https://yout.example", None, 50_000))
     has_session = True
+    turns: int = 0
 
     def require_same_origin(self) -> None: ...
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        self.turns += 1
+        return nullcontext()
 
     async def call(
         self,
@@ -141,6 +148,41 @@ async def rendered(api: CannedApi, kind: str, query: str = "") -> str:
     answer = await studio.kind(kind, visit(api, f"/studio/{kind}", query))
     assert answer.status_code == 200
     return bytes(answer.body).decode()
+
+
+def sending(api: CannedApi, size: int, *, chunked: bool = False) -> Visit:
+    """A visit that sends a form with a file of so many bytes."""
+    begin = b'--ab\r\ncontent-disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    body = begin + bytes(size) + b"\r\n--ab--\r\n"
+    headers = [(b"content-type", b"multipart/form-data; boundary=ab")]
+    headers += [] if chunked else [(b"content-length", b"%d" % len(body))]
+    pieces = [body[at : at + 65_536] for at in range(0, len(body), 65_536)]
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    return replace(visit(api, "/"), request=Request({"type": "http", "method": "POST", "headers": headers}, receive))
+
+
+@pytest.mark.parametrize(("size", "chunked", "turns"), [(1000, False, 0), (1000, True, 1), (3_000_000, False, 1)])
+async def test_a_file_touches_no_disk_and_a_large_form_waits_for_its_turn(
+    size: int, chunked: bool, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    api = CannedApi([])
+    sent = (await sending(api, size, chunked=chunked).form_with_files())["image"]
+    assert isinstance(sent, UploadFile)
+    assert await sent.read() == bytes(size)
+    await sent.close()
+    assert api.turns == turns
+
+
+async def test_a_number_that_is_none_stays_as_it_was_written() -> None:
+    entry = listed(shipped()["demo-image"])
+    for text in ("1e999", "-inf", "nan", "9" * 5000, "1-", "\u00b2"):
+        assert media_form.order(entry, {"seed": text}, {})["seed"] == text
+    assert media_form.order(entry, {"seed": "9" * 400}, {})["seed"] == int("9" * 400)
+    assert await rendered(CannedApi([entry]), "image", f"example={'9' * 5000}")
 
 
 class Sent(HTMLParser):
@@ -214,6 +256,7 @@ async def test_every_state_of_a_job_is_shown(state: str, where: str) -> None:
     assert len(page.ids) == len(set(page.ids))
     for word in words:
         assert word.lower() in text.lower(), word
+    assert ("controls" in text) is (where == "page" and state in ("video", "speech"))
     assert ("/cancel" in text) is (state in ("queued", "sending", "waiting", "rendering", "percent", "checking"))
     assert ("62%" in text) is (state == "percent")
     assert "https://yout.example/media/" not in text

@@ -1,37 +1,31 @@
 // Writes a growing answer: blocks that are finished become nodes once, and are never touched again.
 
-import MarkdownIt from "../vendor/markdown-it.esm.min.mjs";
-import {split} from "./blocks.js";
+import {alike, split} from "./blocks.js";
 import {element} from "./dom.js";
-import {OPTIONS, build, isLink} from "./markup.js";
+import {parse, readable} from "./markdown.js";
+import {build, grow} from "./markup.js";
 
-/** @typedef {{tokens: import("./markup.js").Token[], line: number}} Block */
+/** @typedef {import("./blocks.js").Block} Block */
 
-const markdown = new /** @type {any} */ (MarkdownIt)(OPTIONS);
-markdown.validateLink = isLink;
-const BIDI = /[\u202a-\u202e\u2066-\u2069]/g;
 const SHARE_OF_TIME = 4;
-
-/** The text of a model, without what would turn the reading order around. @param {string} text */
-function readable(text) {
-  return text.replace(/\r\n?/g, "\n").replace(BIDI, (found) => `[U+${found.charCodeAt(0).toString(16).toUpperCase()}]`);
-}
 
 /** Shows an answer that is complete. @param {Element} root @param {string} text */
 export function show(root, text) {
   root.replaceChildren();
-  build(markdown.parse(readable(text), {}), root);
+  build(parse(readable(text), {}), root);
 }
 
 /** One answer that is being written. Paints once a frame at most, and takes a fourth of the time at most. */
 export class Writer {
   #root;
   #painted;
+  #finished;
   #rest = "";
   #all = "";
   /** What of the rest is painted. */
   #shown = "";
-  #info = "";
+  /** The blocks of the rest, and their elements. @type {Block[]} */
+  #blocks = [];
   /** @type {Element[]} */
   #open = [];
   /** @type {{references?: object}} */
@@ -40,10 +34,15 @@ export class Writer {
   #ended = false;
   #caret = element("span", {class: "caret", "aria-hidden": "true"});
 
-  /** @param {Element} root @param {() => void} painted is called after each painting. */
-  constructor(root, painted) {
+  /**
+   * @param {Element} root
+   * @param {() => void} painted is called after each painting
+   * @param {(elements: Element[]) => void} [finished] gets blocks that will not change any more
+   */
+  constructor(root, painted, finished) {
     this.#root = root;
     this.#painted = painted;
+    this.#finished = finished ?? (() => {});
   }
 
   /** @param {string} text */
@@ -62,6 +61,7 @@ export class Writer {
     if (Object.keys(this.#env.references ?? {}).length) show(this.#root, this.#all);
     else this.#paint();
     this.#caret.remove();
+    this.#finished([...this.#root.children]);
   }
 
   #frame() {
@@ -77,35 +77,30 @@ export class Writer {
   }
 
   #paint() {
-    const {finished, open, rest} = split(this.#rest, (text) => markdown.parse(text, this.#env));
-    if (!finished.length && this.#grew(open)) return;
+    const {finished, open, rest} = split(this.#rest, (text) => parse(text, this.#env));
     this.#caret.remove();
-    for (const node of this.#open) node.remove();
-    for (const block of finished) build(block.tokens, this.#root);
-    const kept = this.#root.children.length;
-    for (const block of open) build(block.tokens, this.#root);
-    this.#open = [...this.#root.children].slice(kept);
+    const shown = this.#update([...finished, ...open]);
+    this.#blocks = open;
+    this.#open = shown.slice(finished.length);
     this.#rest = this.#shown = rest;
-    this.#info = info(open);
+    if (finished.length) this.#finished(shown.slice(0, finished.length));
     const last = this.#root.lastElementChild;
     (last && !last.matches(".code, .scroll, hr") ? deepest(last) : this.#root).append(this.#caret);
   }
 
-  /** Appends to the fence that is open. Returns false for anything else. @param {Block[]} open */
-  #grew(open) {
-    const token = open[0]?.tokens[0];
-    const text = this.#open[0]?.querySelector(":scope > pre > code")?.firstChild;
-    const same = open.length === 1 && token.type === "fence" && info(open) === this.#info;
-    if (!same || !(text instanceof Text) || !token.content.startsWith(text.data)) return false;
-    text.appendData(token.content.slice(text.data.length));
-    this.#shown = this.#rest;
-    return true;
+  /** Brings the elements of the rest up to date, and returns them: what is alike stays, and what has grown grows. @param {Block[]} blocks */
+  #update(blocks) {
+    let at = 0;
+    while (at < Math.min(blocks.length, this.#blocks.length)) {
+      const before = this.#blocks[at].tokens, after = blocks[at].tokens;
+      if (!alike(before, after) && !grow(this.#open[at], before, after)) break;
+      at++;
+    }
+    for (const node of this.#open.slice(at)) node.remove();
+    const count = this.#root.children.length;
+    for (const block of blocks.slice(at)) build(block.tokens, this.#root);
+    return [...this.#open.slice(0, at), ...[...this.#root.children].slice(count)];
   }
-}
-
-/** The language of a fence that stands alone. @param {Block[]} open */
-function info(open) {
-  return open.length === 1 ? open[0].tokens[0].info : "";
 }
 
 /** The element in which the last words stand. @param {Element} from */

@@ -1,13 +1,14 @@
 // Splits a growing Markdown text into blocks that are finished, and the rest. Knows no document.
 
 /** @typedef {import("./markup.js").Token} Token */
+/** @typedef {{tokens: Token[], line: number}} Block */
 
 /**
  * Returns the tokens of each top-level block.
  * @param {Token[]} tokens
  */
 export function blocks(tokens) {
-  /** @type {{tokens: Token[], line: number}[]} */
+  /** @type {Block[]} */
   const found = [];
   let depth = 0;
   for (const token of tokens) {
@@ -16,6 +17,17 @@ export function blocks(tokens) {
     depth += token.nesting;
   }
   return found;
+}
+
+/** Whether two blocks are shown alike. @param {Token[]} one @param {Token[]} other */
+export function alike(one, other) {
+  return one.length === other.length && one.every((token, at) => same(token, other[at]) && token.content === other[at].content);
+}
+
+/** Whether two tokens become the same element. @param {Token} one @param {Token} other */
+export function same(one, other) {
+  return one.type === other.type && one.tag === other.tag && one.hidden === other.hidden && one.info === other.info
+    && String(one.attrs ?? "") === String(other.attrs ?? "");
 }
 
 /** Returns where a line begins. @param {string} text @param {number} line */

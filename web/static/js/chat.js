@@ -4,11 +4,12 @@ import "./composer.js";
 import "./picker.js";
 import {counted, element} from "./dom.js";
 import {follower} from "./follow.js";
-import {forget, fresh, key, recall, remember, takeQuestion} from "./memory.js";
+import {forget, fresh, key, recall, remember, rememberDraft, takeDraft, takeQuestion} from "./memory.js";
+import {body, files, priced} from "./messages.js";
 import {refresh} from "./purse.js";
 import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
-import {count, head, say, shareButton} from "./signs.js";
+import {act, count, head, named, say} from "./signs.js";
 import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
 import {coloured, run, settle, writing} from "./turn.js";
 
@@ -17,6 +18,7 @@ import {coloured, run, settle, writing} from "./turn.js";
 
 /** What to say when something went wrong. It is read while the browser is idle, so that it is there without a network. */
 const troubles = () => import("./ways.js");
+const attachments = () => import("./attachments.js");
 const GO_ON = "Continue from where you stopped.";
 
 export class Chat extends HTMLElement {
@@ -52,44 +54,40 @@ export class Chat extends HTMLElement {
     this.#picked();
     (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
     if (this.conversation) await this.#readKept();
-    await this.#showAll();
+    await this.showAll();
     count(this.memory, 0);
-    return carried ? this.ask(carried.text) : this.#takeUp();
+    if (!this.composer.text) this.composer.text = takeDraft();
+    if (carried) return this.ask(carried.text);
+    this.price();
+    const last = this.memory.messages[this.memory.messages.length - 1];
+    if (last && (last.role === "user" || last.ended === "writing")) await (await import("./returned.js")).takeUp(this, last);
   }
 
   #listen() {
     const {composer, picker} = this;
-    composer.addEventListener("ask", (event) => this.ask(/** @type {CustomEvent} */ (event).detail));
+    composer.addEventListener("ask", (event) => this.ask(/** @type {CustomEvent} */ (event).detail, composer.files));
+    composer.addEventListener("attach", async (event) => (await attachments()).attach(this, /** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("stop", () => this.stop());
     composer.addEventListener("edit", () => this.#edit());
-    composer.area.addEventListener("input", () => this.#price());
+    composer.area.addEventListener("input", () => this.price());
     picker?.addEventListener("change", () => this.#picked());
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
     this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
     this.querySelector(".panel-close")?.addEventListener("click", () => closePanel(this.panel));
     this.querySelector("#get-code")?.addEventListener("click", () => this.#code());
-    document.getElementById("share")?.addEventListener("click", async () => (await import("./share.js")).share(this));
+    document.getElementById("share")?.addEventListener("click", () => this.#share());
     for (const link of document.querySelectorAll("[data-new]")) link.addEventListener("click", () => this.#leave());
     addEventListener("pagehide", () => this.save());
-    document.addEventListener("keydown", (event) => this.#key(event));
+    document.addEventListener("keydown", ({key}) => { if (key === "Escape" && !document.querySelector("dialog[open]")) this.stop(); });
   }
 
-  /** @param {KeyboardEvent} event */
-  #key(event) {
-    if (event.key === "Escape" && this.#abort && !document.querySelector("dialog[open]")) return this.stop();
-    const busy = event.target instanceof Element && event.target.closest("input, textarea, select, dialog");
-    if (busy || event.ctrlKey || event.metaKey || event.altKey) return;
-    const act = {n: () => this.#anew(), c: () => this.#code(), "/": () => this.composer.area.focus()}[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
-  }
-
-  /** Asks, and shows the answer. @param {string} text */
-  async ask(text) {
+  /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
+  async ask(text, attached = []) {
     if (this.#abort || !this.picker) return;
-    this.composer.text = "";
-    this.#say(text.trim());
+    const needed = [...attached, ...files(this.memory.messages)];
+    if (needed.length && !(await attachments()).fits(this, needed)) return;
+    this.#fill("");
+    this.#say(text.trim(), attached);
     await this.answer();
   }
 
@@ -100,7 +98,7 @@ export class Chat extends HTMLElement {
     this.quote?.clear();
     const {id, name} = this.picker.model;
     this.memory.once = once;
-    const view = this.#view(begun(name, !this.account));
+    const view = this.view(begun(name, !this.account));
     const order = this.order();
     this.memory.messages.push(view.answer);
     this.memory.model = id;
@@ -109,29 +107,35 @@ export class Chat extends HTMLElement {
     this.#running(abort);
     this.follow?.toEnd();
     this.save();
+    const aloud = "aloud" in this.dataset ? new (await import("./aloud.js")).Aloud((text) => say("aloud", text)) : null;
     await run(view, order, {
       signal: abort.signal,
       once: this.account ? once : undefined,
       painted: () => this.follow?.keep(),
+      text: (text) => aloud?.push(text),
       held: (credits) => count(this.memory, credits),
       kept: (id) => this.#kept(id),
       allowance: (left) => this.#allowance(left),
     });
-    await this.#ended(view, once);
+    aloud?.end();
+    await this.ended(view, once);
   }
 
-  /** What is sent. @param {string} [draft] a question that is not asked yet */
-  order(draft) {
-    const {system, ...settings} = this.settings?.chosen ?? {};
-    const model = this.picker?.model.id ?? "", save = this.account ? {save: "keeps" in this.dataset || Boolean(this.conversation)} : {};
-    const turns = this.memory.messages.map(({role, content}) => ({role, content})).filter(({content}) => content);
-    if (draft) turns.push({role: "user", content: draft});
-    if (this.conversation) return {model, conversation_id: this.conversation, message: turns[turns.length - 1]?.content, ...settings, save: true};
-    return {model, messages: [...(system ? [{role: "system", content: system}] : []), ...turns], ...settings, ...save};
+  /** The question that is being written. @returns {Question | undefined} */
+  get draft() {
+    const content = this.composer.text.trim(), attached = this.composer.files;
+    return content || attached.length ? {role: "user", content, files: attached} : undefined;
+  }
+
+  /** What is sent. @param {Question} [draft] a question that is not asked yet @param {import("./messages.js").Written} [written] */
+  order(draft, written) {
+    const {conversation, memory: {messages}, settings} = this, save = this.account ? {save: "keeps" in this.dataset} : {};
+    const all = draft ? [...messages, draft] : messages;
+    return body({model: this.picker?.model.id ?? "", conversation, messages: all, chosen: settings?.chosen ?? {}, save}, written);
   }
 
   /** Shows how an answer ended, and what it cost. @param {AnswerView} view @param {string} once */
-  async #ended(view, once) {
+  async ended(view, once) {
     const {answer} = view;
     this.#running(null);
     this.memory.once = "";
@@ -144,9 +148,10 @@ export class Chat extends HTMLElement {
     this.save();
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
     if (answer.ended && !this.#abort) await this.#noteCut(view);
+    else if (document.hidden) document.addEventListener("visibilitychange", () => this.#noteDone(answer), {once: true});
     const allowance = await refresh();
     if (allowance) this.#allowance(allowance);
-    this.#price();
+    this.price();
   }
 
   /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
@@ -172,12 +177,18 @@ export class Chat extends HTMLElement {
     const {ways} = await troubles();
     const text = what.back ? this.#takeBack() : "";
     const shown = this.note(what, ways(this, what, {failure, once, text}));
-    if (what.wait) this.#endWait = countdown(shown, what.wait, () => this.answer(failure?.status === 409 ? once : key()));
+    if (what.wait) this.#endWait = countdown(shown, what.wait, what.goes ?? "The question goes out again", () => this.answer(failure?.status === 409 ? once : key()));
   }
 
   #about() {
     const {limit, freeCredits = "0"} = this.dataset;
     return {model: this.picker?.model.name ?? "", account: this.account ?? false, credits: freeCredits, limit};
+  }
+
+  /** A tab that returns says what was charged meanwhile. @param {Answer} answer */
+  async #noteDone(answer) {
+    const {came} = await troubles();
+    if (!this.#abort) this.note(came(words(answer.content), answer));
   }
 
   /** @param {AnswerView} view */
@@ -200,12 +211,12 @@ export class Chat extends HTMLElement {
     return /** @type {HTMLElement} */ (this.#note);
   }
 
-  /** Asks the last question again. A kept chat keeps its first answer too. */
-  again() {
-    const {messages} = this.memory;
+  /** Asks the question of an answer again. One that is not the last, or kept, stays, and the new one comes at the end. @param {Answer} [of] */
+  again(of) {
+    const {messages} = this.memory, at = of ? messages.indexOf(of) : messages.length;
     if (this.#abort) return;
-    const last = messages.findLast(({role}) => role === "user");
-    if (this.conversation) return last && this.ask(last.content);
+    const asked = /** @type {Question | undefined} */ (messages.slice(0, at).findLast(({role}) => role === "user"));
+    if (this.conversation || at < messages.length - 1) return asked && this.ask(asked.content, asked.files);
     if (messages[messages.length - 1]?.role === "assistant") {
       messages.pop();
       [...this.thread.querySelectorAll(".answer")].pop()?.remove();
@@ -221,17 +232,26 @@ export class Chat extends HTMLElement {
   #takeBack() {
     const at = this.memory.messages.findLastIndex(({role}) => role === "user");
     if (at < 0) return "";
-    const [{content}] = this.memory.messages.splice(at);
+    const [asked] = this.memory.messages.splice(at);
     const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".said"));
     for (const node of shown.slice(from)) node.remove();
     this.#note = null;
-    this.composer.text = content;
-    return content;
+    this.#fill(asked.content, "files" in asked ? asked.files : []);
+    return asked.content;
+  }
+
+  /** Puts a question into the composer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
+  async #fill(text, attached = []) {
+    const {composer} = this, shown = composer.files.length || attached.length;
+    composer.files = attached.filter(({data}) => data);
+    composer.text = text;
+    if (shown) (await attachments()).show(this);
   }
 
   #edit() {
     if (this.#abort) return;
-    if (this.conversation) this.composer.text = this.memory.messages.findLast(({role}) => role === "user")?.content ?? "";
+    const last = /** @type {Question | undefined} */ (this.memory.messages.findLast(({role}) => role === "user"));
+    if (this.conversation) this.#fill(last?.content ?? "", last?.files);
     else this.#takeBack();
     this.save();
   }
@@ -240,18 +260,26 @@ export class Chat extends HTMLElement {
   dropOldest() {
     const next = this.memory.messages.findIndex(({role}, at) => at > 0 && role === "user");
     if (next > 0) this.memory.messages.splice(0, next);
-    this.#showAll().then(() => this.answer());
+    this.showAll().then(() => this.answer());
   }
 
-  /** @param {string} text */
-  #say(text) {
-    this.memory.messages.push({role: "user", content: text});
-    this.thread.append(question(text));
+  /** @param {string} content @param {import("./messages.js").Attached[]} attached */
+  #say(content, attached) {
+    const asked = {role: /** @type {const} */ ("user"), content, ...(attached.length ? {files: attached} : {})};
+    this.memory.messages.push(asked);
+    this.#question(asked);
     this.#head();
   }
 
+  /** @param {Question} asked */
+  #question({content, files: attached}) {
+    const said = question(content);
+    this.thread.append(said);
+    if (attached?.length) attachments().then(({under}) => under(said, attached));
+  }
+
   /** @param {Answer} answer */
-  #view(answer) {
+  view(answer) {
     const view = new AnswerView(answer, {explains: "explains" in this.dataset});
     this.thread.append(view.node);
     return view;
@@ -259,52 +287,31 @@ export class Chat extends HTMLElement {
 
   /** @param {AnswerView} view */
   #showCost(view) {
-    const again = button("Ask again", () => this.again(), {icon: "redo", classes: "button plain icon-only small redo", iconOnly: true});
-    view.costs([again, ...(this.account ? [shareButton()] : [])]);
+    const {answer} = view, again = act("Ask again", "redo", () => this.again(answer));
+    view.costs([again, ...(this.account ? [act("Share this chat", "share", () => this.#share(answer))] : [])]);
   }
 
-  async #showAll() {
+  /** @param {Answer} [last] */
+  async #share(last) {
+    (await import("./share.js")).share(this, last);
+  }
+
+  async showAll() {
     const {messages} = this.memory;
     for (const node of [...this.thread.querySelectorAll(".said, .answer")]) node.remove();
     this.note(null);
     this.#head();
-    if (!messages.some(({role}) => role === "assistant")) {
-      for (const {content} of messages) this.thread.append(question(content));
-      return;
-    }
-    const {show} = await writing();
+    const {show} = messages.some(({role}) => role === "assistant") ? await writing() : {show: () => {}};
     for (const message of messages) {
-      if (message.role === "user") this.thread.append(question(message.content));
+      if (message.role === "user") this.#question(message);
       else {
-        const view = this.#view(message);
+        const view = this.view(message);
         show(view.prose, message.content);
-        coloured(view.prose);
+        coloured([view.prose]);
         this.#showCost(view);
       }
     }
     this.follow?.toEnd();
-  }
-
-  /** A reload came between a question and its answer, or into an answer. */
-  async #takeUp() {
-    const {messages, once} = this.memory, last = messages[messages.length - 1];
-    this.#price();
-    if (last?.role === "user") {
-      this.note({kind: "", icon: "clock", title: "This question has no answer yet.", text: ""}, [button("Ask again", () => this.answer())]);
-    }
-    if (last?.role !== "assistant" || last.ended !== "writing") return;
-    last.ended = "left";
-    if (!last.id) {
-      messages.pop();
-      await this.#showAll();
-      const text = this.account ? "If it was received, asking again does not charge it twice." : "";
-      this.note({kind: "", icon: "clock", title: "This page was left before the answer began.", text}, [button("Ask again", () => this.answer(once || key()))]);
-      return;
-    }
-    const view = new AnswerView(last, {explains: "explains" in this.dataset});
-    [...this.thread.querySelectorAll(".answer")].pop()?.replaceWith(view.node);
-    (await writing()).show(view.prose, last.content);
-    await this.#ended(view, once);
   }
 
   async #readKept() {
@@ -321,6 +328,7 @@ export class Chat extends HTMLElement {
   }
 
   save() {
+    rememberDraft(this.#left ? "" : this.composer.text);
     if (this.conversation || this.#left) return forget();
     const settings = this.settings?.chosen ?? {};
     if (this.memory.messages.length || Object.keys(settings).length) remember({...this.memory, settings});
@@ -332,35 +340,26 @@ export class Chat extends HTMLElement {
     forget();
   }
 
-  #anew() {
-    this.#leave();
-    location.assign("/chat");
-  }
-
   #changed() {
     this.save();
-    this.#price();
+    this.price();
   }
 
   #picked() {
-    const model = this.picker?.model, name = this.querySelector(".pick-name"), glyph = this.querySelector(".model-pick .glyph");
+    const model = this.picker?.model;
     if (!model) return;
-    if (name) name.textContent = model.name;
-    if (glyph) glyph.textContent = model.name.slice(0, 1);
+    named(this, model.name);
     this.memory.model = model.id;
     this.settings?.of(model);
     const unanswered = this.memory.messages[this.memory.messages.length - 1]?.role === "user";
     const tags = unanswered && this.#note?.querySelector(".tags");
-    if (tags) {
-      tags.querySelector(".ask-other")?.remove();
-      const label = `Ask ${model.name}`;
-      tags.append(button(label, () => this.answer(), {classes: "button small ask-other"}));
-    }
-    this.#price();
+    if (tags) tags.querySelector(".ask-other")?.remove();
+    if (tags) tags.append(button(`Ask ${model.name}`, () => this.answer(), {classes: "button small ask-other"}));
+    this.price();
   }
 
-  #price() {
-    this.quote?.soon(() => (this.#abort || !this.composer.text.trim() ? null : this.order(this.composer.text)));
+  price() {
+    this.quote?.soon(() => (this.#abort || !this.draft ? null : this.order(this.draft, priced)));
   }
 
   /** @param {AbortController | null} abort */
@@ -371,7 +370,8 @@ export class Chat extends HTMLElement {
   }
 
   #head() {
-    head(this.memory.messages.find(({role}) => role === "user")?.content ?? "", Boolean(this.dataset.conversation));
+    const first = /** @type {Question | undefined} */ (this.memory.messages.find(({role}) => role === "user"));
+    head(first?.content || first?.files?.[0].name || "", Boolean(this.dataset.conversation));
   }
 
   /** @param {{limit: number, remaining: number, resets_at: string}} left */

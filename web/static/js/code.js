@@ -2,6 +2,7 @@
 
 import {button, element} from "./dom.js";
 import {code} from "./markup.js";
+import {named, turns} from "./messages.js";
 import {snippets} from "./snippets.js";
 import {coloured} from "./turn.js";
 
@@ -10,9 +11,9 @@ const LANGUAGES = {curl: "bash", Python: "python", Node: "javascript"};
 
 /** @param {import("./chat.js").Chat} chat */
 export function showCode(chat) {
-  const {save, conversation_id, message, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.composer.text.trim() || undefined));
-  const turns = order.messages ?? chat.memory.messages.map(({role, content}) => ({role, content}));
-  const messages = turns.length && turns[turns.length - 1].role === "assistant" ? turns.slice(0, -1) : turns;
+  const {save, conversation_id, message, messages: sent, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.draft, named));
+  const all = chat.conversation ? turns([...chat.memory.messages, ...(chat.draft ? [chat.draft] : [])], named) : sent;
+  const messages = all.length && all[all.length - 1].role === "assistant" ? all.slice(0, -1) : all;
   const written = snippets({model: order.model, ...order, messages: messages.length ? messages : [{role: "user", content: "Hello!"}]}, chat.dataset.server ?? "");
   const shown = element("div"), tabs = element("div", {class: "segments", role: "group", "aria-label": "Language"});
   for (const [name, text] of Object.entries(written)) {
@@ -22,7 +23,7 @@ export function showCode(chat) {
   const choose = (name, text) => {
     for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.textContent === name));
     shown.replaceChildren(code(text, LANGUAGES[name]));
-    coloured(shown);
+    coloured([shown]);
   };
   const close = button("Close", () => dialog.close(), {icon: "x", classes: "button plain icon-only small", iconOnly: true});
   const hint = element("p", {class: "hint"}, "Put a key of yours into YOUT_KEY: ", element("a", {href: "/keys"}, "API keys"), ".");

@@ -1,7 +1,14 @@
-// The field in which a message is written: it grows, Enter sends, Escape stops, the arrow up edits the last message.
+// The field in which a message is written: it grows, Enter sends, the arrow up edits the last message, files are taken.
 
-/** Tells of what its writer does by the events `ask` (with the text), `stop` and `edit`. */
+const DOUBLE_CLICK_MS = 500;
+
+/** Tells of what its writer does by the events `ask` (with the text), `attach` (with files), `stop` and `edit`. */
 class Composer extends HTMLElement {
+  /** @type {import("./messages.js").Attached[]} */
+  files = [];
+  /** When Stop took the place of Send: a second click there was meant for that. */
+  #began = 0;
+
   connectedCallback() {
     const form = this.querySelector("form");
     if (!form) return;
@@ -9,10 +16,36 @@ class Composer extends HTMLElement {
       event.preventDefault();
       this.#ask();
     });
-    this.querySelector(".stop")?.addEventListener("click", () => this.#tell("stop"));
+    this.querySelector(".stop")?.addEventListener("click", ({timeStamp}) => {
+      if (timeStamp - this.#began > DOUBLE_CLICK_MS) this.#tell("stop");
+    });
     this.area.addEventListener("input", () => this.#grow());
     this.area.addEventListener("keydown", (event) => this.#key(event));
+    this.#takeFiles(form);
     this.#grow();
+  }
+
+  /** By the button, by dropping them, and by pasting. @param {HTMLFormElement} form */
+  #takeFiles(form) {
+    const input = /** @type {HTMLInputElement | null} */ (this.querySelector("input[type=file]"));
+    this.querySelector(".clip")?.addEventListener("click", () => input?.click());
+    input?.addEventListener("change", () => {
+      this.#tell("attach", [...(input.files ?? [])]);
+      input.value = "";
+    });
+    const take = (/** @type {Event} */ event, /** @type {DataTransfer | null} */ data) => {
+      if (!data?.files.length) return;
+      event.preventDefault();
+      this.#tell("attach", [...data.files]);
+    };
+    form.addEventListener("dragover", (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
+    form.addEventListener("drop", (event) => take(event, event.dataTransfer));
+    this.area.addEventListener("paste", (event) => take(event, event.clipboardData));
+  }
+
+  /** Where its files are shown. */
+  get place() {
+    return /** @type {HTMLElement} */ (this.querySelector(".files"));
   }
 
   get area() {
@@ -31,6 +64,7 @@ class Composer extends HTMLElement {
 
   /** Shows whether an answer is being written. @param {boolean} running */
   set running(running) {
+    this.#began = performance.now();
     this.#button(".send.stop").hidden = !running;
     this.#button(".send:not(.stop)").hidden = running;
     this.area.placeholder = "Reply";
@@ -42,16 +76,16 @@ class Composer extends HTMLElement {
   }
 
   #ask() {
-    if (this.text.trim() && this.#button(".send.stop").hidden) this.#tell("ask", this.text);
+    if ((this.text.trim() || this.files.length) && this.#button(".send.stop").hidden) this.#tell("ask", this.text);
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.isComposing) return;
-    if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
+    if (event.key === "Enter" && event.shiftKey === ("enterBreaks" in this.dataset) && !event.altKey) {
       event.preventDefault();
       this.#ask();
-    } else if (event.key === "ArrowUp" && !this.text) {
+    } else if (event.key === "ArrowUp" && !this.text && !this.files.length) {
       event.preventDefault();
       this.#tell("edit");
     }
@@ -63,9 +97,9 @@ class Composer extends HTMLElement {
     this.area.rows = Math.min(12, Math.max(1, this.text.split("\n").length));
   }
 
-  /** @param {string} name @param {string} [text] */
-  #tell(name, text) {
-    this.dispatchEvent(new CustomEvent(name, {detail: text}));
+  /** @param {string} name @param {string | File[]} [detail] */
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, {detail}));
   }
 }
 

@@ -1,4 +1,9 @@
-// Filters the rows of a table while its reader types. Without a script, the form does it.
+// Filters the rows of a table while its reader types, walks them with the arrows, and copies ids. Without a script, the
+// form filters, and links lead on.
+
+import {letter} from "./keys.js";
+
+const COPIED_MS = 1600;
 
 /** `for`: the field, `count`: where "9 of 80" stands, `rows`: of how many. */
 class Filter extends HTMLElement {
@@ -6,18 +11,61 @@ class Filter extends HTMLElement {
     const field = document.getElementById(this.getAttribute("for") ?? "");
     const count = document.getElementById(this.getAttribute("count") ?? "");
     if (!(field instanceof HTMLInputElement)) return;
-    const rows = [...this.querySelectorAll("tr[data-text]")].map((row) => ({row, text: (row.getAttribute("data-text") ?? "").toLowerCase()}));
+    const rows = this.rows.map((row) => ({row, text: (row.dataset.text ?? "").toLowerCase()}));
+    for (const {row} of rows) copyable(row);
+    document.addEventListener("keydown", (event) => this.pressed(event, field));
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const {row, text} of rows) {
-        const fits = words.every((word) => text.includes(word));
-        if (row instanceof HTMLElement) row.hidden = !fits;
-        shown += Number(fits);
+        row.hidden = !words.every((word) => text.includes(word));
+        shown += Number(!row.hidden);
       }
       if (count) count.textContent = `${shown} of ${this.getAttribute("rows")}`;
     });
   }
+
+  get rows() { return /** @type {HTMLTableRowElement[]} */ ([...this.querySelectorAll("tr[data-text]")]); }
+
+  /** Arrows go from row to row, T follows what tries its model. @param {KeyboardEvent} event @param {HTMLInputElement} field */
+  pressed(event, field) {
+    const row = event.target instanceof Element ? event.target.closest("tr[data-text]") : null;
+    if (row && letter(event) === "t") {
+      event.preventDefault();
+      const link = row.querySelector("a[data-try]");
+      if (link instanceof HTMLElement) link.click();
+    }
+    const way = {ArrowDown: 1, ArrowUp: -1}[event.key];
+    if (!way || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !row && event.target !== field && event.target !== document.body) return;
+    const rows = this.rows.filter((one) => !one.hidden), at = rows.findIndex((one) => one === row);
+    const next = at + way < 0 ? field : rows[row ? at + way : 0]?.querySelector("a.name");
+    if (!(next instanceof HTMLElement) || !row && way < 0) return;
+    event.preventDefault();
+    next.focus();
+  }
+}
+
+/** Adds a button that copies the id. @param {HTMLTableRowElement} row */
+function copyable(row) {
+  const id = row.querySelector(".id"), name = id?.textContent ?? "", button = document.createElement("button");
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg"), use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  const show = (/** @type {string} */ icon, /** @type {string} */ label) => {
+    use.setAttribute("href", `#i-${icon}`);
+    button.setAttribute("aria-label", label);
+  };
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  button.type = "button";
+  button.className = "theme";
+  button.append(svg);
+  show("copy", `Copy ${name}`);
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(name);
+    show("check", "Copied");
+    setTimeout(() => show("copy", `Copy ${name}`), COPIED_MS);
+  });
+  id?.append(button);
 }
 
 customElements.define("yout-filter", Filter);

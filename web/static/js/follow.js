@@ -8,15 +8,25 @@ const NEAR_PX = 60;
 export function follower(talk, jump) {
   const end = element("div", {class: "talk-end", "aria-hidden": "true"});
   talk.append(end);
-  let near = true;
+  let near = true, last = 0;
   new IntersectionObserver(([entry]) => {
     near = entry.isIntersecting;
     jump.hidden = near;
   }, {rootMargin: `0px 0px ${NEAR_PX}px 0px`}).observe(end);
   const toEnd = () => {
     const scroller = document.scrollingElement;
-    if (scroller) scroller.scrollTop = scroller.scrollHeight;
+    if (!scroller) return;
+    scroller.scrollTop = scroller.scrollHeight;
+    last = scroller.scrollTop;
   };
+  // An observer tells of it after the next painting, which would have pulled a reader down again.
+  addEventListener("scroll", () => {
+    const {scrollTop, scrollHeight, clientHeight} = document.scrollingElement ?? document.body;
+    const left = scrollHeight - scrollTop - clientHeight;
+    if (left <= 1) near = true;
+    else if (scrollTop < last) near = false;
+    last = scrollTop;
+  }, {passive: true});
   jump.addEventListener("click", toEnd);
   return {
     toEnd() {

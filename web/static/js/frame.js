@@ -67,7 +67,7 @@ class Once extends HTMLElement {
   }
 }
 
-/** Opens what jumps to a page, a model or a key. */
+/** Opens what jumps to a page, a model, a key or a charge. */
 class Jump extends HTMLElement {
   connectedCallback() {
     if (/Mac|iPhone|iPad/.test(navigator.platform)) this.querySelector("kbd")?.replaceChildren("⌘ K");

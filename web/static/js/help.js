@@ -2,7 +2,7 @@
 
 import {element} from "./dom.js";
 
-const EVERYWHERE = [["Ctrl K", "Jump to a page, a model or a key"], ["?", "These shortcuts"], ["Esc", "Close what is open"]];
+const EVERYWHERE = [["Ctrl K", "Jump to a page, a model, a key, a charge or a place in the docs"], ["?", "These shortcuts"], ["Esc", "Close what is open"]];
 
 /** Opens the list. Focus returns to where it was when it closes. */
 export function help() {
@@ -23,6 +23,6 @@ export function help() {
 
 /** @param {Element} one */
 function named(one) {
-  const label = one instanceof HTMLInputElement ? one.labels?.[0]?.textContent : null;
-  return one.getAttribute("aria-label") ?? label ?? one.textContent?.trim() ?? "";
+  const label = one instanceof HTMLInputElement || one instanceof HTMLTextAreaElement ? one.labels?.[0]?.textContent : null;
+  return one.getAttribute("aria-label") ?? label ?? [...one.childNodes].filter(({nodeName}) => nodeName !== "KBD").map((node) => node.textContent).join("").trim();
 }

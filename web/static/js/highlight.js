@@ -9,6 +9,7 @@ const NAMES = {
 /** The languages that are coloured, by the names that fences give them. */
 const LANGUAGES = new Map(Object.entries(NAMES).flatMap(([name, others]) => [name, ...others.split(" ")].filter(Boolean).map((one) => [one, name])));
 const MAX_CODE = 20_000;
+const PLAIN = ".code:not([data-coloured])";
 /** @type {[RegExp, string][]} */
 const CLASSES = [
   [/^(comment|doctag|quote)/, "c-c"],
@@ -20,9 +21,10 @@ const CLASSES = [
 
 /** @typedef {{scope?: string, children: (Piece | string)[]}} Piece */
 
-/** Colours the blocks of code in an answer, one after another, while the browser is idle. @param {Element} root */
-export async function colour(root) {
-  for (const block of root.querySelectorAll(".code:not([data-coloured])")) {
+/** Colours the blocks of code in these elements, one after another, while the browser is idle. @param {Element[]} elements */
+export async function colour(elements) {
+  for (const block of elements.flatMap((one) => [...(one.matches(PLAIN) ? [one] : one.querySelectorAll(PLAIN))])) {
+    if (block.hasAttribute("data-coloured")) continue;
     const language = LANGUAGES.get(block.querySelector("header .grow")?.textContent?.toLowerCase() ?? "");
     const inner = block.querySelector("pre > code");
     block.setAttribute("data-coloured", "");

@@ -7,6 +7,7 @@ import {fillNext, settingsOf, started, textOf} from "./remembered.js";
 const MAX_STREAMS = 4;
 const POLL_MS = 5000;
 const SECOND_MS = 1000;
+const ROOM = "(min-width: 821px)";
 let streams = 0;
 
 /** `data-job`: its id. `data-key`: what the card shows. `data-ended`: nothing more happens. */
@@ -124,7 +125,7 @@ function around(page) {
 }
 
 /** @param {string} address @returns {Promise<Document>} */
-function pageAt(address) {
+export function pageAt(address) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.responseType = "document";
@@ -153,10 +154,33 @@ function caption(job) {
   for (const picture of job.querySelectorAll("[data-alt]")) picture.setAttribute("alt", text.slice(0, 300));
 }
 
-/** Arrows walk from work to work; Enter opens one, as any link. */
+/** Put what this tab remembers of jobs into a page: their prompts, and the calls that make the same again. @param {ParentNode} root */
+export function recalled(root) {
+  for (const work of root.querySelectorAll("[data-job]")) if (work instanceof HTMLElement) caption(work);
+  for (const place of root.querySelectorAll("[data-code-of]")) {
+    const body = settingsOf(place.getAttribute("data-code-of") ?? "")?.body;
+    if (body) place.textContent = withBody(place.textContent ?? "", body);
+  }
+}
+
+/** The call in curl, with another body. @param {string} curl @param {unknown} body */
+export function withBody(curl, body) {
+  const [head] = curl.split("  -d '");
+  return `${head}  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
+}
+
+/** Arrows walk from work to work. Enter opens one large; where there is no room for it, on its own page, as any link. */
 class Gallery extends HTMLElement {
   connectedCallback() {
-    for (const work of this.querySelectorAll("[data-job]")) if (work instanceof HTMLElement) caption(work);
+    this.addEventListener("click", async (event) => {
+      const link = event.target instanceof Element ? event.target.closest("a[href^='/studio/jobs/']") : null;
+      const work = link?.closest("li");
+      if (!work || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || !matchMedia(ROOM).matches) return;
+      event.preventDefault();
+      const links = /** @type {HTMLAnchorElement[]} */ ([...this.querySelectorAll("a.picture")]);
+      const {view} = await import("./viewer.js");
+      view(links, [...this.querySelectorAll("li")].indexOf(work));
+    });
     this.addEventListener("keydown", (event) => {
       const from = event.target instanceof HTMLAnchorElement ? event.target.closest("li") : null;
       const works = [...this.querySelectorAll("li")], place = from ? works.indexOf(from) : -1;
@@ -172,6 +196,8 @@ class Gallery extends HTMLElement {
 }
 
 started(/^#job-([0-9a-f-]{36})$/.exec(location.hash)?.[1] ?? null);
+recalled(document);
+if (document.querySelector("yout-wave")) import("./wave.js");
 document.addEventListener("click", (event) => {
   const again = event.target instanceof Element ? event.target.closest("[data-again]") : null;
   const settings = again && settingsOf(again.getAttribute("data-again") ?? "");

@@ -1,16 +1,16 @@
-// Jump to: pages, models, keys by a few letters. It lists and leads there, and never acts.
+// Jump to: pages, models, keys, the last charges and places in the docs by a few letters. It lists and leads there, and never acts.
 
 import {call} from "./api.js";
-import {element} from "./dom.js";
+import {credits, element} from "./dom.js";
 
-const MOST = 50;
+const MOST = 50, LAST = 10;
 
 /** @typedef {{kind: string, name: string, note: string, href: string}} Goal */
 
 /** Opens it. Focus returns to where it was when it closes. */
 export function jump() {
   if (document.querySelector("dialog.jump-to")) return;
-  const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model or a key", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
+  const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model, a key, a charge or a place in the docs", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
   const list = element("div", {id: "jump-list", role: "listbox", "aria-label": "Where to"});
   const status = element("p", {class: "hint", role: "status"});
   const dialog = /** @type {HTMLDialogElement} */ (element("dialog", {class: "jump-to", "aria-label": "Jump to"}, field, list, status));
@@ -72,9 +72,13 @@ function pages() {
 async function more(add) {
   const lists = [
     call("/api/chat/models/").then(({data}) => data.map((/** @type {any} */ model) => ({kind: "Model", name: model.name, note: model.id, href: `/models/${encodeURIComponent(model.id)}`}))),
+    call("/docs/places.json").then(({data}) => data),
   ];
   if (document.querySelector('form[action="/sign-out"]')) {
     lists.push(call("/api/chat/keys/").then(({data}) => data.map((/** @type {any} */ key) => ({kind: "Key", name: key.name, note: `Key ${key.masked}`, href: `/keys/${key.id}`}))));
+    lists.push(call(`/api/billing/charges/?limit=${LAST}`).then(({data}) => data.map((/** @type {any} */ charge) => ({
+      kind: "Charge", name: `${credits(charge.credits.charged)} credits`, note: `Charge, ${charge.model}, ${charge.created_at.slice(0, 16).replace("T", " ")} UTC`, href: `/activity/charges/${encodeURIComponent(charge.id)}`,
+    }))));
   }
   for (const list of lists) list.then(add, () => {});
 }

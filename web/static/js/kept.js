@@ -10,7 +10,7 @@ export async function readKept(id, nameOf) {
     const page = await get(`/api/chat/conversations/${id}/?limit=100${next}`);
     for (const message of page.messages) {
       const content = textOf(message.content);
-      if (message.role === "user") messages.push({role: /** @type {const} */ ("user"), content});
+      if (message.role === "user") messages.push({role: /** @type {const} */ ("user"), content, ...filesOf(message.content)});
       if (message.role !== "assistant") continue;
       model = message.model ?? model;
       charged += message.credits_charged ?? 0;
@@ -45,5 +45,15 @@ function answerOf(message, content) {
 function textOf(content) {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return "";
-  return content.map((part) => (part.type === "text" ? part.text : `[${part.type}]`)).join("\n");
+  return content.filter((part) => part.type === "text").map((part) => part.text).join("\n");
+}
+
+/** The pictures and files of a question: their names, and the picture if its bytes are there. @param {unknown} content */
+function filesOf(content) {
+  const parts = Array.isArray(content) ? content.filter((part) => part.type !== "text") : [];
+  if (!parts.length) return {};
+  return {files: parts.map(({image_url: image, file}) => {
+    const data = image ? image.url : file?.file_data, there = data?.startsWith("data:");
+    return {name: file?.filename ?? (image ? "picture" : "file"), kind: /** @type {const} */ (image ? "image" : "file"), size: there ? data.length * 3 / 4 : 0, ...(there ? {data} : {})};
+  })};
 }

@@ -1,8 +1,10 @@
 // Tokens of Markdown become nodes. Raw HTML is text, links lead to http, https and mail alone, images become links.
 
+import {alike, blocks, same} from "./blocks.js";
 import {copier, element} from "./dom.js";
+import {isLink} from "./links.js";
 
-/** @typedef {{type: string, tag: string, nesting: number, content: string, info: string, hidden: boolean, level: number, map: [number, number] | null, attrGet(name: string): string | null, children: Token[] | null}} Token */
+/** @typedef {{type: string, tag: string, nesting: number, content: string, info: string, hidden: boolean, level: number, map: [number, number] | null, attrs: [string, string][] | null, attrGet(name: string): string | null, children: Token[] | null}} Token */
 
 /** @type {Record<string, "h3" | "h4" | "h5" | "h6">} */
 const HEADINGS = {h1: "h3", h2: "h4", h3: "h5", h4: "h6", h5: "h6", h6: "h6"};
@@ -11,15 +13,7 @@ const PLAIN = new Set(["p", "blockquote", "ul", "li", "thead", "tbody", "tr", "e
 /** @type {Record<string, string>} */
 const ALIGNED = {"text-align:right": "end", "text-align:center": "center"};
 const LANGUAGE = /^[A-Za-z0-9][A-Za-z0-9+#._-]{0,29}/;
-const LINK = /^(?:https?:\/\/[^\s/]|mailto:[^\s<>"])/i;
 const REL = "nofollow noopener noreferrer";
-
-export const OPTIONS = {html: false, linkify: false, maxNesting: 20};
-
-/** Whether an answer may link to an address. @param {string} address */
-export function isLink(address) {
-  return LINK.test(address);
-}
 
 /**
  * Appends what tokens mean to a parent.
@@ -36,6 +30,37 @@ export function build(tokens, parent) {
     else if (token.type === "inline") build(token.children ?? [], here);
     else here.append(...single(token));
   }
+}
+
+/**
+ * Lets the element of a block grow into what the block is now: what is alike within it is not touched. Returns false if it cannot.
+ * @param {Element | undefined} shown
+ * @param {Token[]} before
+ * @param {Token[]} after
+ */
+export function grow(shown, before, after) {
+  const [old] = before, [now] = after;
+  if (!shown || !same(old, now)) return false;
+  if (now.type === "fence") return append(shown.querySelector(":scope > pre > code")?.firstChild, old.content, now.content);
+  if (now.nesting !== 1) return false;
+  const had = blocks(before.slice(1, -1)), has = blocks(after.slice(1, -1));
+  if ([...had, ...has].some(({tokens: [first]}) => first.hidden || first.type === "inline")) return false;
+  const box = shown.matches(".scroll") ? shown.children[0] : shown;
+  let at = 0;
+  while (at < Math.min(had.length, has.length)) {
+    if (!alike(had[at].tokens, has[at].tokens) && !grow(box.children[at], had[at].tokens, has[at].tokens)) break;
+    at++;
+  }
+  for (const child of [...box.children].slice(at)) child.remove();
+  for (const {tokens} of has.slice(at)) build(tokens, box);
+  return true;
+}
+
+/** @param {Node | null | undefined} text @param {string} before @param {string} after */
+function append(text, before, after) {
+  if (!(text instanceof Text) || !after.startsWith(before)) return false;
+  text.appendData(after.slice(before.length));
+  return true;
 }
 
 /** The element into which the content of a token goes. @param {Token} token @param {Element} here */

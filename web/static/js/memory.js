@@ -1,14 +1,14 @@
 // What the tab remembers: the chat of a tab lives in it alone, and ends with it. A reload keeps it.
 
 /** @typedef {import("./thread.js").Answer} Answer */
-/** @typedef {{role: "user", content: string}} Question */
+/** @typedef {{role: "user", content: string, files?: import("./messages.js").Attached[]}} Question */
 /**
  * `once`: the key of a question that is on its way, with which it is answered and charged once.
  * @typedef {{messages: (Question | Answer)[], settings: import("./settings.js").Chosen, model: string, answers: number, charged: number, once: string}} Memory
  */
 
 const CHAT = "yout-chat";
-const QUESTION = "yout-question";
+const QUESTION = "yout-question", DRAFT = "yout-draft";
 
 /** @returns {Memory} */
 export function fresh() {
@@ -20,17 +20,36 @@ export function recall() {
   return {...fresh(), ...read(CHAT)};
 }
 
-/** A chat that is too long for the tab's storage is not kept over a reload. @param {Memory} memory */
+/** A chat that is too long for the tab's storage is kept over a reload without its files, or not at all. @param {Memory} memory */
 export function remember(memory) {
+  const light = (/** @type {string} */ name, /** @type {unknown} */ value) => (name === "data" ? undefined : value);
+  if (!store(CHAT, JSON.stringify(memory)) && !store(CHAT, JSON.stringify(memory, light))) sessionStorage.removeItem(CHAT);
+}
+
+/** @param {string} name @param {string} text */
+function store(name, text) {
   try {
-    sessionStorage.setItem(CHAT, JSON.stringify(memory));
+    sessionStorage.setItem(name, text);
+    return true;
   } catch {
-    sessionStorage.removeItem(CHAT);
+    return false;
   }
 }
 
 export function forget() {
   sessionStorage.removeItem(CHAT);
+}
+
+/** What is written and not sent stays over a reload, and while its writer signs in. @param {string} text */
+export function rememberDraft(text) {
+  if (!text || !store(DRAFT, JSON.stringify(text))) sessionStorage.removeItem(DRAFT);
+}
+
+/** @returns {string} */
+export function takeDraft() {
+  const text = read(DRAFT) ?? "";
+  sessionStorage.removeItem(DRAFT);
+  return text;
 }
 
 /** Takes the question that was asked on the first page. @returns {{text: string, model: string} | null} */

@@ -1,6 +1,6 @@
 // The list of models to choose from, with search. Tells of a choice by the event `change`.
 
-/** @typedef {{id: string, name: string, takes: string[], most: number}} Model */
+/** @typedef {{id: string, name: string, takes: string[], reads: string[], most: number}} Model `reads`: what it takes beside text. */
 
 class Picker extends HTMLElement {
   connectedCallback() {
@@ -16,6 +16,13 @@ class Picker extends HTMLElement {
   /** The model that is chosen. */
   get model() {
     return modelOf(this.#buttons.find((button) => button.value === this.dataset.model) ?? this.#buttons[0]);
+  }
+
+  /** The models that can be asked, by how much their ids are like another. @param {string} id */
+  near(id) {
+    const pairs = (/** @type {string} */ name) => new Set([...name].map((letter, at) => letter + (name[at + 1] ?? "")));
+    const like = (/** @type {string} */ name) => [...pairs(name)].filter((pair) => pairs(id).has(pair)).length / (name.length + id.length);
+    return this.#buttons.filter((one) => !one.disabled && one.value !== id).map(modelOf).sort((a, b) => like(b.id) - like(a.id));
   }
 
   /** What people call a model. @param {string} id */
@@ -87,8 +94,8 @@ class Picker extends HTMLElement {
 
 /** @param {HTMLButtonElement} button @returns {Model} */
 function modelOf(button) {
-  const {name = "", takes = "", most} = button.dataset;
-  return {id: button.value, name, takes: takes.split(" "), most: Number(most) || Infinity};
+  const {name = "", takes = "", reads = "", most} = button.dataset;
+  return {id: button.value, name, takes: takes.split(" "), reads: reads.split(" "), most: Number(most) || Infinity};
 }
 
 customElements.define("yout-picker", Picker);

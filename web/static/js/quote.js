@@ -1,6 +1,6 @@
 // The most that the next answer can cost, beside the button, 500 ms after the last keystroke.
 
-import {credits} from "./dom.js";
+import {credits, element} from "./dom.js";
 import {send} from "./stream.js";
 
 const AFTER_MS = 500;
@@ -39,7 +39,7 @@ export class Quote {
     this.#asked = new AbortController();
     try {
       const quote = await (await send("/api/billing/quote/", order, {signal: this.#asked.signal})).json();
-      this.#shown.textContent = bound(quote);
+      this.#shown.replaceChildren(...bound(quote));
       this.#shown.title = `${credits(quote.credits.held)} credits are held first. What the answer does not need comes back.`;
       this.#shown.classList.toggle("bad", !quote.affordable);
     } catch (error) {
@@ -64,6 +64,7 @@ export async function affordableTokens(order, available) {
 
 /** @param {Record<string, any>} quote */
 function bound({affordable, balance, credits: {held, at_most: most}, limit_source: source}) {
-  if (affordable) return `holds at most ${credits(most)}`;
-  return `could cost ${credits(held)}, ${source === "balance" ? `you have ${credits(balance)}` : "more than you allow"}`;
+  const wide = (/** @type {string} */ text) => element("span", {class: "wide-only"}, text);
+  if (affordable) return [wide("holds at most "), element("span", {class: "phone-only"}, "≤ "), credits(most)];
+  return ["could cost ", credits(held), wide(source === "balance" ? `, you have ${credits(balance)}` : ", more than you allow")];
 }

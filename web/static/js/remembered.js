@@ -4,7 +4,7 @@
 const PLACE = "yout-studio";
 const MAX_JOBS = 60;
 
-/** @typedef {{kind: string, model: string, fields: Record<string, string | boolean>}} Settings */
+/** @typedef {{kind: string, model: string, fields: Record<string, string | boolean>, body?: Record<string, unknown>}} Settings */
 /** @typedef {{jobs: Record<string, Settings>, pending?: Settings, fill?: Settings}} Memory */
 
 /** @returns {Memory} */

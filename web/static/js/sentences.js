@@ -1,28 +1,35 @@
 // What went wrong, in words: what happened, what it did to the money, and the ways on. Knows no document.
 
 /** @typedef {import("./stream.js").Refused} Refused */
-/** @typedef {"shorten" | "choose" | "credits" | "again" | "wait" | "stop" | "sign-in" | "sign-up" | "plans" | "studio" | "drop" | "raise" | "continue" | "copy" | "online"} Way */
-/** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, back?: boolean}} Sentence `wait`: seconds after which it is sent again. `back`: the question goes back into the composer. */
+/** @typedef {"shorten" | "choose" | "credits" | "again" | "wait" | "stop" | "sign-in" | "sign-up" | "plans" | "studio" | "drop" | "raise" | "continue" | "copy" | "online" | "cheaper" | "longer" | "nearest"} Way */
+/** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, goes?: string, back?: boolean}} Sentence `wait`: seconds after which it is sent again, which `goes` says. `back`: the question goes back into the composer. */
 /** @typedef {{model: string, account: boolean, credits: string, limit?: string}} About `credits`: what a new account comes with. `limit`: a visitor's messages a day. */
 
 const NOTHING = "Nothing was sent, and nothing was charged.";
 const FREE = "Nothing was charged.";
+const FOR_ACCOUNTS = ["save", "conversation_id", "Idempotency-Key"];
 
 /** @param {number} amount */
 const number = (amount) => amount.toLocaleString("en-US");
 
 /** @param {Refused} refused @param {About} about @returns {Sentence} */
 export function sentence(refused, about) {
+  if (about.account && asVisitor(refused)) return BY_CODE.invalid_api_key(refused, about);
   const make = BY_CODE[refused.code ?? ""] ?? BY_STATUS[refused.status];
   return make ? make(refused, about) : other(refused);
+}
+
+/** Whether a page of an account was answered as one of a visitor: its session has ended. @param {Refused} refused */
+function asVisitor({param, more}) {
+  return FOR_ACCOUNTS.includes(param ?? "") || more.limit_source === "anonymous_allowance";
 }
 
 /** @type {Record<string, (refused: Refused, about: About) => Sentence>} */
 const BY_CODE = {
   insufficient_credits: shortage,
   pro_required: (_, {model}) => wait("lock", `${model} needs a plan.`, FREE, ["plans", "choose"]),
-  rate_limit_exceeded: ({message, after}) => ({...plain("clock", message, "", ["stop"]), wait: after || 1}),
-  context_length_exceeded: ({message}) => wait("alert", "This chat is longer than the model can read.", `${message} ${FREE}`, ["drop", "choose"]),
+  rate_limit_exceeded: ({message, after}) => ({...plain("clock", limited(message), "", ["stop"]), wait: after || 1, goes: "The next question goes out"}),
+  context_length_exceeded: ({message}) => wait("alert", `This chat is longer than the model can read${windowOf(message)}.`, FREE, ["drop", "longer"]),
   request_too_large: ({message}) => wait("alert", "This chat is too long to send.", `${message} ${FREE}`, ["drop"]),
   upstream_timeout: () => bad("The provider took too long.", FREE, ["again", "choose"]),
   upstream_error: () => bad("The provider did not answer.", FREE, ["again", "choose"]),
@@ -30,7 +37,7 @@ const BY_CODE = {
   idempotency_in_flight: ({after}) => ({...plain("clock", "This was sent already, and is still running.", "", ["stop"]), wait: after || 2}),
   purge_in_progress: ({message}) => wait("shield", message, "", ["again"]),
   idempotency_conflict: ({message}) => wait("alert", message, FREE, ["again"]),
-  model_not_found: ({message}) => wait("search", message, FREE, ["choose"]),
+  model_not_found: ({message}) => wait("search", `This server has no model “${/'(.*?)'/.exec(message)?.[1] ?? ""}”.`, FREE, ["nearest", "choose"]),
   content_policy_violation: ({message}) => bad(message, FREE, ["choose"]),
   invalid_api_key: (_, {account, model}) =>
     account
@@ -51,14 +58,26 @@ function shortage({more, message}, about) {
   if (source === "anonymous_allowance") return usedUp(more, about, message.includes("everybody"));
   if (source === "max_credits") {
     const title = `This answer could cost ${number(required)} credits. You allow ${number(available)}.`;
-    return wait("card", title, NOTHING, ["raise", "shorten", "choose"]);
+    return wait("card", title, NOTHING, ["raise", "shorten", "cheaper"]);
   }
-  if (source !== "balance") return wait("card", message, NOTHING, ["shorten", "choose"]);
+  if (source !== "balance") return wait("card", message, NOTHING, ["shorten", "cheaper"]);
   if (held > 0 && available + held >= required) {
     const title = `Other calls and jobs hold ${number(held)} of your credits.`;
     return wait("clock", title, "What they do not need comes back when they end.", ["studio", "again"]);
   }
-  return wait("card", `This answer could cost ${number(required)} credits. You have ${number(available)}.`, NOTHING, ["shorten", "choose", "credits"]);
+  return wait("card", `This answer could cost ${number(required)} credits. You have ${number(available)}.`, NOTHING, ["shorten", "cheaper", "credits"]);
+}
+
+/** @param {string} message */
+function limited(message) {
+  const [, limit] = /may have ([\d,]+) requests per minute/.exec(message) ?? [];
+  return limit ? `You asked ${limit === "1" ? "once" : `${limit} times`} this minute, which is your limit.` : message;
+}
+
+/** @param {string} message */
+function windowOf(message) {
+  const [, tokens] = /([\d,]+) tokens \(/.exec(message) ?? [];
+  return tokens ? ` (${number(Number(tokens.replaceAll(",", "")))} tokens)` : "";
 }
 
 /** @param {Record<string, any>} more @param {About} about @param {boolean} [all] those of everybody @returns {Sentence} */
@@ -86,6 +105,13 @@ export function cut(how) {
     case "length": return {kind: "", icon: "alert", title: "The answer has reached its longest length.", ways: ["continue"]};
     default: return {kind: "bad", icon: "alert", title: "The provider stopped in mid-sentence.", ways: ["continue", "again"]};
   }
+}
+
+/** An answer that was completed while nobody looked. @param {number} words @param {{free: boolean, charged: number | null, held: number}} money @returns {Sentence} */
+export function came(words, {free, charged, held}) {
+  const rest = charged !== null && held > charged ? ` The other ${number(held - charged)} came back.` : "";
+  const text = `${number(words)} ${words === 1 ? "word" : "words"}${free || charged === null ? "." : `: ${number(charged)} credits were charged.${rest}`}`;
+  return plain("check", "The answer came while you were away.", text, []);
 }
 
 /** What a cut answer did to the money. @param {string} how @param {number} words @param {{charged: number, held: number} | null} money */

@@ -2,18 +2,19 @@
 
 import {button, copier, element} from "./dom.js";
 import {key} from "./memory.js";
+import {omitted, turns} from "./messages.js";
 import {Failure, send} from "./stream.js";
 
 const TITLE = 200;
 
-/** @param {import("./chat.js").Chat} chat */
-export function share(chat) {
+/** @param {import("./chat.js").Chat} chat @param {import("./thread.js").Answer} [last] what comes after it is left out */
+export function share(chat, last) {
   const once = key();
   const status = element("p", {role: "status", class: "hint"});
   const make = button("Make the page", async () => {
     make.disabled = true;
     try {
-      const page = await (await send("/api/chat/share/", order(chat), {once})).json();
+      const page = await (await send("/api/chat/share/", order(chat, last), {once})).json();
       done(dialog, page.url);
     } catch (error) {
       make.disabled = false;
@@ -30,12 +31,13 @@ export function share(chat) {
   dialog.showModal();
 }
 
-/** @param {import("./chat.js").Chat} chat */
-function order(chat) {
+/** @param {import("./chat.js").Chat} chat @param {import("./thread.js").Answer} [last] */
+function order(chat, last) {
   const title = (document.getElementById("chat-title")?.textContent ?? "").replace(/[\u0000-\u001f\u007f]+/g, " ").slice(0, TITLE);
-  if (chat.conversation) return {conversation_id: chat.conversation, title};
-  const messages = chat.memory.messages.filter(({content}) => content);
-  return {title, model: chat.memory.model, messages: messages.map(({role, content}) => ({role, content}))};
+  const {messages, model} = chat.memory, end = last ? messages.indexOf(last) + 1 : messages.length;
+  if (chat.conversation && end === messages.length) return {conversation_id: chat.conversation, title};
+  const turned = messages.slice(0, end).flatMap((one) => turns([one], omitted).map((turn) => (one.role === "assistant" ? {...turn, model: one.name} : turn)));
+  return {title, model, messages: turned};
 }
 
 /** @param {HTMLDialogElement} dialog @param {string} url */

@@ -27,8 +27,14 @@ export function head(first, named) {
   if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
 }
 
-/** Under the last answer, where phones have their share button. */
-export function shareButton() {
-  const act = () => document.getElementById("share")?.click();
-  return button("Share this chat", act, {icon: "share", classes: "button plain icon-only small redo", iconOnly: true});
+/** A button under an answer. @param {string} label @param {string} icon @param {() => void} act */
+export function act(label, icon, act) {
+  return button(label, act, {icon, classes: "button plain icon-only small", iconOnly: true});
+}
+
+/** Shows the model that is chosen. @param {Element} chat @param {string} name */
+export function named(chat, name) {
+  const shown = chat.querySelector(".pick-name"), glyph = chat.querySelector(".model-pick .glyph");
+  if (shown) shown.textContent = name;
+  if (glyph) glyph.textContent = name.slice(0, 1);
 }

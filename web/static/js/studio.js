@@ -1,7 +1,7 @@
 // The form of Studio: its price before the run, files that are sent as soon as they are chosen, the same call as code.
 // Without it the form works too: the server reads it, and prices it when the page is loaded.
 
-import "./jobs.js";
+import {withBody} from "./jobs.js";
 import {call, Fault, faultOf} from "./api.js";
 import {fillNext, starting, takeFill} from "./remembered.js";
 
@@ -25,7 +25,7 @@ class Order extends HTMLElement {
     this.choose();
     for (const place of form.querySelectorAll("[data-files]")) if (place instanceof HTMLElement) this.files(place);
     form.addEventListener("input", (event) => this.changed(event.target));
-    form.addEventListener("submit", () => starting(this.settings()));
+    form.addEventListener("submit", () => starting({...this.settings(), body: this.body()}));
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !this.sending) form.requestSubmit();
     });
@@ -147,8 +147,7 @@ class Order extends HTMLElement {
     const code = document.getElementById("call");
     if (!code || !this.text) return;
     const body = {...this.body(), [this.text.name]: this.text.value || this.getAttribute("example")};
-    const [head] = (code.textContent ?? "").split("  -d '");
-    code.textContent = `${head}  -d '${JSON.stringify(body).replaceAll("'", "'\\''")}'`;
+    code.textContent = withBody(code.textContent ?? "", body);
   }
 
   /** Send files as soon as they are chosen: then a fault elsewhere loses none. @param {HTMLElement} place */

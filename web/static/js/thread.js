@@ -5,7 +5,7 @@ import {bar, button, copier, counted, credits, element, icon} from "./dom.js";
 /**
  * An answer, as the tab keeps it. `ended`: how it was cut, or "writing". `charged`: null until it is known.
  * @typedef {{role: "assistant", content: string, reasoning: string, name: string, id: string, held: number, charged: number | null,
- *   input: number, output: number, seconds: number, first: number, ended: string, free: boolean}} Answer
+ *   input: number, output: number, seconds: number, first: number, thought?: number, ended: string, free: boolean}} Answer `thought`: seconds.
  */
 
 const SLOW_SECONDS = 2;
@@ -34,6 +34,8 @@ export class AnswerView {
   #cost = element("footer", {class: "cost num"});
   #began = performance.now();
   #timer = 0;
+  #words = 0;
+  #inWord = false;
   prose = element("div", {class: "prose"});
   /** @type {HTMLElement} */
   node;
@@ -52,12 +54,12 @@ export class AnswerView {
   /** Shows that the first word is awaited. */
   waits() {
     this.node.setAttribute("aria-busy", "true");
-    this.held();
+    if (!this.answer.free) this.#cost.replaceChildren(bar([["wait", 1]], 1), element("span", {class: "held"}, "held while it runs"));
     this.#timer = setInterval(() => {
       const seconds = (performance.now() - this.#began) / 1000;
       if (!this.answer.first && seconds >= SLOW_SECONDS) this.#about.textContent = `waiting for the first word, ${Math.floor(seconds)} s`;
       if (this.answer.first && seconds - this.answer.first > 1) {
-        this.#about.textContent = `writing, ${counted(Math.round(words(this.answer.content) / (seconds - this.answer.first)), "word")} a second`;
+        this.#about.textContent = `writing, ${counted(Math.round(this.#words / (seconds - this.answer.first)), "word")} a second`;
       }
     }, 1000);
   }
@@ -69,11 +71,24 @@ export class AnswerView {
     this.#about.textContent = "writing";
   }
 
-  /** @param {string} text */
+  /** Takes a piece of the answer. @param {string} text */
+  writes(text) {
+    this.begins();
+    this.answer.content += text;
+    this.#words += words(text) - Number(this.#inWord && /^\S/.test(text));
+    if (text) this.#inWord = /\S$/.test(text);
+  }
+
+  /** Takes a piece of its reasoning. @param {string} text */
   thinks(text) {
+    const {answer} = this, last = this.#reasoning.lastChild;
+    answer.reasoning += text;
+    answer.thought = (performance.now() - this.#began) / 1000;
+    if (last instanceof Text) last.appendData(text);
+    else this.#reasoning.append(text);
     this.#thought.hidden = false;
-    this.#reasoning.append(text);
-    this.#summary.textContent = `Thinking, ${Math.round((performance.now() - this.#began) / 1000)} s`;
+    const title = `Thinking, ${Math.round(answer.thought)} s`;
+    if (this.#summary.textContent !== title) this.#summary.textContent = title;
   }
 
   /** What is held while it is written. */
@@ -96,7 +111,7 @@ export class AnswerView {
     this.#about.textContent = answer.first ? `first word after ${answer.first.toFixed(1)} s` : "";
     if (answer.reasoning && !this.#reasoning.textContent) this.#reasoning.textContent = answer.reasoning;
     this.#thought.hidden = !answer.reasoning;
-    this.#summary.textContent = "What it thought";
+    this.#summary.textContent = answer.thought ? `Thought for ${Math.max(1, Math.round(answer.thought))} s` : "What it thought";
     const used = answer.input + answer.output;
     this.#cost.replaceChildren(
       ...money(answer),
@@ -132,13 +147,14 @@ export function note(what, ways) {
       shown.length ? element("div", {class: "tags"}, ...shown) : null));
 }
 
-/** Counts down in a note, and then acts. Returns what ends it. @param {HTMLElement} shown @param {number} seconds @param {() => void} act */
-export function countdown(shown, seconds, act) {
+/** Counts down in a note, and then acts. Returns what ends it. @param {HTMLElement} shown @param {number} seconds @param {string} title @param {() => void} act */
+export function countdown(shown, seconds, title, act) {
   const text = shown.querySelector("p > span");
   const until = Date.now() + seconds * 1000;
+  const before = text?.textContent ?? "";
   const tick = () => {
     const left = Math.ceil((until - Date.now()) / 1000);
-    if (text) text.textContent = left > 0 ? `The question goes out again in ${counted(left, "second")}.` : "The question goes out again.";
+    if (text) text.textContent = `${before} ${left > 0 ? `${title} in ${counted(left, "second")}.` : `${title}.`}`.trim();
     if (left > 0) return;
     clearInterval(timer);
     act();

@@ -4,8 +4,8 @@ import {Failure, events, send, settled} from "./stream.js";
 
 /** @typedef {import("./thread.js").AnswerView} AnswerView */
 /**
- * What a turn tells of: the hold, the id of a kept chat, what is left of a visitor's day.
- * @typedef {{signal: AbortSignal, once?: string, painted: () => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Hooks
+ * What a turn tells of: its text, the hold, the id of a kept chat, what is left of a visitor's day.
+ * @typedef {{signal: AbortSignal, once?: string, painted: () => void, text?: (text: string) => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Hooks
  */
 
 /** The part that writes answers: it comes with the first one. @type {Promise<typeof import("./answer.js")> | null} */
@@ -13,12 +13,13 @@ let renderer = null;
 
 export function writing() {
   renderer ??= import("./answer.js");
+  renderer.catch(() => { renderer = null; });
   return renderer;
 }
 
-/** Colours the code of an answer, if there is any. @param {Element} prose */
-export async function coloured(prose) {
-  if (prose.querySelector(".code")) (await import("./highlight.js")).colour(prose).catch(() => {});
+/** Colours the code in finished elements, if there is any. @param {Element[]} elements */
+export async function coloured(elements) {
+  if (elements.some((one) => one.matches(".code") || one.querySelector(".code"))) (await import("./highlight.js")).colour(elements).catch(() => {});
 }
 
 /**
@@ -30,15 +31,14 @@ export async function coloured(prose) {
 export async function run(view, order, hooks) {
   const {answer} = view, written = writing();
   try {
-    const streamed = await send("/api/chat/stream/", order, hooks);
+    const streamed = await send("/api/chat/stream/", {...order, stop_on_disconnect: true}, hooks);
     const {Writer} = await written;
-    const writer = new Writer(view.prose, hooks.painted);
+    const writer = new Writer(view.prose, hooks.painted, coloured);
     try {
       for await (const event of events(streamed)) take(event, view, writer, hooks);
       if (answer.ended === "writing") answer.ended = "lost";
     } finally {
       writer.end();
-      coloured(view.prose);
     }
   } catch (error) {
     if (hooks.signal.aborted) answer.ended = "stopped";
@@ -61,12 +61,11 @@ function take(event, view, writer, hooks) {
       holds(event.held, view, hooks);
       break;
     case "delta":
-      view.begins();
-      answer.content += event.text;
+      view.writes(event.text);
+      hooks.text?.(event.text);
       writer.push(event.text);
       break;
     case "reasoning":
-      answer.reasoning += event.text;
       view.thinks(event.text);
       break;
     case "done": case "error":

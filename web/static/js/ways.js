@@ -3,6 +3,7 @@
 import {button, element} from "./dom.js";
 import {key} from "./memory.js";
 import {affordableTokens} from "./quote.js";
+import {get} from "./stream.js";
 
 export * from "./sentences.js";
 
@@ -19,7 +20,13 @@ const back = () => encodeURIComponent(location.pathname);
 /** @type {Record<string, (chat: Chat, about: Case, first: boolean) => HTMLElement | null>} */
 const MAKE = {
   again: (chat, {once}) => button("Try again", () => chat.answer(once || key())),
-  choose: (chat) => button("Choose another model", () => chat.picker?.open()),
+  choose: (chat) => choose(chat, "another"),
+  cheaper: (chat) => choose(chat, "a cheaper"),
+  longer: (chat) => choose(chat, "a longer"),
+  nearest: (chat) => {
+    const [first, second, third] = chat.picker?.near(chat.memory.model) ?? [];
+    return element("span", {class: "tags"}, ...[first, second, third].filter(Boolean).map(({id, name}) => button(name, () => chat.picker?.take(id))));
+  },
   shorten,
   raise: (chat, {failure}) => {
     const required = failure?.more.required ?? 0;
@@ -28,7 +35,7 @@ const MAKE = {
       chat.answer();
     });
   },
-  drop: (chat) => button("Drop the oldest messages", () => chat.dropOldest()),
+  drop: (chat) => (chat.conversation ? null : button("Drop the oldest messages", () => chat.dropOldest())),
   stop: (chat) => button("Stop", () => chat.note(
     {kind: "", icon: "stop", title: "This question is not sent.", text: ""},
     [button("Ask again", () => chat.answer())],
@@ -36,14 +43,14 @@ const MAKE = {
   online: (chat, {text}) => {
     const made = button("Send when I am back", () => {
       made.disabled = true;
-      addEventListener("online", () => chat.ask(chat.composer.text || text), {once: true});
+      addEventListener("online", () => chat.ask(chat.composer.text || text, chat.composer.files), {once: true});
     });
     return made;
   },
   copy: (_, {failure}) => button("Copy the number", () => navigator.clipboard.writeText(failure?.request ?? "")),
   credits: (chat) => ("plan" in chat.dataset ? link("/plan", "Add credits") : null),
   plans: (chat) => ("plan" in chat.dataset ? link("/plan", "See plans") : null),
-  studio: (chat) => ("activity" in chat.dataset ? link("/activity", "See what runs") : null),
+  studio: (chat) => ("activity" in chat.dataset ? running() : null),
   "sign-up": (_, __, first) => link(`/sign-up?next=${back()}`, "Create account", first),
   "sign-in": () => link(`/sign-in?next=${back()}`, "Sign in"),
 };
@@ -61,6 +68,22 @@ function shorten(chat, {failure}) {
       chat.answer();
     });
   }, () => made.remove());
+  return made;
+}
+
+/** @param {Chat} chat @param {string} which */
+function choose(chat, which) {
+  return button(`Choose ${which} model`, () => chat.picker?.open());
+}
+
+/** What holds the credits: the job that runs, if it is one alone. */
+function running() {
+  const made = link("/activity", "See what runs");
+  get("/api/media/jobs/?status=running&limit=2").then(({data: [job, other]}) => {
+    if (!job || other) return;
+    made.textContent = `Watch the ${job.kind}`;
+    made.setAttribute("href", `/studio/jobs/${job.job_uuid}`);
+  }, () => {});
   return made;
 }
 

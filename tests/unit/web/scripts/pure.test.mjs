@@ -2,8 +2,11 @@ import assert from "node:assert/strict";
 import {test} from "node:test";
 
 import MarkdownIt from "../../../../web/static/vendor/markdown-it.esm.min.mjs";
+import {Aloud} from "../../../../web/static/js/aloud.js";
 import {split} from "../../../../web/static/js/blocks.js";
-import {cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
+import {parse} from "../../../../web/static/js/markdown.js";
+import {body, named, omitted, priced, turns} from "../../../../web/static/js/messages.js";
+import {came, cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
 import {snippets} from "../../../../web/static/js/snippets.js";
 
 const TEXT = `# Title
@@ -69,13 +72,20 @@ const refused = (code, more = {}, status = 400) => ({status, code, message: "So 
 test("every refusal says what happened, and what it did to the money", () => {
   const short = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 0, limit_source: "balance"}), about);
   assert.equal(short.title, "This answer could cost 1,324 credits. You have 310.");
-  assert.deepEqual(short.ways, ["shorten", "choose", "credits"]);
+  assert.deepEqual(short.ways, ["shorten", "cheaper", "credits"]);
   const held = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 5000, limit_source: "balance"}), about);
   assert.match(held.title, /hold 5,000 of your credits/);
-  const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), about);
+  const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), {...about, account: false});
   assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits.");
-  assert.equal(sentence(refused("rate_limit_exceeded", {}, 429), about).wait, 3);
+  const often = sentence({...refused("rate_limit_exceeded", {}, 429), message: "This account may have 60 requests per minute."}, about);
+  assert.deepEqual([often.title, often.wait, often.ways], ["You asked 60 times this minute, which is your limit.", 3, ["stop"]]);
+  const long = sentence({...refused("context_length_exceeded"), message: "The context window of this model is 32768 tokens (context_length_exceeded)."}, about);
+  assert.equal(long.title, "This chat is longer than the model can read (32,768 tokens).");
+  const unknown = sentence({...refused("model_not_found", {}, 404), message: "The model 'x' does not exist or is not active here."}, about);
+  assert.deepEqual([unknown.title, unknown.ways], ["This server has no model “x”.", ["nearest", "choose"]]);
   assert.equal(sentence(refused("invalid_api_key", {}, 401), about).back, true);
+  const ended = sentence({...refused("unsupported_parameter"), param: "Idempotency-Key"}, about);
+  assert.deepEqual([ended.title, ended.ways, ended.back], ["You are signed out.", ["sign-in"], true]);
   assert.match(sentence(refused("internal_error", {}, 500), about).text, /req_1/);
   assert.equal(sentence(refused("something_new"), about).title, "So it is.");
   assert.equal(unreached(false, true).ways[0], "online");
@@ -85,6 +95,37 @@ test("a cut answer says what was paid", () => {
   assert.equal(paid("broken", 96, {charged: 112, held: 1324}), "You paid for the 96 words above: 112 credits. The other 1,212 came back.");
   assert.equal(paid("stopped", 9, {charged: 61, held: 61}), "61 credits for what you have.");
   assert.equal(cut("stopped").title, "Stopped.");
+  assert.equal(came(214, {free: false, charged: 438, held: 1324}).text, "214 words: 438 credits were charged. The other 886 came back.");
+  assert.equal(came(1, {free: true, charged: 0, held: 0}).text, "1 word.");
+});
+
+test("files go with their question, whole where they are needed", () => {
+  const picture = {name: "a.png", kind: "image", size: 3, data: "data:image/png;base64,AAAA"}, gone = {name: "b.pdf", kind: "file", size: 9};
+  const messages = [{role: "user", content: "Look.", files: [picture, gone]}, {role: "assistant", content: "So."}, {role: "user", content: "", files: [gone]}];
+  assert.deepEqual(turns(messages), [
+    {role: "user", content: [{type: "text", text: "Look."}, {type: "image_url", image_url: {url: picture.data}}]},
+    {role: "assistant", content: "So."},
+  ]);
+  assert.ok(JSON.stringify(turns(messages, named)).includes("<base64 of a.png>"));
+  assert.ok(!JSON.stringify([turns(messages, priced), turns(messages, omitted)]).includes("AAAA\""));
+  const sent = body({model: "m", conversation: "c", messages: messages.slice(0, 1), chosen: {system: "s", temperature: 1}, save: {}});
+  assert.deepEqual([sent.conversation_id, sent.messages.length, sent.temperature, "system" in sent], ["c", 1, 1, false]);
+});
+
+test("a text that takes too much work is plain, and marks are not nested for ever", () => {
+  const bomb = `${"|a".repeat(2000)}|\n${"|-".repeat(2000)}|\n${"|a\n".repeat(200)}`;
+  assert.deepEqual(parse(bomb, {}).map(({type}) => type), ["paragraph_open", "inline", "paragraph_close"]);
+  assert.equal(parse(bomb, {})[1].children[0].content, bomb);
+  const marks = parse(`${"*a **b ".repeat(60)}${"** *".repeat(60)}`, {})[1].children;
+  let depth = 0;
+  for (const {nesting} of marks) assert.ok((depth += nesting) <= 20);
+});
+
+test("whole sentences are read out, without marks", () => {
+  const read = [], aloud = new Aloud((text) => read.push(text));
+  for (const piece of ["# A title\n", "One **sen", "tence**. Two", "", " of them.\n\n", "- `three`", ": it"]) aloud.push(piece);
+  aloud.end();
+  assert.deepEqual(read, ["A title", "One sentence.", "Two of them.", "three:", "it"]);
 });
 
 test("code of a request carries every word of it", () => {

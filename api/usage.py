@@ -1,0 +1,208 @@
+"""`GET /api/billing/usage/`: what an account has used, by day, model or key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from api.deps import CurrentResources, MaySeeBilling
+from db import billing, usage_reports
+from db.usage_reports import Grouping, Returned, Used, UsedOfDay
+from domain.catalog import Catalog
+from domain.errors import RequestInvalid
+
+router = APIRouter(prefix="/api/billing", tags=["billing"])
+
+USAGE_SPAN = timedelta(days=30)
+MAX_SPLIT_DAYS = timedelta(days=100)
+"""Of a report by day and model or key."""
+MAX_SPLIT_GROUPS = 20
+
+
+class UsageQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    group_by: Grouping = Grouping.DAY
+    split_by: Annotated[
+        Literal[Grouping.MODEL, Grouping.KEY] | None,
+        Field(description="Splits each day into the models or keys that cost most in the period, and all others."),
+    ] = None
+    top: Annotated[int, Field(ge=1, le=MAX_SPLIT_GROUPS, description="How many `split_by` names.")] = 4
+    since: Annotated[date | None, Field(alias="from", description="The first day, in UTC; or the last 30.")] = None
+    until: Annotated[date | None, Field(alias="to", description="The day after the last; or tomorrow.")] = None
+
+    def days(self, today: date) -> tuple[date, date]:
+        until = self.until or today + timedelta(days=1)
+        since = self.since or until - min(USAGE_SPAN, until - date.min)
+        if since >= until:
+            raise RequestInvalid("'to' must be later than 'from'.", param="to")
+        if self.split_by is not None:
+            self._require_split(until - since)
+        return since, until
+
+    def _require_split(self, span: timedelta) -> None:
+        if self.group_by is not Grouping.DAY:
+            raise RequestInvalid("'split_by' splits days: 'group_by' must be 'day'.", param="split_by")
+        if span > MAX_SPLIT_DAYS:
+            raise RequestInvalid(f"With 'split_by' a report has at most {MAX_SPLIT_DAYS.days} days.", param="from")
+
+
+class Totals(BaseModel):
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    credits: int
+    """The credits charged. A later refund is in the statement only."""
+
+
+class ReturnedView(BaseModel):
+    """What came back from the calls and jobs that ended in the period, as far as their details are kept."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    credits: int
+    """Held, and not charged. A later refund is in the statement only."""
+    calls: int
+    """Those that cost nothing: all that they held came back."""
+
+
+class UsagePart(Totals):
+    """The totals of a model, with its `model`; of a key, with its `key_id` and `key_name`; or of all `others`."""
+
+    model: str | None = None
+    model_name: str | None = Field(default=None, repr=False)
+    """Null: this server does not know the model any more."""
+    key_id: UUID | None = None
+    """Null for calls that were made without a key."""
+    key_name: str | None = Field(default=None, repr=False)
+    others: bool = False
+
+
+class UsageGroup(UsagePart):
+    """The totals of a group, with its `day`, its `model`, or its `key_id` and `key_name`."""
+
+    day: date | None = None
+    parts: list[UsagePart] = []
+    """Of a day that is split: those of `groups` that have used anything on it."""
+
+
+class UsageReport(BaseModel):
+    group_by: Grouping
+    since: Annotated[date, Field(serialization_alias="from")]
+    until: Annotated[date, Field(serialization_alias="to")]
+    total: Totals
+    returned: ReturnedView | None = None
+    """With `split_by`."""
+    groups: list[UsagePart] = []
+    """With `split_by`: the models or keys that cost most in the period, and all others as the last."""
+    models: list[UsagePart] = []
+    """With `split_by`: every model of the period."""
+    keys: list[UsagePart] = []
+    """With `split_by`: every key of the period, and the calls without one."""
+    data: list[UsageGroup]
+    has_more: bool
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What people call models and keys."""
+
+    catalog: Catalog
+    keys: Mapping[UUID, str] = field(repr=False)
+
+    def part(self, by: Grouping, used: Used) -> UsagePart:
+        return UsagePart(**_totals(used), **self.of(by, used))
+
+    def of(self, by: Grouping, used: Used) -> dict[str, Any]:
+        if by is Grouping.DAY:
+            return {"day": used.group}
+        if by is Grouping.KEY:
+            return {"key_id": used.group, "key_name": self.keys.get(used.group)}
+        model = self.catalog.models.get(used.group)
+        return {"model": used.group, "model_name": model.name if model else None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Split:
+    """What was used by each grouping, and the days by what the models or keys have used that cost most."""
+
+    by: Grouping
+    used: Mapping[Grouping, Sequence[Used]]
+    named: Sequence[Used]
+    parts: Sequence[UsedOfDay]
+    returned: Returned
+
+    def fields(self, names: _Names) -> dict[str, Any]:
+        return {
+            "data": self._days(names),
+            "groups": self._groups(names),
+            "models": [names.part(Grouping.MODEL, used) for used in self.used[Grouping.MODEL]],
+            "keys": [names.part(Grouping.KEY, used) for used in self.used[Grouping.KEY]],
+            "returned": ReturnedView.model_validate(self.returned),
+        }
+
+    def _groups(self, names: _Names) -> list[UsagePart]:
+        groups = [names.part(self.by, used) for used in self.named]
+        rest = [used for used in self.used[self.by] if used not in self.named]
+        return [*groups, UsagePart(**_sum(rest), others=True)] if rest else groups
+
+    def _days(self, names: _Names) -> list[UsageGroup]:
+        parts: dict[date, list[UsagePart]] = {}
+        for part in self.parts:
+            others = part.place == len(self.named)
+            shown = UsagePart(**_totals(part.used), others=True) if others else names.part(self.by, part.used)
+            parts.setdefault(part.day, []).append(shown)
+        days = self.used[Grouping.DAY]
+        return [UsageGroup(**_totals(used), day=used.group, parts=parts[used.group]) for used in days]
+
+
+@router.get("/usage/", response_model_exclude_unset=True)
+async def usage(
+    caller: MaySeeBilling, resources: CurrentResources, query: Annotated[UsageQuery, Query()]
+) -> UsageReport:
+    """Sum up calls, tokens and credits by day, model or key. A call counts on the day (UTC) on which it ended."""
+    days = query.days(datetime.now(UTC).date())
+    async with resources.database.snapshot() as session:
+        split = None
+        if query.split_by is None:
+            rows: Sequence[Used] = await usage_reports.usage(session, caller.account_id, query.group_by, days)
+        else:
+            split = await _split(session, caller.account_id, query, days)
+            rows = split.used[Grouping.DAY]
+        named = split is not None or query.group_by is Grouping.KEY
+        names = _Names(resources.catalog(), await billing.key_names(session, caller.account_id) if named else {})
+    if split is not None:
+        fields = split.fields(names)
+    else:
+        fields = {"data": [UsageGroup(**_totals(used), **names.of(query.group_by, used)) for used in rows]}
+    return UsageReport(
+        group_by=query.group_by,
+        since=days[0],
+        until=days[1],
+        total=Totals(**_sum(rows)),
+        has_more=False,
+        next=None,
+        **fields,
+    )
+
+
+async def _split(session: AsyncSession, account_id: UUID, query: UsageQuery, days: tuple[date, date]) -> _Split:
+    by = query.split_by or Grouping.MODEL
+    used = await usage_reports.usage_by_all(session, account_id, days)
+    named = sorted(used[by], key=lambda one: -one.credits)[: query.top]
+    parts = await usage_reports.usage_of_days(session, account_id, by, days, [one.group for one in named])
+    return _Split(by, used, named, parts, await usage_reports.returned(session, account_id, days))
+
+
+def _totals(used: Used) -> dict[str, Any]:
+    return {name: getattr(used, name) for name in Totals.model_fields}
+
+
+def _sum(several: Sequence[Used]) -> dict[str, Any]:
+    return {name: sum(getattr(used, name) for used in several) for name in Totals.model_fields}

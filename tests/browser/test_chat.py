@@ -1,0 +1,218 @@
+"""A chat in a real browser, on the real stack: what an answer costs is what was charged, however it ends."""
+
+import re
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+from PIL import Image
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import VISITOR_MESSAGES, Member, NewContext, NewMember
+from tests.support.pages_site import PASSWORD
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CHARGED = """
+SELECT holds.charged FROM holds JOIN users USING (account_id) WHERE email = %s AND holds.state = 'settled'
+ORDER BY holds.created_at
+"""
+SLOW = "[seconds=30] Count to 200."
+
+
+@dataclass
+class Chat:
+    """The Playground of one account, and what its books have."""
+
+    page: Page
+    member: Member
+    site: Stack
+    email: str
+
+    async def open(self, model: str = "demo-chat") -> None:
+        await self.page.goto(f"{self.site.url}/chat?model={model}")
+
+    async def ask(self, text: str) -> None:
+        await self.page.get_by_label("Your message").fill(text)
+        await self.page.keyboard.press("Enter")
+
+    @property
+    def said(self) -> Locator:
+        return self.page.locator(".said")
+
+    @property
+    def answers(self) -> Locator:
+        return self.page.locator(".answer")
+
+    @property
+    def note(self) -> Locator:
+        return self.page.locator(".thread > .note")
+
+    async def shown(self) -> list[int]:
+        """Return what the answers on the page say that they cost."""
+        await expect(self.answers.last.get_by_role("button", name="Copy answer")).to_be_visible()
+        await expect(self.answers.last.locator(".cost b")).to_be_visible()
+        return [int(text.replace(",", "")) for text in await self.page.locator(".cost b").all_inner_texts()]
+
+    def charged(self) -> list[int]:
+        """Return what the books have, the oldest first."""
+        with psycopg.connect(self.site.owner_url) as connection:
+            return [row[0] for row in connection.execute(CHARGED, (self.email,))]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def chat(site: Stack, new_member: NewMember) -> AsyncIterator[Chat]:
+    email = f"{uuid.uuid4().hex}@example.com"
+    member = await new_member(site, email)
+    page = await member.context.new_page()
+    yield Chat(page, member, site, email)
+    await page.close()
+
+
+async def test_a_first_question_without_an_account_and_then_with_one(site: Stack, new_context: NewContext) -> None:
+    page = await (await new_context()).new_page()
+    await page.goto(site.url)
+    await expect(page.get_by_label("Your message")).to_be_focused()
+    await page.keyboard.type("Hello!")
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{site.url}/chat")
+    chat = Chat(page, None, site, "")  # type: ignore[arg-type]  # nobody
+    await expect(chat.answers.locator(".cost")).to_contain_text("Free")
+    for _ in range(VISITOR_MESSAGES - 1):
+        await chat.ask("ping")
+        await expect(chat.answers.last.locator(".cost")).to_contain_text("Free")
+    await expect(chat.note).to_contain_text(f"Those were your {VISITOR_MESSAGES} free messages for today.")
+    await chat.ask("one more")
+    await expect(chat.note).to_contain_text(f"Those were your {VISITOR_MESSAGES} free messages for today.")
+    await expect(chat.answers).to_have_count(VISITOR_MESSAGES)
+
+    await chat.note.get_by_role("link", name="Create account").click()
+    await page.get_by_label("E-mail").fill(f"{uuid.uuid4().hex}@example.com")
+    await page.get_by_label("Password", exact=True).fill(PASSWORD)
+    await page.get_by_role("button", name="Create account").click()
+    await expect(page).to_have_url(f"{site.url}/chat")
+    await expect(chat.said.first).to_have_text("Hello!")
+    await expect(chat.answers).to_have_count(VISITOR_MESSAGES)
+    await chat.note.get_by_role("button", name="Ask again").click()
+    await expect(chat.answers.last.locator(".cost")).to_contain_text("credits of")
+    await page.close()
+
+
+async def test_two_clicks_are_one_charge_and_the_cost_is_what_was_charged(chat: Chat) -> None:
+    await chat.open()
+    await chat.page.get_by_label("Your message").fill("Write a program.")
+    await chat.page.get_by_role("button", name="Send").dblclick()
+    await expect(chat.answers.locator("code .c-k").first).to_be_visible()
+    await expect(chat.page.locator("#status")).to_contain_text("Answer complete")
+    assert await chat.shown() == chat.charged()
+    assert len(chat.charged()) == 1
+    await chat.answers.get_by_role("link", name="Explain").click()
+    await expect(chat.page.get_by_text(f"{chat.charged()[0]:,}").first).to_be_visible()
+
+
+async def test_stopping_charges_what_is_shown(chat: Chat) -> None:
+    await chat.open("demo-chat-slow")
+    await chat.ask(SLOW)
+    await expect(chat.answers.locator(".prose")).to_contain_text("3")
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.note).to_contain_text("Stopped.")
+    assert await chat.shown() == chat.charged()
+    await expect(chat.note).to_contain_text(f"{chat.charged()[0]:,} credits for what you have.")
+
+
+async def test_a_reload_in_mid_stream_shows_what_it_cost(chat: Chat) -> None:
+    await chat.open("demo-chat-slow")
+    await chat.ask(SLOW)
+    await expect(chat.answers.locator(".prose")).to_contain_text("3")
+    await chat.page.get_by_label("Your message").fill("half a thought")
+    await chat.page.reload()
+    await expect(chat.note).to_contain_text("This page was left while the answer was written.")
+    assert await chat.shown() == chat.charged()
+    await expect(chat.page.get_by_label("Your message")).to_have_value("half a thought")
+
+
+async def test_an_answer_that_breaks_off_costs_what_is_there(chat: Chat) -> None:
+    await chat.open("demo-chat-broken")
+    await chat.ask("Count to 20.")
+    await expect(chat.note).to_contain_text("The provider stopped in mid-sentence. You paid for the")
+    [charged] = await chat.shown()
+    assert [charged] == chat.charged()
+    await expect(chat.note).to_contain_text(re.compile(rf"above: {charged:,} credits\. The other [\d,]+ came back\."))
+    await expect(chat.note.get_by_role("button")).to_have_text(["Continue from here", "Ask again"])
+
+
+async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
+    await chat.open("demo-chat-fail")
+    await chat.ask("Hello!")
+    await expect(chat.note).to_contain_text("The provider did not answer. Nothing was charged.")
+    await expect(chat.answers).to_have_count(0)
+    assert chat.charged() == []
+    await chat.note.get_by_role("button", name="Choose another model").click()
+    await chat.page.keyboard.type("demo-chat")
+    await chat.page.get_by_role("button", name="Demo chat demo-chat ", exact=False).first.click()
+    await chat.note.get_by_role("button", name="Ask Demo chat").click()
+    await expect(chat.answers.locator(".cost b")).to_be_visible()
+
+
+async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> None:
+    picture = tmp_path / "a picture.png"
+    Image.new("RGB", (40, 30), "teal").save(picture)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("The words of a file.")
+    await chat.open("demo-chat-fail")
+    await chat.page.locator("#clip").set_input_files(picture)
+    await expect(chat.note).to_contain_text("Demo chat, failing sees no pictures. Nothing was sent")
+
+    await chat.open()
+    await chat.page.locator("#clip").set_input_files([picture, notes])
+    await expect(chat.page.locator(".composer .file")).to_have_count(2)
+    async with chat.page.expect_request("**/api/chat/stream/") as sent:
+        await chat.ask("What is this?")
+    order = (await sent.value).post_data_json
+    assert order is not None
+    [message] = order["messages"]
+    assert [part["type"] for part in message["content"]] == ["text", "image_url", "file"]
+    assert await chat.shown() == chat.charged()
+    await expect(chat.said.locator(".file-name")).to_have_text(["a picture.png", "notes.txt"])
+    await expect(chat.page.locator(".composer .file")).to_have_count(0)
+    await chat.page.reload()
+    await expect(chat.said.locator(".file img")).to_be_visible()
+
+    await chat.page.keyboard.press("ArrowUp")
+    await expect(chat.page.get_by_label("Your message")).to_have_value("What is this?")
+    await expect(chat.page.locator(".composer .file")).to_have_count(2)
+    await chat.page.get_by_role("button", name="Remove notes.txt").click()
+    await expect(chat.page.locator(".composer .file")).to_have_count(1)
+
+
+async def test_letters_of_the_playground_and_enter_are_the_readers_choice(chat: Chat) -> None:
+    page = chat.page
+    await chat.open()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("?")
+    listed = page.get_by_role("dialog", name="Shortcuts")
+    await expect(listed).to_contain_text("New chat")
+    await expect(listed).to_contain_text("Your message")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("/")
+    await expect(page.get_by_label("Your message")).to_be_focused()
+
+    await page.goto(f"{chat.site.url}/account")
+    await page.get_by_role("button", name="Swap them").click()
+    await page.get_by_role("button", name="Switch them off").click()
+    await chat.open()
+    await page.keyboard.type("one")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("two")
+    await expect(page.get_by_label("Your message")).to_have_value("one\ntwo")
+    await page.keyboard.press("Shift+Enter")
+    await expect(chat.said).to_have_text("one\ntwo")
+    await expect(chat.answers.locator(".cost b")).to_be_visible()
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("c")
+    await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -1,0 +1,45 @@
+"""The guide and the reference in a real browser: axe in both themes, narrow screens, and what Ctrl K finds."""
+
+import re
+
+import pytest
+from playwright.async_api import BrowserContext, expect
+
+from tests.support.stack import Stack
+from tests.support.watched_page import AXE, RULES, WIDE, Watched, axe
+from web import guide, reference
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ADDRESSES = [
+    *(topic.address for topic in guide.topics().values() if topic.group),
+    *(f"/docs/api/{tag}" for tag in reference.TAGS),
+    "/docs?q=idempotency",
+]
+"""The decisions have the same template and nothing but text: one is among the pages that `test_every_page.py` opens."""
+
+
+async def test_every_page_of_the_docs_is_accessible(site: Stack, visitor: BrowserContext) -> None:
+    watched = await Watched.of(visitor, site.url)
+    await watched.page.set_viewport_size({"width": WIDE, "height": 800})
+    for address in ADDRESSES:
+        await watched.open(address)
+        await watched.page.evaluate(axe())
+        found = await watched.page.evaluate(AXE, list(RULES))
+        await watched.page.emulate_media(color_scheme="dark")
+        found += await watched.page.evaluate(AXE, ["color-contrast"])
+        await watched.page.emulate_media(color_scheme="light")
+        assert found + await watched.overflow() + watched.faults == [], address
+    await watched.page.close()
+
+
+async def test_jump_to_leads_into_the_docs(site: Stack, visitor: BrowserContext) -> None:
+    watched = await Watched.of(visitor, site.url)
+    await watched.open("/docs")
+    await watched.page.keyboard.press("Control+k")
+    await watched.page.get_by_role("combobox").fill("api idempotency")
+    await expect(watched.page.get_by_role("option", name="Idempotency").first).to_be_visible()
+    await watched.page.keyboard.press("Enter")
+    await expect(watched.page).to_have_url(re.compile(r"/docs/api-guide#"))
+    assert watched.faults == []
+    await watched.page.close()

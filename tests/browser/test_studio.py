@@ -1,0 +1,107 @@
+"""Studio in a real browser: jobs end before their reader's eyes, and works open large."""
+
+import re
+
+import psycopg
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import Member, NewMember
+from tests.browser.filled import ended
+from tests.support.stack import Stack
+from tests.support.watched_page import Watched
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+LONG = 60_000
+"""Milliseconds. How long a job of a demo may take on a busy machine."""
+PROMPT = "A lake at dawn"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def member(whole_site: Stack, new_member: NewMember) -> Member:
+    return await new_member(whole_site)
+
+
+async def started(member: Member, kind: str, model: str, **fields: object) -> str:
+    text = {"input": PROMPT, "voice": "ash"} if kind == "speech" else {"prompt": PROMPT}
+    job = await member.post(f"/api/media/{kind}/", {"model": model, **text, **fields})
+    return str(job["job_uuid"])
+
+
+async def charged(member: Member, job: str) -> int:
+    return int((await member.api.get(f"/api/billing/charges/{job}/")).json()["credits"]["charged"])
+
+
+async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site: Stack) -> None:
+    watched = await Watched.of(member.context, whole_site.url)
+    page = watched.page
+    await watched.open("/studio/image?model=demo-image-slow")
+    await page.get_by_label("Prompt").fill(PROMPT)
+    await expect(page.locator("#call")).to_contain_text(PROMPT)
+    await page.keyboard.press("Control+Enter")
+    card = page.locator("yout-job")
+    await expect(card.locator(".steps li")).to_have_text(["Credits held", "Sent", "Rendering", "Checking", "Ready"])
+    await expect(card).to_contain_text(PROMPT)
+    await expect(page.locator(".purse")).to_contain_text("held")
+    await card.get_by_role("button", name="Cancel").click()
+    await expect(page.locator("yout-job, .work").first).to_contain_text(
+        re.compile("Cancelled|came back|charged"), timeout=LONG
+    )
+    await expect(page.locator(".purse")).not_to_contain_text("held", timeout=LONG)
+
+    await started(member, "image", "demo-image-fail")
+    await watched.open("/studio/image")
+    await expect(page.locator("yout-job[data-ended], .work").first).to_contain_text("came back", timeout=LONG)
+    await expect(page.locator(".purse")).not_to_contain_text("held")
+    assert watched.faults == []
+    await page.close()
+
+
+async def opened(page: Page, place: str) -> None:
+    await expect(page.locator(".viewer .job-page")).to_be_visible()
+    await expect(page.locator(".viewer > header")).to_contain_text(place)
+
+
+async def test_works_are_walked_through_by_keyboard(member: Member, whole_site: Stack) -> None:
+    jobs = [await started(member, "speech", "demo-speech") for _ in range(2)]
+    for job in jobs:
+        await ended(member, f"/api/media/jobs/{job}/", "succeeded")
+    watched = await Watched.of(member.context, whole_site.url)
+    page = watched.page
+    await watched.open("/studio/speech")
+    await expect(page.locator(".gallery svg.wave")).to_have_count(2)
+    works = page.locator(".gallery a.picture")
+    await works.first.focus()
+    await page.keyboard.press("ArrowRight")
+    await expect(works.nth(1)).to_be_focused()
+    await page.keyboard.press("Enter")
+    await opened(page, "2 of 2")
+    await page.keyboard.press("ArrowLeft")
+    await opened(page, "1 of 2")
+    viewer = page.get_by_role("dialog")
+    for name in ("Download", "Receipt", "Again with these settings"):
+        await expect(viewer.get_by_role("link", name=name)).to_be_visible()
+    await expect(viewer.locator("audio")).to_have_attribute("controls", "")
+    assert str(await charged(member, jobs[1])) in await viewer.locator(".legend").first.inner_text()
+    assert await watched.examine() + watched.faults == []
+    await page.keyboard.press("Escape")
+    await expect(viewer).to_have_count(0)
+    await expect(works.first).to_be_focused()
+    await page.close()
+
+
+async def test_what_has_expired_says_since_when(member: Member, whole_site: Stack) -> None:
+    job = await started(member, "image", "demo-image")
+    await ended(member, f"/api/media/jobs/{job}/", "succeeded")
+    gone = "UPDATE media_jobs SET expires_at = now() - interval '3 hours' WHERE id = %s"
+    async with await psycopg.AsyncConnection.connect(whole_site.owner_url) as connection:
+        await connection.execute(gone, [job])
+    page = await member.context.new_page()
+    await page.goto(f"{whole_site.url}/studio/image")
+    tile = page.locator(f"#job-{job}")
+    await expect(tile).to_contain_text(re.compile("Gone.*since 3 hours ago", re.DOTALL))
+    await expect(tile.get_by_role("link", name="Make again")).to_be_visible()
+    await expect(tile.locator("img")).to_have_count(0)
+    await page.close()

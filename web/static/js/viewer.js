@@ -1,0 +1,73 @@
+// A work opened large, over the gallery: the page of its job, with its download, its receipt and the same call as code.
+// Arrows go to the works beside it, Esc closes, and the focus goes back to the work that was shown last.
+
+import {pageAt, recalled} from "./jobs.js";
+
+/** @param {HTMLAnchorElement[]} links Each leads to the page of a work. @param {number} first */
+export function view(links, first) {
+  const dialog = document.createElement("dialog"), head = document.createElement("header"), place = document.createElement("div");
+  const title = document.createElement("h2"), count = document.createElement("span");
+  let at = first;
+  dialog.className = "viewer";
+  place.className = "viewed";
+  title.id = "viewer-title";
+  count.className = "faint num";
+  dialog.setAttribute("aria-labelledby", title.id);
+  dialog.autofocus = true;
+  const back = button("Work before", "caret", () => go(at - 1)), on = button("Next work", "caret", () => go(at + 1));
+  back.classList.add("to-left");
+  on.classList.add("to-right");
+  back.hidden = on.hidden = links.length < 2;
+  head.append(title, count, back, on, button("Close", "x", () => dialog.close()));
+  dialog.append(head, place);
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  dialog.addEventListener("keydown", (event) => {
+    const way = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+    if (!way || event.target instanceof Element && event.target.closest("audio, video, pre")) return;
+    event.preventDefault();
+    go(at + way);
+  });
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    links[at].focus();
+  });
+
+  /** @param {number} to */
+  async function go(to) {
+    if (to < 0 || to >= links.length) return;
+    at = to;
+    dialog.setAttribute("aria-busy", "true");
+    const page = await pageAt(`${links[at].href}`).catch(() => null), found = page?.querySelector(".job-page");
+    if (at !== to || !dialog.isConnected) return;
+    if (!page || !found) return location.assign(links[to].href);
+    dialog.removeAttribute("aria-busy");
+    const fresh = document.importNode(found, true);
+    for (const one of fresh.querySelectorAll("[id^=job-], #said")) one.removeAttribute("id");
+    title.textContent = page.querySelector(".head h1")?.textContent ?? "";
+    count.textContent = links.length > 1 ? `${to + 1} of ${links.length}` : "";
+    back.disabled = to === 0;
+    on.disabled = to === links.length - 1;
+    place.replaceChildren(fresh);
+    recalled(fresh);
+  }
+
+  document.body.append(dialog);
+  dialog.showModal();
+  go(first);
+}
+
+/** @param {string} label @param {string} icon @param {() => void} act */
+function button(label, icon, act) {
+  const made = document.createElement("button"), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#i-${icon}`);
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  made.type = "button";
+  made.className = "button plain icon-only";
+  made.setAttribute("aria-label", label);
+  made.append(svg);
+  made.addEventListener("click", act);
+  return made;
+}
