@@ -14,9 +14,9 @@ import orjson
 import psycopg
 
 from dev import ports
+from dev.bytecode import bytecode
 from dev.child import Child, Program, Streams, finish, spawn
 from dev.errors import CannotStart
-from dev.plan import bytecode
 from dev.postgres import EmbeddedPostgres
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,6 +11,7 @@ from signal import SIGTERM
 from pydantic import ValidationError
 
 import environment
+from dev.bytecode import bytecode
 from dev.child import Program
 from dev.demo import EMAIL
 from dev.errors import CannotStart
@@ -136,13 +137,6 @@ def _codec(settings: Settings) -> Mapping[str, str]:
         "YOUT_CODEC_TOKENS": settings.codec_tokens.get_secret_value() or made,
         "YOUT_CODEC_ORIGINS": settings.codec_origins or pages,
     }
-
-
-def bytecode(given: Mapping[str, str], state: Path) -> Mapping[str, str]:
-    """Put bytecode into the state folder if it may not be written beside its source: compiling takes seconds."""
-    if not given.get("PYTHONDONTWRITEBYTECODE"):
-        return {}
-    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(state / "bytecode")}
 
 
 def _validated(given: Mapping[str, str], state: Path, secret: str) -> Settings:
