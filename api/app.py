@@ -67,6 +67,7 @@ from api.wire.openai_completions import OpenAICompletions
 from api.wire.openai_embeddings import OpenAIEmbeddings
 from api.wire.openai_responses import OpenAIResponses
 from api.wire.openai_responses_compaction import CompactedResponses
+from domain.version import VERSION
 from web.shares import SharedPages
 
 WIRES: tuple[ClientWire, ...] = (
@@ -202,7 +203,7 @@ def create_app(
 ) -> Gateway:
     app = Gateway(
         title="Yout",
-        version="0.1.0",
+        version=VERSION,
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,

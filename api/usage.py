@@ -175,8 +175,10 @@ async def usage(
         else:
             split = await _split(session, caller.account_id, query, days)
             rows = split.used[Grouping.DAY]
-        named = split is not None or query.group_by is Grouping.KEY
-        names = _Names(resources.catalog(), await billing.key_names(session, caller.account_id) if named else {})
+        by_key = split.used[Grouping.KEY] if split is not None else rows if query.group_by is Grouping.KEY else ()
+        keys = {used.group for used in by_key if used.group is not None}
+        found = await billing.key_names(session, caller.account_id, keys) if keys else {}
+        names = _Names(resources.catalog(), found)
     if split is not None:
         fields = split.fields(names)
     else:

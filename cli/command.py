@@ -11,6 +11,7 @@ import click
 
 import exits
 from cli import terminal
+from domain.version import VERSION
 from exits import CANNOT_RUN, Failure
 
 COMMANDS = {
@@ -103,6 +104,7 @@ def _read(number: int, word: str) -> str:
 
 
 yout = Commands(name="yout", help=__doc__, no_args_is_help=True)
+click.version_option(VERSION, prog_name="yout", message="%(prog)s %(version)s")(yout)
 
 
 def main() -> NoReturn:

@@ -238,11 +238,10 @@ async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span
     return Span(int(row[0]), int(row[1]))
 
 
-async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID] | None = None) -> dict[UUID, str]:
-    """Return the names of keys of the account, revoked ones included: of all, or only of these."""
+async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID]) -> dict[UUID, str]:
+    """Return the names of these keys of the account, revoked ones included."""
     query = select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.account_id == account_id)
-    if only is not None:
-        query = query.where(col(ApiKeyRow.id).in_(only))
+    query = query.where(col(ApiKeyRow.id).in_(only))
     return {row[0]: row[1] for row in await session.exec(query)}
 
 

@@ -26,7 +26,9 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 PATH = "/assets/{version}/{name:path}"
-_JSDOC = re.compile(rb"^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
+_COMMENTS = re.compile(
+    rb"^[ \t]*//[^\n]*\n|^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n|/\*\*(?:(?!\*/).)*\*/ ?", re.DOTALL | re.MULTILINE
+)
 """Types and explanations of our own scripts: for those who read the source, not for browsers."""
 _PACKED = (".css", ".js", ".mjs", ".svg", ".txt")
 
@@ -71,4 +73,4 @@ def _contents() -> Iterator[tuple[str, bytes]]:
         place = path.relative_to(FOLDER)
         if path.suffix in TYPES and path.is_file() and place.parts[0] != STYLES:
             content = path.read_bytes()
-            yield place.as_posix(), _JSDOC.sub(b"", content) if place.parts[0] == SCRIPTS else content
+            yield place.as_posix(), _COMMENTS.sub(b"", content) if place.parts[0] == SCRIPTS else content

@@ -38,7 +38,7 @@ class Choice:
     """Credits per 1,000 tokens."""
     parameters: str = field(repr=False)
     """The request fields that it takes, with spaces between."""
-    reads: str
+    reads: str = field(repr=False)
     """What it takes beside text, such as `image`, with spaces between."""
     max_tokens: int | None
 

@@ -180,7 +180,7 @@ def picture(path: Path, text: str) -> str:
     """Return a drawing as a part of the page: its colours are then those of the page, in light and in dark."""
     drawing = _SIZE.sub("", _STYLE.sub("", path.read_text("utf-8")), count=2)
     drawing = re.sub(r' aria-label="[^"]*"', "", drawing, count=1)
-    labelled = drawing.replace("<svg", f'<svg class="drawing {path.stem}" aria-label="{escape(text)}"', 1)
+    labelled = drawing.replace("<svg", f'<svg class="drawing drawing-{path.stem}" aria-label="{escape(text)}"', 1)
     return f'<span class="scroll figure-scroll" tabindex="0">{labelled}</span>'
 
 

@@ -148,7 +148,7 @@ def _operation(path: str, method: str, described: Mapping[str, Any], schemas: Sc
         tag=described["tags"][0],
         method=method.upper(),
         path=path,
-        summary=named or _first(written) or described["summary"],
+        summary=named.replace("`", "") or _first(written) or described["summary"],
         about=marked("\n\n".join(text for text in (named and f"{named}.", written) if text)),
         scope=described["x-yout-scope"],
         callers=described["x-yout-callers"],

@@ -229,8 +229,11 @@ async def _running(
     """Return the jobs of a kind that have not ended, and how many there are of each kind. `listed`: the newest jobs."""
     if not (visit.account and visit.account.running_jobs) and not any(job["status"] in ACTIVE for job in listed):
         return [], dict.fromkeys(KINDS, 0)
-    jobs = [job for state in ACTIVE for job in (await visit.get(_JOBS, status=state, limit=_MOST_RUNNING))["data"]]
-    jobs.sort(key=lambda job: str(job["created_at"]), reverse=True)
+    found: dict[str, Mapping[str, Any]] = {}
+    for state in ACTIVE:  # a job that begins between the two lists is in both
+        page = await visit.get(_JOBS, status=state, limit=_MOST_RUNNING)
+        found |= {job["job_uuid"]: job for job in page["data"]}
+    jobs = sorted(found.values(), key=lambda job: str(job["created_at"]), reverse=True)
     counts = {name: sum(job["kind"] == name for job in jobs) for name in KINDS}
     return [_job(visit, job, names) for job in jobs if job["kind"] == which], counts
 

@@ -158,7 +158,7 @@ class Structure(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in TAGS:
+        if tag in TAGS and ("class", "language") not in attrs:
             self.found.append([tag, dict(attrs).get("href") or ""])
 
 

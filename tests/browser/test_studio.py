@@ -21,7 +21,7 @@ PROMPT = "A lake at dawn"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def member(whole_site: Stack, new_member: NewMember) -> Member:
-    return await new_member(whole_site)
+    return await new_member(whole_site, permissions=["clipboard-read", "clipboard-write"])
 
 
 async def started(member: Member, kind: str, model: str, **fields: object) -> str:
@@ -84,6 +84,10 @@ async def test_works_are_walked_through_by_keyboard(member: Member, whole_site: 
     for name in ("Download", "Receipt", "Again with these settings"):
         await expect(viewer.get_by_role("link", name=name)).to_be_visible()
     await expect(viewer.locator("audio")).to_have_attribute("controls", "")
+    await viewer.get_by_text("Get code").click()
+    await expect(viewer.locator("#job-call")).to_contain_text('"model": "demo-speech"')
+    await viewer.get_by_role("button", name="Copy").click()
+    assert "/api/media/speech/" in await page.evaluate("navigator.clipboard.readText()")
     assert str(await charged(member, jobs[1])) in await viewer.locator(".legend").first.inner_text()
     assert await watched.examine() + watched.faults == []
     await page.keyboard.press("Escape")

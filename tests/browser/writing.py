@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx2
 from aiohttp import web
-from playwright.async_api import Browser, Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route
 
 from db import migrate
 from dev import ports
@@ -39,7 +39,7 @@ kind = "openai"
 base_url = "http://127.0.0.1:{port}/v1"
 api_key = "none"
 """
-CATEGORIES = ["toplevel", "devtools.timeline"]
+CATEGORIES = ["devtools.timeline", "disabled-by-default-devtools.timeline"]
 EVERYTHING = """
   #paint() {
     this.#caret.remove();
@@ -78,8 +78,8 @@ def pieces(tokens: int) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def provider(tokens: int, rate: int) -> AsyncIterator[int]:
-    """Serve an answer in OpenAI's events, at a rate that does not depend on who reads it. Yields the port."""
+async def provider(port: int, tokens: int, rate: int) -> AsyncIterator[None]:
+    """Serve an answer in OpenAI's events, at a rate that does not depend on who reads it."""
 
     async def answered(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "text/event-stream"})
@@ -104,10 +104,9 @@ async def provider(tokens: int, rate: int) -> AsyncIterator[int]:
     app.router.add_post("/v1/chat/completions", answered)
     runner = web.AppRunner(app)
     await runner.setup()
-    port = ports.free()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
-        yield port
+        yield
     finally:
         await runner.cleanup()
 
@@ -208,14 +207,11 @@ async def opened(browser: Browser, stack: Stack) -> Page:
     return await context.new_page()
 
 
-async def compared(tokens: int, rate: int, *, alone: bool) -> bool:
+async def compared(stack: Stack, seconds: float, *, alone: bool) -> bool:
     """Print the figures. Returns whether they are within their bounds."""
-    async with provider(tokens, rate) as port, async_playwright() as playwright:
-        with server(port, tokens) as stack:
-            browser = await playwright.chromium.launch(executable_path=chromium.program())
-            own = await measured(browser, stack, tokens / rate, baseline=False)
-            all_of_it = None if alone else await measured(browser, stack, tokens / rate, baseline=True)
-            await browser.close()
+    async with chromium.running() as browser:
+        own = await measured(browser, stack, seconds, baseline=False)
+        all_of_it = None if alone else await measured(browser, stack, seconds, baseline=True)
     print_rows(own, all_of_it)
     return own.share(0.99) <= FRAME_MS and not own.long
 
@@ -236,7 +232,14 @@ def main() -> int:
     parser.add_argument("--rate", type=int, default=RATE, help="tokens a second")
     parser.add_argument("--alone", action="store_true", help="nothing beside it")
     chosen = parser.parse_args()
-    return 0 if asyncio.run(compared(chosen.tokens, chosen.rate, alone=chosen.alone)) else 1
+    port = ports.free()
+
+    async def run(stack: Stack) -> bool:
+        async with provider(port, chosen.tokens, chosen.rate):
+            return await compared(stack, chosen.tokens / chosen.rate, alone=chosen.alone)
+
+    with server(port, chosen.tokens) as stack:
+        return 0 if asyncio.run(run(stack)) else 1
 
 
 if __name__ == "__main__":

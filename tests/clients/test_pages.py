@@ -18,13 +18,14 @@ async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response
 
 def filled(path: str) -> str:
     """The address of a page, with something in the place of its parameters."""
-    return re.sub(r"\{\w+\}", str(uuid.uuid4()), path.replace("{model_id}", "demo-chat"))
+    known = {"model_id": "demo-chat", "topic": "clients", "tag": "chat", "decision": "0034-pages-call-the-public-api"}
+    return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], str(uuid.uuid4())), path)
 
 
 async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.AsyncClient) -> None:
     for page in PAGES:
         path = filled(page.path)
-        if "GET" not in page.methods:
+        if "GET" not in page.methods or path.endswith(".json"):
             continue
         answer = await browser.get(path)
         if page.needs_account:

@@ -32,6 +32,7 @@ from domain.pricing import FlatTerms
 from fleets import Fleet, Parts
 from settings import Settings
 from temporal import attributes
+from tests.support import fork_server
 from tests.support.fork_server import Process
 from tests.support.media_stack import (
     ENDED,
@@ -225,6 +226,7 @@ async def wake(servers: Servers) -> AsyncIterator[Wake]:
         wired = await alive.enter_async_context(open_wired(_settings(stack)))
         customer = await world.customer(PRICE * len(DEATHS))
         recovery = await alive.enter_async_context(worker.build(_settings(stack)))
+        await asyncio.to_thread(fork_server.running)  # while nobody waits for an answer of a server yet
         hospital = Hospital(world, wired, temporal, customer, asyncio.Event(), *recovery, [], {})
         jobs = {death: asyncio.create_task(hospital.dies(death)) for death in DEATHS}
         looking = asyncio.create_task(hospital.look())

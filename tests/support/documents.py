@@ -22,6 +22,8 @@ CURL = ROOT / "tests" / "clients" / "programs" / "curl.py"
 CHECKOUT = ("docker-compose.yml", ".env.example", "deploy")
 _REFUSED = re.compile(r"^(.*\S)\s+# 4\d\d\b.*$", re.MULTILINE)
 """A line whose comment begins with the status of an error."""
+_COMMANDS = re.compile(r"(?:\.venv/bin/yout .*\n)+")
+"""Nothing but commands of ours: they are run by one program, since each takes a second to be imported."""
 _LEFT_OUT = re.compile(r"(?<=[-\w/])…")
 """The rest of a value that the reader has, such as a key."""
 _LINE = "cd {here}; printf '== {language} {number}\\n' >&2\n"
@@ -69,6 +71,7 @@ def checkout(folder: Path, dev: Mapping[str, str]) -> None:
 
 def _programs(folder: Path) -> None:
     ours = {"python": f'{sys.executable} "$@"', "yout": f'{sys.executable} -m cli "$@"', "temporal": "true"}
+    ours["yout-lines"] = f"{sys.executable} -m tests.support.typed_commands"
     found = shutil.which("curl")
     curl = f"{found} -sS --fail-with-body" if found else f"{sys.executable} {CURL} --fail-with-body"
     others = dict.fromkeys(STAND_INS, "true") | {
@@ -89,7 +92,9 @@ def script(folder: Path, page: list[Snippet]) -> str:
     written = "set -eo pipefail\n"
     for number, one in enumerate(page, 1):
         written += _LINE.format(here=folder, language=one.language, number=number)
-        if one.language == "sh":
+        if _COMMANDS.fullmatch(one.text):
+            written += f".venv/bin/yout-lines <<'LINES'\n{one.text}LINES\n"
+        elif one.language == "sh":
             written += _REFUSED.sub(r"if \1; then exit 9; fi", _LEFT_OUT.sub("x", one.text))
         else:
             file = folder / f"snippet_{number}.{'py' if one.language == 'python' else 'mjs'}"

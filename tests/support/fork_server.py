@@ -94,6 +94,7 @@ class ForkServer:
                 command, cwd=ROOT, env=own, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
         weakref.finalize(self, _end, self._socket, self._process)
+        assert self._socket.recv(ORDER_BYTES), "the fork server has ended"
 
     def start(self, words: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> Process:
         """Run `python -m` with these words in the tree. What it prints and its errors go into that file."""
@@ -117,7 +118,7 @@ def _end(connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
 
 @functools.cache
 def running() -> ForkServer:
-    """That of this process."""
+    """That of this process. The first call blocks until all is imported."""
     return ForkServer()
 
 
@@ -173,6 +174,7 @@ def main(number: int) -> None:
     importlib.import_module("providers.tokenizer").load()
     gc.freeze()
     with socket.socket(fileno=number) as connection:
+        connection.send(b"ready")
         order = _serve(connection)
     if order:
         _become(order)

@@ -2,6 +2,8 @@
 
 import base64
 import contextlib
+import os
+import subprocess
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -47,14 +49,26 @@ def spellings(*words: str | bytes, parts: bool = True) -> Mapping[str, bytes]:
 
 def of(folder: Path, needles: Mapping[str, bytes]) -> list[str]:
     """Where any of them lies, in file names too."""
-    finds = []
+    finds, suspects = [], _suspects(folder, needles.values())
     for path in sorted(folder.rglob("*")):
         content = path.read_bytes() if path.is_file() else b""
         for name, needle in needles.items():
             if needle in str(path.relative_to(folder)).encode():
                 finds.append(f"{path}: {name} in its name")
-        finds += [f"{path}: {find}" for part in (content, *_unpacked(content)) for find in within(part, needles)]
+        plain = (content,) if path in suspects or path.is_symlink() else ()
+        finds += [f"{path}: {find}" for part in (*plain, *_unpacked(content)) for find in within(part, needles)]
     return finds
+
+
+def _suspects(folder: Path, needles: Iterable[bytes]) -> set[Path]:
+    """Files that have one of the needles, or a part of one: `grep` looks for all at once, but only within lines."""
+    lines = {max(needle.split(b"\n"), key=len) for needle in needles}
+    command = ["grep", "--recursive", "--text", "--files-with-matches", "--null", "--fixed-strings", "--file=-"]
+    found = subprocess.run(
+        [*command, str(folder)], input=b"\n".join(lines), capture_output=True, env={"LC_ALL": "C"}, check=False
+    )
+    assert found.returncode in (0, 1), found.stderr
+    return {Path(os.fsdecode(name)) for name in found.stdout.split(b"\0") if name}
 
 
 def within(content: bytes, needles: Mapping[str, bytes]) -> list[str]:

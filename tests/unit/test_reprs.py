@@ -34,7 +34,7 @@ SHOWN = {
         Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
         ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
         without MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
-        excluded expects pattern title
+        excluded expects pattern title Choice.reads
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
@@ -47,7 +47,7 @@ SHOWN = {
         source state status step task trouble type types voice whose Backlog.queue wire Dialect.count Dialect.names
         Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
         Signal.headers Throttle.name Voice.name prefix suffix Order.timestamps Page.methods
-        LastRound.schedule
+        LastRound.schedule _Links.inactive
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject
@@ -73,6 +73,11 @@ SHOWN = {
     """,
     "files of this program, and pictures or streams, which print no content": """
         mark masks slope sources Asset.packed Assets.files File.name OutputFile.chunks Streams.errors Streams.output
+    """,
+    "the documents of this program, and the place that shows them": """
+        Field.about Field.fields Field.name Field.notes Field.objects Found.around Goal.address Goal.name Goal.note
+        Operation.about Operation.callers Operation.errors Operation.summary Operation.tag Part.about Part.name
+        Place.file Place.server Reference.about Section.heading Topic.about Topic.address Topic.file
     """,
     "commands of this program, without secrets": """
         account api command make migrate programs reset reset_link search_attributes worker Program.name

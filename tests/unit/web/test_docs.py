@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import cache
 from html.parser import HTMLParser
@@ -67,6 +68,9 @@ class Nobody:
 
     def require_same_origin(self) -> None:
         """A visitor only reads."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        raise AssertionError
 
     async def call(self, *_: object, **__: object) -> Answer:
         raise AssertionError

@@ -262,6 +262,22 @@ async def test_every_state_of_a_job_is_shown(state: str, where: str) -> None:
     assert "https://yout.example/media/" not in text
 
 
+class BeginningApi(CannedApi):
+    """Its job begins as soon as it was listed as one that waits."""
+
+    async def call(self, method: str, path: str, **more: Any) -> Answer:
+        answer = await super().call(method, path, **more)
+        if (more.get("query") or {}).get("status") == "queued":
+            self.jobs = [one | {"status": "running"} for one in self.jobs]
+        return answer
+
+
+async def test_a_job_that_begins_meanwhile_is_shown_once() -> None:
+    text = await rendered(BeginningApi([listed(shipped()["demo-image"])], [job()]), "image")
+    assert text.count(f'id="job-{JOB}"') == 1
+    assert "Being sent" in text
+
+
 @pytest.mark.parametrize("kind", sorted(studio.KINDS))
 async def test_what_is_strange_is_escaped(kind: str) -> None:
     entry = listed(shipped()[{"image": "demo-image", "video": "demo-video", "speech": "demo-speech"}[kind]])
