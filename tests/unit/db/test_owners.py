@@ -1,7 +1,7 @@
 """Accounts can lie in several databases: each row names its account, and no key needs the rows of another account."""
 
 import pytest
-from sqlalchemy import LargeBinary, Table, UniqueConstraint, Uuid
+from sqlalchemy import LargeBinary, PrimaryKeyConstraint, Table, UniqueConstraint, Uuid
 from sqlmodel import SQLModel
 
 import db.conversation_tables
@@ -42,9 +42,9 @@ OWNED = {name: table for name, table in TABLES.items() if name not in OF_THE_INS
 
 
 def _keys(table: Table) -> set[tuple[str, ...]]:
-    constraints = [it for it in table.constraints if isinstance(it, UniqueConstraint)]
-    unique = [*constraints, *(index for index in table.indexes if index.unique), table.primary_key]
-    return {tuple(column.name for column in it.columns) for it in unique}
+    constraints = [it for it in table.constraints if isinstance(it, (UniqueConstraint, PrimaryKeyConstraint))]
+    keys = {tuple(column.name for column in constraint.columns) for constraint in constraints}
+    return keys | {tuple(column.name for column in index.columns) for index in table.indexes if index.unique}
 
 
 def test_every_table_has_an_owner_or_a_reason() -> None:
