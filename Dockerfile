@@ -1,7 +1,7 @@
 # One image for API, worker and command line. No package index is named here: the builder's own configuration decides.
 FROM python:3.12-slim-trixie AS build
 
-# FFmpeg's libraries from Debian's source, with what a recording's length and a film's poster take: docs/decisions/0037.
+# FFmpeg's libraries from Debian's source, with what a recording's length and a film's poster take: docs/decisions/0039.
 RUN sed -i 's/^Types: deb$/Types: deb deb-src/' /etc/apt/sources.list.d/debian.sources \
     && apt-get update \
     && apt-get install --yes --no-install-recommends dpkg-dev gcc libc6-dev make pkgconf \

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, FetchedValue, LargeBinary, Numeric, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, FetchedValue, LargeBinary, Numeric, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import SQLModel
 
@@ -18,6 +18,14 @@ SQLModel.metadata.naming_convention = NAMING
 
 def time(*, nullable: bool = True, index: bool | None = None) -> Any:
     return Column(DateTime(timezone=True), nullable=nullable, index=index)
+
+
+def owner() -> Any:
+    """A column with the account of a row that belongs to another row. The trigger `owner` fills it from that row.
+
+    It has no foreign key: the other row has one. Null: a process of a release before this column wrote a job's file.
+    """
+    return Column(Uuid, FetchedValue(), nullable=True)
 
 
 def now() -> Any:

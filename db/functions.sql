@@ -655,6 +655,22 @@ CREATE OR REPLACE FUNCTION new_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
 $$;
 
 
+-- The account of a row that belongs to another row. A job's files come before their job: those name it themselves.
+CREATE OR REPLACE FUNCTION account_of_parent() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.account_id IS NULL THEN
+        CASE TG_TABLE_NAME
+            WHEN 'api_key_secrets' THEN SELECT account_id INTO NEW.account_id FROM api_keys WHERE id = NEW.key_id;
+            WHEN 'job_inputs' THEN SELECT account_id INTO NEW.account_id FROM media_jobs WHERE id = NEW.job_id;
+            WHEN 'upload_parts' THEN SELECT account_id INTO NEW.account_id FROM uploads WHERE id = NEW.upload_id;
+            WHEN 'purge_receipts' THEN SELECT account_id INTO NEW.account_id FROM purges WHERE id = NEW.purge_id;
+            ELSE SELECT account_id INTO NEW.account_id FROM users WHERE id = NEW.user_id;
+        END CASE;
+    END IF;
+    RETURN NEW;
+END $$;
+
+
 -- Tell everybody who wants to know, in the transaction in which it happens. Nothing is written if nobody does.
 -- Returns the number of deliveries. Endpoints and URLs of an older epoch are erased by a purge, and told nothing.
 CREATE OR REPLACE FUNCTION record_event(_account uuid, _type text, _subject uuid, _data jsonb) RETURNS bigint

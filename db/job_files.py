@@ -19,7 +19,7 @@ from domain.errors import NotFound
 from domain.media import MediaInput
 
 
-def sealed(key: ContentKey, job_id: UUID, inputs: Sequence[MediaInput]) -> list[dict[str, object]]:
+def sealed(key: ContentKey, account_id: UUID, job_id: UUID, inputs: Sequence[MediaInput]) -> list[dict[str, object]]:
     """Return the rows of a job's input files. It takes time for large files, and no connection."""
     return [
         {
@@ -30,6 +30,7 @@ def sealed(key: ContentKey, job_id: UUID, inputs: Sequence[MediaInput]) -> list[
             "content_type": file.content_type,
             "epoch": key.epoch,
             "sealed": content,
+            "account_id": account_id,
         }
         for number, file in enumerate(inputs)
         for part, content in enumerate(

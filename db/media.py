@@ -182,7 +182,7 @@ class MediaJobs(DueJobs):
             return []
         async with self._database.reading() as session:
             key = await self._sealing.current(session, order.payer.account_id)
-        return await asyncio.to_thread(job_files.sealed, key, order.job_id, order.files)
+        return await asyncio.to_thread(job_files.sealed, key, order.payer.account_id, order.job_id, order.files)
 
     async def made_before(self, account_id: UUID, claim: IdempotencyClaim) -> Accepted | None:
         """Return the job that the same request has made. Raises `KeyReused` for another request."""

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from db import tables  # noqa: F401  # media jobs refer to accounts
-from db.columns import cost, epoch, money, now, text_column, time
+from db.columns import cost, epoch, money, now, owner, text_column, time
 
 OWN_OUTPUTS = """
 NOT jsonb_path_exists(outputs, '$.**.object_key ? (!(@ starts with $folder))', jsonb_build_object(
@@ -148,3 +148,4 @@ class JobInputRow(SQLModel, table=True):
     job_id: UUID = Field(sa_column=Column(ForeignKey("media_jobs.id", ondelete="CASCADE"), primary_key=True))
     epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
+    account_id: UUID | None = Field(default=None, sa_column=owner())

@@ -11,7 +11,7 @@ from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, SmallIn
 from sqlmodel import Field, SQLModel
 
 from db import tables  # noqa: F401  # sessions and links refer to users
-from db.columns import now, text_column, time
+from db.columns import now, owner, text_column, time
 
 
 class SessionRow(SQLModel, table=True):
@@ -25,6 +25,7 @@ class SessionRow(SQLModel, table=True):
     created_at: datetime | None = Field(default=None, sa_column=now())
     last_seen_at: datetime | None = Field(default=None, sa_column=now())
     expires_at: datetime = Field(sa_column=time(nullable=False))
+    account_id: UUID | None = Field(default=None, sa_column=owner())
 
 
 class OneTimeLinkRow(SQLModel, table=True):
@@ -48,6 +49,7 @@ class OneTimeLinkRow(SQLModel, table=True):
     """False for a link that the operator printed: it does not prove that the address is read."""
     created_at: datetime | None = Field(default=None, sa_column=now())
     expires_at: datetime = Field(sa_column=time(nullable=False, index=True))
+    account_id: UUID | None = Field(default=None, sa_column=owner())
 
 
 class ThrottleRow(SQLModel, table=True):

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from db import tables  # noqa: F401  # purges refer to accounts
-from db.columns import counts, epoch, money, now, text_column, time
+from db.columns import counts, epoch, money, now, owner, text_column, time
 
 
 class PurgeRow(SQLModel, table=True):
@@ -87,6 +87,7 @@ class PurgeReceiptRow(SQLModel, table=True):
     body: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False), repr=False)
     digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     """The SHA-256 of its canonical form, which the next receipt names."""
+    account_id: UUID | None = Field(default=None, sa_column=owner())
 
 
 class ReceiptKeyRow(SQLModel, table=True):

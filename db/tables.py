@@ -33,6 +33,7 @@ from db.columns import counts as _counts
 from db.columns import epoch as _epoch
 from db.columns import money as _money
 from db.columns import now as _now
+from db.columns import owner as _owner
 from db.columns import text_column as _text
 from db.columns import time as _time
 
@@ -148,6 +149,7 @@ class ApiKeySecretRow(SQLModel, table=True):
     expires_at: datetime | None = Field(default=None, sa_column=_time())
     revoked_at: datetime | None = Field(default=None, sa_column=_time())
     checksum: bytes | None = Field(default=None, sa_column=_checksum())
+    account_id: UUID | None = Field(default=None, sa_column=_owner())
 
 
 class HoldRow(SQLModel, table=True):

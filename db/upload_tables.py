@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Float, ForeignKey, I
 from sqlmodel import Field, SQLModel
 
 from db import media_tables  # noqa: F401  # files refer to jobs
-from db.columns import epoch, text_column, time
+from db.columns import epoch, owner, text_column, time
 
 
 class UploadRow(SQLModel, table=True):
@@ -40,6 +40,7 @@ class UploadPartRow(SQLModel, table=True):
     part: int = Field(sa_column=Column(SmallInteger, primary_key=True, autoincrement=False))
     epoch: int = Field(sa_column=epoch())
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
+    account_id: UUID | None = Field(default=None, sa_column=owner())
 
 
 class JobFileRow(SQLModel, table=True):
@@ -58,3 +59,4 @@ class JobFileRow(SQLModel, table=True):
     content_type: str = Field(sa_column=text_column())
     epoch: int = Field(sa_column=epoch())
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False), repr=False)
+    account_id: UUID | None = Field(default=None, sa_column=owner())

@@ -1,130 +1,37 @@
-"""Three API processes behind nginx, as `deploy/compose` has them: all are restarted by its script while calls run, and
-what nginx refuses, hides and does not keep."""
+"""Three API processes behind nginx, four workers and an object store, as `deploy/compose` has them: all are restarted
+while calls and jobs run; and what nginx refuses, hides and does not keep."""
 
 import asyncio
 import json
-import os
 import socket
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from dev.postgres import EmbeddedPostgres
 from tests.support import nginx as proxies
-from tests.support.doubles.entries import text_model
-from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
-from tests.support.fork_server import Process
-from tests.support.media_stack import Customer, World
+from tests.support.doubles.openai_server import ANSWER
+from tests.support.fleet import MODEL, WORKERS, Fleet
+from tests.support.media_stack import Customer, Job
 from tests.support.nginx import API_PORT, SERVICES, Nginx
-from tests.support.own_stack import own_stack
-from tests.support.stack import end, eventually
+from tests.support.stack import end
 
 in_loop = pytest.mark.asyncio(loop_scope="module")
 
-MODEL = "test-steady"
-CLIENTS, STREAMS = 6, 3
-PAUSE = 0.15
-PATIENCE = 120.0
+CLIENTS, STREAMS, ORDERING = 4, 2, 2
 NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
 """A client that reuses a connection which the server is closing loses its request: that is HTTP, with any server."""
 
 
-class Steady(OpenAIServer):
-    """It takes a second for an answer, or for a stream of pieces; `held` streams wait for `release` in the middle."""
-
-    async def _whole(self, body: dict[str, Any]) -> web.Response:
-        await asyncio.sleep(5 * PAUSE)
-        return await super()._whole(body)
-
-    async def _script(self, body: dict[str, Any], write: Callable[[str], Awaitable[None]]) -> None:
-        await write(event(body, {"role": "assistant", "content": "The"}))
-        if body["model"] == "held":
-            await asyncio.to_thread(self.release.wait, 30)
-        for _ in range(5):
-            await asyncio.sleep(PAUSE)
-            await write(event(body, {"content": " word"}))
-        await self._speak(body, write)
-
-
-CATALOG = """
-[providers.foreign]
-kind = "openai"
-base_url = "{url}"
-capabilities = ["stream_usage", "abort_stops_billing"]
-"""
-
-
-@dataclass(slots=True)
-class Site:
-    """nginx, the processes behind it, and who calls."""
-
-    nginx: Nginx
-    world: World
-    upstream: Steady
-    processes: dict[str, Process] = field(default_factory=dict)
-
-    async def start(self, service: str) -> None:
-        address = {"YOUT_HOST": self.nginx.host(service), "YOUT_PORT": str(API_PORT)}
-        process = self.processes[service] = self.world.stack.spawn("api", address)
-        async with httpx2.AsyncClient(base_url=f"http://{address['YOUT_HOST']}:{API_PORT}") as http:
-
-            async def ready() -> bool:
-                assert process.poll() is None, self.world.stack.log("api")
-                with suppress(httpx2.TransportError):
-                    return (await http.get("/readyz")).status_code == 200
-                return False
-
-            assert await eventually(ready, PATIENCE), f"{service} is not ready"
-
-    async def restart(self, service: str) -> int:
-        """Return the exit code of the old process."""
-        process = self.processes[service]
-        process.terminate()
-        code = await asyncio.to_thread(process.wait, 60)
-        await self.start(service)
-        return code
-
-    async def rolled(self) -> set[str]:
-        """Restart all by the script of the deployment. Return what it restarted."""
-        environment = {"PATH": os.defpath, "COMPOSE": str(proxies.compose_double(self.nginx)), "PAUSE": "1"}
-        command = ["sh", str(self.nginx.folder / "roll.sh")]
-        script = await asyncio.create_subprocess_exec(*command, env=environment, stdout=subprocess.DEVNULL)
-        restarted: set[str] = set()
-        while script.returncode is None:
-            if service := proxies.wanted(self.nginx):
-                assert await self.restart(service) == 0
-                restarted.add(service)
-                proxies.done(self.nginx, service)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(script.wait(), 0.05)
-        assert script.returncode == 0
-        return restarted
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def site(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
-    async with AsyncExitStack() as opened:
-        nginx = opened.enter_context(proxies.running(tmp_path_factory.mktemp("rolling") / "compose"))
-        upstream = opened.enter_context(Steady())
-        catalog = CATALOG.format(url=upstream.url) + text_model(MODEL, "foreign/steady")
-        stack = own_stack(postgres, tmp_path_factory, "rolling", catalog + text_model("test-held", "foreign/held"))
-        stack.port = nginx.port
-        stack.extra = {"YOUT_TRUSTED_PROXIES": "127.0.0.0/8", "YOUT_SHUTDOWN_TIMEOUT": "10"}
-        world = await opened.enter_async_context(World.of(stack))
-        there = Site(nginx, world, upstream)
-        try:
-            await asyncio.gather(*(there.start(service) for service in SERVICES))
-            yield there
-        finally:
-            for process in there.processes.values():
-                end(process)
+async def site(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
+    async with Fleet.running(postgres, tmp_path_factory) as fleet:
+        yield fleet
 
 
 def _body(model: str = MODEL, *, stream: bool) -> dict[str, Any]:
@@ -147,19 +54,68 @@ async def _call(http: httpx2.AsyncClient, *, stream: bool) -> int:
     return int(whole["yout"]["credits_charged"])
 
 
-async def _charges(customer: Customer, over: asyncio.Event, number: int) -> list[int]:
-    charges: list[int] = []
-    headers = {"authorization": f"Bearer {customer.token}"}
-    async with httpx2.AsyncClient(
-        base_url=customer.http.base_url, headers=headers, timeout=60, limits=NO_REUSE
-    ) as http:
-        while not over.is_set():
-            charges.append(await _call(http, stream=number < STREAMS))
-    return charges
+@dataclass(slots=True)
+class Load:
+    """Who calls and orders until it is over, each through connections of its own."""
+
+    customer: Customer
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    charges: list[int] = field(default_factory=list)
+    """Of chats."""
+    jobs: list[Job] = field(default_factory=list)
+    """As their last event has them."""
+    waiting: str = ""
+    """The job of `listen`."""
+    cuts: int = 0
+    """Streams of events that ended before their job."""
+
+    def _client(self) -> httpx2.AsyncClient:
+        headers = {"authorization": f"Bearer {self.customer.token}"}
+        return httpx2.AsyncClient(base_url=self.customer.http.base_url, headers=headers, timeout=60, limits=NO_REUSE)
+
+    async def call(self, *, stream: bool) -> None:
+        async with self._client() as http:
+            while not self.over.is_set():
+                self.charges.append(await _call(http, stream=stream))
+
+    async def order(self) -> None:
+        """A picture that takes some seconds, followed to its end. Then it is fetched."""
+        body = {"model": "demo-image-slow", "prompt": "dusk [seconds=4]", "size": "64x64"}
+        async with self._client() as http:
+            while not self.over.is_set():
+                answer = await http.post("/api/media/image/", json=body)
+                assert answer.status_code == 202, answer.text
+                job = await self._followed(http, answer.json()["job_uuid"])
+                self.jobs.append(job)
+                assert job["status"] == "succeeded", job
+                (output,) = job["outputs"]
+                fetched = await http.get(output["url"])
+                assert (fetched.status_code, len(fetched.content)) == (200, output["bytes"])
+
+    async def listen(self) -> None:
+        """To one job that somebody cancels when all is over: each process that serves the listener is restarted."""
+        body = {"model": "demo-image-slow", "prompt": "dusk [seconds=240]", "size": "64x64"}
+        async with self._client() as http:
+            self.waiting = (await http.post("/api/media/image/", json=body)).json()["job_uuid"]
+            assert (await self._followed(http, self.waiting))["status"] == "cancelled"
+
+    async def _followed(self, http: httpx2.AsyncClient, job_uuid: str) -> Job:
+        """Listen until the job has ended. A stream that is cut ends as a stream does, and is opened again."""
+        seen: dict[str, str] = {}
+        while True:
+            headers = {"last-event-id": seen["id"]} if "id" in seen else {}
+            async with http.stream("GET", f"/api/media/jobs/{job_uuid}/events/", headers=headers) as answer:
+                assert answer.status_code == 200
+                async for line in answer.aiter_lines():
+                    name, _, value = line.partition(": ")
+                    seen[name] = value
+                    if name == "data" and seen["event"] == "done":
+                        return dict(json.loads(value))
+            self.cuts += 1
 
 
 @in_loop
-async def test_a_stream_passes_as_it_comes_and_is_in_no_file(site: Site) -> None:
+async def test_a_stream_passes_as_it_comes_and_is_in_no_file(site: Fleet) -> None:
     customer = await site.world.customer()
     body = _body("test-held", stream=True)
     async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
@@ -173,7 +129,7 @@ async def test_a_stream_passes_as_it_comes_and_is_in_no_file(site: Site) -> None
 
 
 @in_loop
-async def test_what_nginx_logs_has_no_query_and_no_path(site: Site) -> None:
+async def test_what_nginx_logs_has_no_query_and_no_path(site: Fleet) -> None:
     customer = await site.world.customer()
     answer = await customer.http.get("/media/some-id?sig=the-signature")
     await customer.http.get("/codec/the-token/decode")
@@ -184,9 +140,9 @@ async def test_what_nginx_logs_has_no_query_and_no_path(site: Site) -> None:
         assert secret not in site.nginx.log
 
 
-@pytest.mark.parametrize("path", ["/metrics", "/readyz"])
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics//", "/%6Detrics/", "/readyz", "/readyz/"])
 @in_loop
-async def test_what_is_for_the_inside_is_closed(site: Site, path: str) -> None:
+async def test_what_is_for_the_inside_is_closed(site: Fleet, path: str) -> None:
     async with httpx2.AsyncClient(base_url=site.nginx.url) as http:
         assert (await http.get(path)).status_code == 404
         assert (await http.get("/healthz")).status_code == 200
@@ -233,32 +189,75 @@ def test_nobody_is_behind_nginx(alone: Nginx) -> None:
     assert answer.headers["retry-after"]
 
 
-@pytest.mark.timeout(900)  # six starts of the API, on a machine that does other things too
 @in_loop
-async def test_a_restart_of_all_processes_loses_no_call_and_no_credit(site: Site) -> None:
-    customer, over = await site.world.customer(100_000_000), asyncio.Event()
-    before = len(site.upstream.seen)
-    clients = [asyncio.create_task(_charges(customer, over, number)) for number in range(CLIENTS)]
+async def test_a_job_goes_through_the_object_store_to_its_link(site: Fleet) -> None:
+    customer = await site.world.customer()
+    ordered = await customer.ordered("video", model="demo-video", prompt="dusk", size="320x180", duration=1)
+    job = await customer.ended(ordered)
+    assert (job["status"], len(job["outputs"])) == ("succeeded", 1), job
+    (output,) = job["outputs"]
+    async with httpx2.AsyncClient(timeout=60) as anyone:
+        whole = await anyone.get(output["url"])
+        head = await anyone.head(output["url"])
+        part = await anyone.get(output["url"], headers={"range": "bytes=100-199"})
+        poster = await anyone.get(output["poster_url"])
+        deleted = await customer.http.delete(f"/api/media/jobs/{job['job_uuid']}/outputs/")
+        gone = await anyone.get(output["url"])
+    assert (whole.status_code, whole.headers["content-type"], len(whole.content)) == (200, "video/mp4", output["bytes"])
+    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", whole.headers["etag"])
+    assert (part.status_code, part.content) == (206, whole.content[100:200])
+    assert (poster.status_code, poster.headers["content-type"]) == (200, "image/jpeg")
+    assert deleted.is_success
+    assert gone.status_code == 404
+    left = await site.objects.storage().listed("", 1000)
+    assert len([one for one in left if one.key.startswith(customer.account_id.hex)]) in (0, 2)
+
+
+@pytest.mark.timeout(900)  # fourteen starts of processes, on a machine that does other things too
+@in_loop
+async def test_a_restart_of_all_processes_loses_no_call_no_job_and_no_credit(site: Fleet) -> None:
+    load, before = Load(await site.world.customer(100_000_000)), len(site.upstream.seen)
+    running = [asyncio.create_task(load.call(stream=number < STREAMS)) for number in range(CLIENTS)]
+    running += [asyncio.create_task(load.order()) for _ in range(ORDERING)]
+    running.append(asyncio.create_task(load.listen()))
+    old = {name: site.processes[name].pid for name in (*SERVICES, *WORKERS)}
     try:
-        assert await site.rolled() == set(SERVICES)
+        restarted, _ = await asyncio.gather(site.rolled(), site.rolled_workers())
     finally:
-        over.set()
-        charges = [charge for made in await asyncio.gather(*clients) for charge in made]
-    assert len(charges) > 3 * CLIENTS
-    assert len(site.upstream.seen) - before == len(charges)
-    holds = await site.world.rows(
-        "SELECT state, closed_by, charged FROM holds WHERE account_id = %s", customer.account_id
-    )
-    assert {(state, by) for state, by, _ in holds} == {("settled", "call")}
-    assert sorted(charged for _, _, charged in holds) == sorted(charges)
-    assert await customer.balance() == (customer.opening - sum(charges), 0)
-    await site.world.books_are_clean()
+        load.over.set()
+        cancelled = await load.customer.http.post(f"/api/media/jobs/{load.waiting}/cancel/")
+        await asyncio.gather(*running)
+    assert cancelled.is_success
+    assert restarted == set(SERVICES)
+    assert not [name for name, pid in old.items() if site.processes[name].pid == pid]
+    assert len(load.charges) > 3 * CLIENTS
+    assert len(site.upstream.seen) - before == len(load.charges)
+    assert len(load.jobs) > ORDERING
+    assert load.cuts > 0
+    await _settled(site, load)
     upstreams = {json.loads(line)["upstream"] for line in site.nginx.log.splitlines() if line.startswith("{")}
     assert {f"{site.nginx.host(service)}:{API_PORT}" for service in SERVICES} <= upstreams
 
 
+async def _settled(site: Fleet, load: Load) -> None:
+    """Each call and job was charged once, in full, and each job submitted once. Nothing is held."""
+    account = load.customer.account_id
+    holds = await site.world.rows("SELECT closed_by, state, charged FROM holds WHERE account_id = %s", account)
+    assert {(by, state) for by, state, _ in holds} == {("call", "settled"), ("job", "settled"), ("job", "void")}
+    assert sorted(charged for by, _, charged in holds if by == "call") == sorted(load.charges)
+    prices = [job["credits_cost"] for job in load.jobs]
+    assert sorted(charged for by, _, charged in holds if by == "job") == sorted([*prices, 0])
+    jobs = await site.world.rows("SELECT id, state FROM media_jobs WHERE account_id = %s", account)
+    ended = {UUID(job["job_uuid"]): "succeeded" for job in load.jobs}
+    assert dict(jobs) == ended | {UUID(load.waiting): "cancelled"}
+    for job in load.jobs:
+        assert len(site.world.submissions(job["job_uuid"])) == 1
+    assert await load.customer.balance() == (load.customer.opening - sum(load.charges) - sum(prices), 0)
+    await site.world.books_are_clean()
+
+
 @in_loop
-async def test_a_process_that_refuses_is_passed_over(site: Site) -> None:
+async def test_a_process_that_refuses_is_passed_over(site: Fleet) -> None:
     """For POST too, without the script: it has seen nothing. The last test of this site: the process stays away."""
     customer = await site.world.customer()
     end(site.processes["api-2"])

@@ -1,4 +1,4 @@
-"""Outputs in a real server that speaks S3: the store itself, its faults, and a whole job."""
+"""Outputs in a real server that speaks S3: the store itself and its faults. test_rolling_restart.py has whole jobs."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,6 @@ from domain.secrets import DerivedKeys
 from domain.signed_urls import SignedUrls
 from storage.base import Storage
 from storage.objects import CHUNK, WHOLE
-from tests.support.media_stack import World, embedded
 from tests.support.seaweed import BUCKET, OWNER, READER, Seaweed
 from tests.support.stack import Stack, eventually
 
@@ -205,32 +204,3 @@ async def test_half_a_key_ends_the_start_in_one_line(database_url: str, tmp_path
     assert await asyncio.to_thread(process.wait, 60) == 2
     (line,) = [line for line in stack.log("api").splitlines() if not line.startswith("{")]
     assert line == "error: YOUT_STORAGE_URL: the AWS_ variables are not complete: a key has an id and a secret"
-
-
-async def test_a_job_goes_through_it_to_its_link(server: Seaweed, tmp_path: Path) -> None:
-    async with embedded(tmp_path) as (postgres, temporal):
-        extra = {"YOUT_STORAGE_URL": server.url, **server.options()}
-        stack = Stack.on(postgres, tmp_path / "state", temporal.address, extra=extra)
-        with stack.running("worker"), stack.running("api"):
-            async with World.of(stack) as world, httpx2.AsyncClient(timeout=60) as anyone:
-                customer = await world.customer()
-                job = await customer.ended(
-                    await customer.ordered("video", model="demo-video", prompt="dusk", size="320x180", duration=1)
-                )
-                assert (job["status"], len(job["outputs"])) == ("succeeded", 1), job
-                (output,) = job["outputs"]
-                whole = await anyone.get(output["url"])
-                head = await anyone.head(output["url"])
-                part = await anyone.get(output["url"], headers={"range": "bytes=100-199"})
-                poster = await anyone.get(output["poster_url"])
-                await world.books_are_clean()
-                deleted = await customer.http.delete(f"/api/media/jobs/{job['job_uuid']}/outputs/")
-                gone = await anyone.get(output["url"])
-    assert (whole.status_code, whole.headers["content-type"], len(whole.content)) == (200, "video/mp4", output["bytes"])
-    assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", whole.headers["etag"])
-    assert (part.status_code, part.content) == (206, whole.content[100:200])
-    assert (poster.status_code, poster.headers["content-type"]) == (200, "image/jpeg")
-    assert deleted.is_success
-    assert gone.status_code == 404
-    account = customer.account_id.hex
-    assert len([one for one in await server.storage().listed("", 1000) if one.key.startswith(account)]) in (0, 2)

@@ -58,3 +58,6 @@ async def test_an_upgrade_that_meets_a_deadlock_begins_again(database_url: str, 
         async with database.connection() as connection:
             report = await audit(connection)
         assert report.clean, report
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        filled = await connection.execute("SELECT account_id FROM api_key_secrets")
+        assert await filled.fetchall() == [(customer.account_id,)]
