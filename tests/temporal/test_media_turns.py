@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
 from temporalio.client import Client, WorkflowHandle
 
 from domain.ids import workflow_id
@@ -52,13 +51,21 @@ async def _waits(handle: WorkflowHandle[Any, Any]) -> bool:
     return [one.activity_type.name for one in pending] == ["submit"]
 
 
-@pytest.mark.parametrize("turn", [PRO, FIRST], ids=["by its share", "by its priority"])
-async def test_a_job_of_a_plan_overtakes_those_that_wait(client: Client, turn: tuple[int, int]) -> None:
+async def test_a_job_of_a_plan_that_goes_first_overtakes_those_that_wait(client: Client) -> None:
     queue = Queue(client)
     queue.accept(6, FREE)
-    pro = queue.accept(1, turn)
+    first = queue.accept(1, FIRST)
     order = await queue.submitted()
-    assert pro <= set(order[:2])
+    assert first <= set(order[:2]), [order.index(one) for one in first]
+
+
+async def test_an_account_of_a_plan_has_more_turns_than_one_of_none(client: Client) -> None:
+    """The first job of each account has its turn as it came; shares count from its second on."""
+    queue = Queue(client)
+    queue.accept(2 * PLAN_SHARE, FREE, uuid4())
+    pro = queue.accept(PLAN_SHARE, PRO, uuid4())
+    order = await queue.submitted()
+    assert pro <= set(order[: PLAN_SHARE + 2]), [order.index(one) for one in pro]
 
 
 async def test_shares_let_nobody_wait_for_ever(client: Client) -> None:
