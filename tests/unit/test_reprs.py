@@ -21,8 +21,8 @@ from domain.limits import Limits
 from providers.base import Delta
 
 PACKAGES = (
-    *("activities", "api", "catalog", "cli", "db", "dev", "domain", "gateway", "outbound", "providers", "settings"),
-    *("storage", "temporal", "web", "workflows"),
+    *("activities", "api", "catalog", "cli", "db", "dev", "domain", "gateway", "outbound", "programs"),
+    *("providers", "settings", "storage", "temporal", "tracing", "web", "workflows"),
 )
 SHOWN = {
     "the operator's catalog, prices and plans": """
