@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from db import billing, usage_reports
 from db.usage_reports import Grouping, Returned, Used, UsedOfDay
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid
 
-router = APIRouter(prefix="/api/billing", tags=["billing"])
+router = APIRouter(prefix="/api/billing", tags=["billing"], route_class=StrictRoute)
 
 USAGE_SPAN = timedelta(days=30)
 MAX_SPLIT_DAYS = timedelta(days=100)
