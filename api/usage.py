@@ -178,8 +178,8 @@ async def usage(
             rows = split.used[Grouping.DAY]
         by_key = split.used[Grouping.KEY] if split is not None else rows if query.group_by is Grouping.KEY else ()
         keys = {used.group for used in by_key if used.group is not None}
-        found = await billing.key_names(session, caller.account_id, keys) if keys else {}
-        names = _Names(resources.catalog(), found)
+        key_names = await billing.key_names(session, caller.account_id, keys) if keys else {}
+        names = _Names(resources.catalog(), key_names)
     if split is not None:
         fields = split.fields(names)
     else:
