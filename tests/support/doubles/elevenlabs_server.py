@@ -13,8 +13,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from tests.support.doubles import media_files
+from tests.support.doubles.scripted_vendor import ScriptedVendor, cut
 from tests.support.doubles.seen_requests import Seen
-from tests.support.doubles.threaded_app import ThreadedApp
 
 KEY = "sk_elevenlabs_0123456789"
 VOICES = {"21m00Tcm4TlvDq8ikWAM": "Rachel", "EXAVITQu4vr4xnSDxMaL": "Sarah"}
@@ -46,22 +46,15 @@ AT_ONCE: dict[str, Problem] = {
     "standard": _problem(403, "zero_retention_not_allowed"),
 }
 """Answers in place of a sound. The first three of them speak at the second attempt."""
-PASSING = ("crowded", "busy", "unavailable")
 BODIES: dict[str, bytes] = {"html": media_files.HTML, "empty": b"", "json": b'{"detail": {"status": "SECRET"}}'}
 
 
 @dataclass(slots=True)
-class ElevenLabsServer(ThreadedApp):
-    seen: list[Seen] = field(default_factory=list)
+class ElevenLabsServer(ScriptedVendor):
     spoken: Counter[str] = field(default_factory=Counter)
     """Texts that it made sounds of and bills, by behaviour."""
     history: set[str] = field(default_factory=set)
     """Ids of what it keeps: each text that was sent without `enable_logging=false`."""
-    _attempts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def submissions(self, behaviour: str) -> int:
         return self.spoken[behaviour]
@@ -92,14 +85,11 @@ class ElevenLabsServer(ThreadedApp):
             return _answered(error)
         body = self.seen[-1].body
         behaviour = body["model_id"].partition("--")[2]
-        self._attempts[behaviour] += 1
-        if behaviour in AT_ONCE and not (behaviour in PASSING and self._attempts[behaviour] > 1):
-            return _answered(AT_ONCE[behaviour])
+        if (problem := self.problem(behaviour, AT_ONCE)) is not None:
+            return _answered(problem)
         self.spoken[behaviour] += 1
         if behaviour == "lost":
-            assert request.transport is not None
-            request.transport.abort()
-            raise asyncio.CancelledError
+            cut(request)
         return await self._sound(request, behaviour, len(body["text"]))
 
     async def _sound(self, request: web.Request, behaviour: str, characters: int) -> web.StreamResponse:
@@ -125,9 +115,7 @@ class ElevenLabsServer(ThreadedApp):
         if behaviour in ("never", "slow"):
             await asyncio.sleep(600 if behaviour == "never" else 1)
         if behaviour == "cut":
-            assert request.transport is not None
-            request.transport.abort()
-            raise asyncio.CancelledError
+            cut(request)
         await response.write(content[1000:])
         return response
 

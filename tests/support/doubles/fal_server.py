@@ -5,7 +5,6 @@ its model, a status of `COMPLETED` does not mean success, and files are given to
 """
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -13,8 +12,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from tests.support.doubles import media_files
+from tests.support.doubles.scripted_vendor import ScriptedJob, ScriptedVendor, answer_as, endless
 from tests.support.doubles.seen_requests import Seen
-from tests.support.doubles.threaded_app import ThreadedApp
 
 KEY = "fal-key-id:fal-key-secret"
 SECRET = "SECRET of the vendor"
@@ -42,7 +41,6 @@ AT_SUBMIT: dict[str, Answer] = {
     "refused": _detail("content_policy_violation"),
 }
 """Answers in place of an acceptance. `busy` and `unavailable` accept the second attempt."""
-PASSING = ("busy", "unavailable")
 AT_RESULT: dict[str, Answer] = {
     "policy": _detail("content_policy_violation"),
     "invalid": _detail("image_too_large"),
@@ -51,6 +49,7 @@ AT_RESULT: dict[str, Answer] = {
     "unwell": (500, {"detail": SECRET}, {}),
 }
 """Results of requests whose status is `COMPLETED`. That of `unwell` mentions no error."""
+USUAL = ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 SCRIPTS: dict[str, list[str]] = {
     "never": ["IN_PROGRESS"],
     "waiting": ["IN_QUEUE"],
@@ -65,29 +64,16 @@ HUGE = ("huge", "huge-result")
 
 
 @dataclass(slots=True)
-class FalRequest:
-    app: str
-    behaviour: str
-    arguments: dict[str, Any] = field(repr=False)
-    script: list[str] = field(default_factory=lambda: ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"])
-    polls: int = 0
+class FalRequest(ScriptedJob):
+    app: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict, repr=False)
     cancelled: bool = False
-
-    @property
-    def state(self) -> str:
-        return self.script[min(self.polls, len(self.script) - 1)]
 
 
 @dataclass(slots=True)
-class FalServer(ThreadedApp):
-    seen: list[Seen] = field(default_factory=list)
+class FalServer(ScriptedVendor):
     requests: dict[str, FalRequest] = field(default_factory=dict)
     """What it accepted, by its own ids."""
-    _attempts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def submissions(self, behaviour: str) -> int:
         """How many requests of this behaviour it accepted."""
@@ -106,18 +92,12 @@ class FalServer(ThreadedApp):
         behaviour = model.partition("--")[2]
         if (unauthorized := await self._note(request)) is not None:
             return unauthorized
-        self._attempts[behaviour] += 1
-        if behaviour in AT_SUBMIT and not (behaviour in PASSING and self._attempts[behaviour] > 1):
-            return _answered(AT_SUBMIT[behaviour])
-        accepted = FalRequest("/".join(model.split("/")[:2]), behaviour, self.seen[-1].body)
-        accepted.script = SCRIPTS.get(behaviour, accepted.script)
+        if (problem := self.problem(behaviour, AT_SUBMIT)) is not None:
+            return _answered(problem)
+        app = "/".join(model.split("/")[:2])
+        accepted = FalRequest(behaviour, SCRIPTS.get(behaviour, USUAL), app=app, arguments=self.seen[-1].body)
         self.requests[id_ := str(uuid4())] = accepted
-        if behaviour == "cut":
-            assert request.transport is not None
-            request.transport.abort()
-            raise asyncio.CancelledError
-        if behaviour == "slow":
-            await asyncio.sleep(1)
+        await answer_as(request, behaviour)
         if behaviour == "nameless":
             return web.json_response({"status": "IN_QUEUE", "queue_position": 0})
         origin = "http://elsewhere.invalid" if behaviour == "wandering" else self.url
@@ -155,7 +135,7 @@ class FalServer(ThreadedApp):
         if accepted.behaviour in AT_RESULT:
             return _answered(AT_RESULT[accepted.behaviour])
         if accepted.behaviour == "huge-result":
-            return await _endless(request, b'{"images": [' + b" " * 65536, "application/json")
+            return await endless(request, b'{"images": [' + b" " * 65536, "application/json")
         return web.json_response(self._output(accepted))
 
     async def _cancel(self, request: web.Request) -> web.Response:
@@ -177,7 +157,7 @@ class FalServer(ThreadedApp):
         if name.startswith("missing"):
             return web.json_response({"detail": SECRET}, status=404)
         if name.startswith("huge."):
-            return await _endless(request, media_files.picture() + bytes(65536), "image/png")
+            return await endless(request, media_files.picture() + bytes(65536), "image/png")
         extension = name.rpartition(".")[2]
         body = {"mp4": media_files.film, "mp3": media_files.sound}.get(extension, media_files.picture)()
         return web.Response(body=FILES.get(name.partition(".")[0], body), content_type="application/octet-stream")
@@ -226,10 +206,3 @@ def _error_of(accepted: FalRequest) -> dict[str, Any]:
 def _answered(answer: Answer) -> web.Response:
     status, body, headers = answer
     return web.json_response(body, status=status, headers=headers)
-
-
-async def _endless(request: web.Request, piece: bytes, content_type: str) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-type": content_type})
-    await response.prepare(request)
-    while True:
-        await response.write(piece)

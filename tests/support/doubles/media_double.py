@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.doubles import media_files
 from tests.support.doubles.threaded_app import ThreadedApp
 
 STATUSES = {"busy": 429, "unavailable": 503, "broken": 500, "refused": 400, "unauthorized": 401, "no-model": 404}
@@ -30,6 +31,15 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: Any = None
+
+
+@dataclass(slots=True)
+class Video:
+    """One that was accepted."""
+
+    prompt: str
+    fault: str
+    polls: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +91,24 @@ class MediaDouble(ThreadedApp):
         if fault == "huge":
             return await endless(request)
         return None
+
+    def spoiled_poll(self, request: web.Request, video: Video) -> web.Response | None:
+        """Count a poll. Return the answer of the first one with a fault that any vendor may have."""
+        video.polls += 1
+        if video.polls > 1:
+            return None
+        if video.fault == "lost-poll":
+            return hung_up(request)
+        status = {"broken-poll": 500, "busy-poll": 429}.get(video.fault)
+        return None if status is None else self.failed(status)
+
+
+async def film(request: web.Request, video: Video) -> web.StreamResponse:
+    """The content of a video, or what its fault puts in its place."""
+    if video.fault == "huge-video":
+        return await endless(request, "video/mp4")
+    contents = {"wrong-type": f"<html>{SECRET}</html>".encode(), "empty": b""}
+    return web.Response(body=contents.get(video.fault, media_files.film()), content_type="video/mp4")
 
 
 def hung_up(request: web.Request) -> web.Response:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from tests.support.doubles import media_files
-from tests.support.doubles.media_double import SECRET, MediaDouble, endless, hung_up
+from tests.support.doubles.media_double import SECRET, MediaDouble, Video, film
 
 IMAGE = {"model", "prompt", "n", "size", "resolution", "aspect_ratio", "quality", "background", "output_format"}
 IMAGE |= {"output_compression", "seed", "input_references", "provider"}
@@ -18,13 +18,6 @@ TYPES = {"blocked": (403, "content_policy_violation"), "no-provider": (404, "not
 TYPES |= {"no-credit": (402, "payment_required")}
 POLLS = 2
 USAGE = {"prompt_tokens": 9, "completion_tokens": 1120, "total_tokens": 1129, "cost": 0.0339}
-
-
-@dataclass(slots=True)
-class Video:
-    prompt: str
-    fault: str
-    polls: int = 0
 
 
 @dataclass(slots=True)
@@ -122,11 +115,8 @@ class OpenRouterMedia(MediaDouble):
         video = self.videos.get(video_id)
         if video is None or video.fault == "forgotten":
             return self.failed(404)
-        video.polls += 1
-        if video.polls == 1 and video.fault == "lost-poll":
-            return hung_up(request)
-        if video.polls == 1 and video.fault in ("broken-poll", "busy-poll"):
-            return self.failed({"broken-poll": 500, "busy-poll": 429}[video.fault])
+        if (spoiled := self.spoiled_poll(request, video)) is not None:
+            return spoiled
         return web.json_response({"id": video_id, "polling_url": request.path, **self._state(video_id, video)})
 
     def _state(self, video_id: str, video: Video) -> dict[str, Any]:
@@ -146,12 +136,7 @@ class OpenRouterMedia(MediaDouble):
         await self.note(request)
         if (wrong := self._wrong(request, None, set())) is not None:
             return wrong
-        fault = self.videos[request.match_info["id"]].fault
-        if fault == "wrong-type":
-            return web.Response(text=f"<html>{SECRET}</html>", content_type="video/mp4")
-        if fault == "huge-video":
-            return await endless(request, "video/mp4")
-        return web.Response(body=media_files.film(), content_type="video/mp4")
+        return await film(request, self.videos[request.match_info["id"]])
 
 
 def _error(status: int, text: str, error_type: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ What follows `--` in the model's name chooses how it behaves. As at Replicate, a
 
 import asyncio
 import re
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -14,8 +13,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from tests.support.doubles import media_files
+from tests.support.doubles.scripted_vendor import ScriptedJob, ScriptedVendor, answer_as, endless
 from tests.support.doubles.seen_requests import Seen
-from tests.support.doubles.threaded_app import ThreadedApp
 
 KEY = "r8_0123456789abcdef"
 VERSION = "39ed52f2a78e934b3ba6e2a89f5b1c712de7dfea535525255b1aa35c5565e08b"
@@ -38,7 +37,7 @@ AT_CREATE: dict[str, Problem] = {
     "rejected": _problem(422, "Input validation failed", invalid_fields=[{"field": "input.width", "type": "lte"}]),
 }
 """Answers in place of a prediction. `busy` and `unavailable` accept the second attempt."""
-PASSING = ("busy", "unavailable")
+USUAL = ["starting", "processing", "succeeded"]
 SCRIPTS: dict[str, list[str]] = {
     "never": ["processing"],
     "waiting": ["starting"],
@@ -60,29 +59,16 @@ FILES: dict[str, bytes] = {"html": media_files.HTML, "empty": b"", "string": med
 
 
 @dataclass(slots=True)
-class Prediction:
-    id: str
-    model: str
-    version: str
-    behaviour: str
-    input: dict[str, Any] = field(repr=False)
-    script: list[str] = field(default_factory=lambda: ["starting", "processing", "succeeded"])
-    polls: int = 0
-
-    @property
-    def state(self) -> str:
-        return self.script[min(self.polls, len(self.script) - 1)]
+class Prediction(ScriptedJob):
+    id: str = field(default_factory=lambda: uuid4().hex[:26])
+    model: str = ""
+    version: str = VERSION
+    input: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(slots=True)
-class ReplicateServer(ThreadedApp):
-    seen: list[Seen] = field(default_factory=list)
+class ReplicateServer(ScriptedVendor):
     predictions: dict[str, Prediction] = field(default_factory=dict)
-    _attempts: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def submissions(self, behaviour: str) -> int:
         """How many predictions of this behaviour it made."""
@@ -104,18 +90,12 @@ class ReplicateServer(ThreadedApp):
         if (error := _mistake(request, body)) is not None:
             return _answered(error)
         behaviour = model.partition("--")[2]
-        self._attempts[behaviour] += 1
-        if behaviour in AT_CREATE and not (behaviour in PASSING and self._attempts[behaviour] > 1):
-            return _answered(AT_CREATE[behaviour])
-        made = Prediction(uuid4().hex[:26], model.partition("--")[0], version or VERSION, behaviour, body["input"])
-        made.script = SCRIPTS.get(behaviour, made.script)
+        if (problem := self.problem(behaviour, AT_CREATE)) is not None:
+            return _answered(problem)
+        made = Prediction(behaviour, SCRIPTS.get(behaviour, USUAL), version=version or VERSION, input=body["input"])
+        made.model = model.partition("--")[0]
         self.predictions[made.id] = made
-        if behaviour == "cut":
-            assert request.transport is not None
-            request.transport.abort()
-            raise asyncio.CancelledError
-        if behaviour == "slow":
-            await asyncio.sleep(1)
+        await answer_as(request, behaviour)
         shown = self._shown(made, "starting")
         if behaviour == "nameless":
             del shown["id"]
@@ -140,7 +120,7 @@ class ReplicateServer(ThreadedApp):
         if state == "malformed":
             return web.Response(text=SECRET, content_type="application/json")
         if made.behaviour == "huge-result" and state == "succeeded":
-            return await _endless(request, b'{"output": [' + b" " * 65536, "application/json")
+            return await endless(request, b'{"output": [' + b" " * 65536, "application/json")
         return web.json_response(self._shown(made, state))
 
     async def _cancel(self, request: web.Request) -> web.Response:
@@ -157,7 +137,7 @@ class ReplicateServer(ThreadedApp):
         if name == "missing":
             return web.Response(status=404)
         if name == "huge":
-            return await _endless(request, media_files.picture() + bytes(65536), "image/png")
+            return await endless(request, media_files.picture() + bytes(65536), "image/png")
         return web.Response(body=FILES.get(name, media_files.picture()), content_type="application/octet-stream")
 
     def _shown(self, made: Prediction, state: str) -> dict[str, Any]:
@@ -235,10 +215,3 @@ def _seconds(match: re.Match[str]) -> int:
 def _answered(problem: Problem) -> web.Response:
     status, body, headers = problem
     return web.json_response(body, status=status, headers=headers, content_type="application/problem+json")
-
-
-async def _endless(request: web.Request, piece: bytes, content_type: str) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"content-type": content_type})
-    await response.prepare(request)
-    while True:
-        await response.write(piece)

@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from tests.support.doubles import media_files
-from tests.support.doubles.media_double import SECRET, MediaDouble, Seen, endless, hung_up
+from tests.support.doubles.media_double import SECRET, MediaDouble, Seen, Video, film
 
 KNOWN = {"model", "prompt", "seconds", "size", "seed", "input_reference"}
 SIZES = {"720x1280", "1280x720", "1024x1792", "1792x1024"}
@@ -15,18 +14,15 @@ ENDS = {"fails": "internal_error", "moderated": "moderation_blocked"}
 
 
 @dataclass(slots=True)
-class Video:
-    prompt: str
-    fault: str
-    seconds: str
-    size: str
-    polls: int = 0
+class SizedVideo(Video):
+    seconds: str = "4"
+    size: str = "720x1280"
 
 
 @dataclass(slots=True)
 class SoraServer(MediaDouble):
     key: ClassVar[str] = "sora-key-0123"
-    videos: dict[str, Video] = field(default_factory=dict)
+    videos: dict[str, SizedVideo] = field(default_factory=dict)
     pictures: list[bytes] = field(default_factory=list)
     deleted: set[str] = field(default_factory=set)
 
@@ -70,7 +66,9 @@ class SoraServer(MediaDouble):
             return spoiled
         self.accepted[prompt] += 1
         video_id = f"video_{len(self.videos)}"
-        self.videos[video_id] = Video(prompt, fault, body.get("seconds", "4"), body.get("size", "720x1280"))
+        self.videos[video_id] = SizedVideo(
+            prompt, fault, seconds=body.get("seconds", "4"), size=body.get("size", "720x1280")
+        )
         return web.json_response({} if fault == "no-id" else self._shown(video_id, "queued"))
 
     async def _polled(self, request: web.Request) -> web.StreamResponse:
@@ -81,11 +79,8 @@ class SoraServer(MediaDouble):
             return wrong
         if video is None or video.fault == "forgotten" or video_id in self.deleted:
             return self.failed(404)
-        video.polls += 1
-        if video.polls == 1 and video.fault == "lost-poll":
-            return hung_up(request)
-        if video.polls == 1 and video.fault in ("broken-poll", "busy-poll"):
-            return self.failed({"broken-poll": 500, "busy-poll": 429}[video.fault])
+        if (spoiled := self.spoiled_poll(request, video)) is not None:
+            return spoiled
         if video.polls < POLLS or video.fault == "never":
             return web.json_response(self._shown(video_id, "in_progress", progress=40))
         if video.fault in ENDS:
@@ -103,14 +98,7 @@ class SoraServer(MediaDouble):
         await self.note(request)
         if (wrong := self._wrong(request, {})) is not None:
             return wrong
-        fault = self.videos[request.match_info["id"]].fault
-        if fault == "wrong-type":
-            return web.Response(text=f"<html>{SECRET}</html>", content_type="video/mp4")
-        if fault == "empty":
-            return web.Response(body=b"", content_type="video/mp4")
-        if fault == "huge-video":
-            return await endless(request, "video/mp4")
-        return web.Response(body=media_files.film(), content_type="video/mp4")
+        return await film(request, self.videos[request.match_info["id"]])
 
     async def _deleted(self, request: web.Request) -> web.StreamResponse:
         await self.note(request)

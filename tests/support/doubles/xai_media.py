@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from tests.support.doubles import media_files
-from tests.support.doubles.media_double import SECRET, MediaDouble, endless, hung_up
+from tests.support.doubles.media_double import SECRET, MediaDouble, Video, film
 
 IMAGE = {"model", "prompt", "n", "response_format", "aspect_ratio", "resolution", "quality"}
 EDIT = IMAGE | {"image", "images"}
@@ -17,17 +17,14 @@ POLLS = 2
 
 
 @dataclass(slots=True)
-class Video:
-    prompt: str
-    fault: str
-    seconds: int
-    polls: int = 0
+class TimedVideo(Video):
+    seconds: int = 8
 
 
 @dataclass(slots=True)
 class XaiMedia(MediaDouble):
     key: ClassVar[str] = "xai-media-key-0123"
-    videos: dict[str, Video] = field(default_factory=dict)
+    videos: dict[str, TimedVideo] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -90,7 +87,7 @@ class XaiMedia(MediaDouble):
             return spoiled
         self.accepted[prompt] += 1
         video_id = f"c84748c1-{len(self.videos)}"
-        self.videos[video_id] = Video(prompt, fault, body.get("duration", 8))
+        self.videos[video_id] = TimedVideo(prompt, fault, seconds=body.get("duration", 8))
         return web.json_response({} if fault == "no-id" else {"request_id": video_id})
 
     async def _polled(self, request: web.Request) -> web.StreamResponse:
@@ -99,7 +96,6 @@ class XaiMedia(MediaDouble):
         video = self.videos.get(video_id)
         if video is None or video.fault == "forgotten":
             return self.failed(404)
-        video.polls += 1
         if (early := self._early(request, video)) is not None:
             return early
         if video.fault in ("fails", "expires"):
@@ -110,18 +106,16 @@ class XaiMedia(MediaDouble):
             return web.json_response({"status": "failed", "error": rejected})
         return web.json_response(self._done(video_id, video))
 
-    def _early(self, request: web.Request, video: Video) -> web.Response | None:
-        if video.polls == 1 and video.fault == "lost-poll":
-            return hung_up(request)
-        if video.polls == 1 and video.fault in ("broken-poll", "busy-poll"):
-            return self.failed({"broken-poll": 500, "busy-poll": 429}[video.fault])
+    def _early(self, request: web.Request, video: TimedVideo) -> web.Response | None:
+        if (spoiled := self.spoiled_poll(request, video)) is not None:
+            return spoiled
         if video.polls == 1 and video.fault != "quick":
             return web.Response(status=202)
         if video.polls < POLLS or video.fault == "never":
             return web.json_response({"status": "pending", "progress": 40}, status=202)
         return None
 
-    def _done(self, video_id: str, video: Video) -> dict[str, Any]:
+    def _done(self, video_id: str, video: TimedVideo) -> dict[str, Any]:
         url = f"{self.origin}/vidgen/{video_id}.mp4"
         if video.fault == "elsewhere":
             url = "http://127.0.0.2:9/x.mp4"
@@ -135,9 +129,4 @@ class XaiMedia(MediaDouble):
     async def _video(self, request: web.Request) -> web.StreamResponse:
         """Of a public host: no key is asked for, and none should come."""
         await self.note(request)
-        fault = self.videos[request.match_info["id"]].fault
-        if fault == "wrong-type":
-            return web.Response(text=f"<html>{SECRET}</html>", content_type="video/mp4")
-        if fault == "huge-video":
-            return await endless(request, "video/mp4")
-        return web.Response(body=media_files.film(), content_type="video/mp4")
+        return await film(request, self.videos[request.match_info["id"]])
