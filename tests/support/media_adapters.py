@@ -1,15 +1,16 @@
 """A media adapter of one provider, called as the activities call it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from domain.catalog import Capability, Provider
-from domain.errors import UpstreamError
+from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaInput, MediaRequest
 from domain.privacy import PrivacyClass
 from providers.base import MediaProvider, MediaSubmission, Progress, Stage
@@ -69,3 +70,24 @@ async def fetched(provider: MediaProvider, job_id: str) -> list[tuple[str, bytes
     async for file in provider.fetch(job_id):
         files.append((file.content_type, b"".join([chunk async for chunk in file.chunks])))
     return files
+
+
+async def submission_fails(
+    provider: MediaProvider, model: str, accepted: Callable[[], int], error: type[UpstreamError], not_accepted: bool
+) -> None:
+    """Require this error of a submission; and that its vendor accepted nothing, if the error says so."""
+    with pytest.raises(error) as raised:
+        await provider.submit(submission(model))
+    assert raised.value.not_accepted is not_accepted
+    assert "SECRET" not in str(raised.value)
+    certain = issubclass(error, UpstreamBusy | UpstreamRefused) or not_accepted
+    assert accepted() == 0 or not certain
+    assert await provider.find(REFERENCE) is None
+    assert not provider.traits.find_is_complete
+
+
+async def stage_of_cancelled(provider: MediaProvider, model: str, polls: int) -> Stage:
+    """Submit, poll so often, cancel, and return where the work stands."""
+    job_id = (await provider.submit(submission(model))).provider_job_id
+    await ended(provider, job_id, polls)
+    return (await provider.cancel(job_id)).stage

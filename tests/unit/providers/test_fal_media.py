@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import cast
 
 import pytest
@@ -11,7 +12,15 @@ from domain.media import Kind, MediaInput
 from providers.base import MediaProvider, Progress, Stage
 from tests.support.doubles import media_files
 from tests.support.doubles.fal_server import KEY, FalServer
-from tests.support.media_adapters import REFERENCE, adapter, ended, fetched, submission
+from tests.support.media_adapters import (
+    REFERENCE,
+    adapter,
+    ended,
+    fetched,
+    stage_of_cancelled,
+    submission,
+    submission_fails,
+)
 
 FLUX = "fal-ai/flux/dev"
 PICTURE = ("image/png", media_files.picture())
@@ -151,14 +160,8 @@ async def test_a_file_without_end_is_read_piece_by_piece(provider: MediaProvider
 async def test_what_becomes_of_a_submission_is_certain_or_in_doubt(
     fal: FalServer, provider: MediaProvider, behaviour: str, error: type[UpstreamError], not_accepted: bool
 ) -> None:
-    with pytest.raises(error) as raised:
-        await provider.submit(submission(f"{FLUX}--{behaviour}"))
-    assert raised.value.not_accepted is not_accepted
-    assert "SECRET" not in str(raised.value)
-    certain = issubclass(error, UpstreamBusy | UpstreamRefused) or not_accepted
-    assert fal.submissions(behaviour) == 0 or not certain
-    assert await provider.find(REFERENCE) is None
-    assert not provider.traits.find_is_complete
+    accepted = partial(fal.submissions, behaviour)
+    await submission_fails(provider, f"{FLUX}--{behaviour}", accepted, error, not_accepted)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +177,7 @@ async def test_what_becomes_of_a_submission_is_certain_or_in_doubt(
 async def test_a_cancellation_follows_what_fal_says(
     provider: MediaProvider, behaviour: str, polls: int, stage: Stage
 ) -> None:
-    job_id = (await provider.submit(submission(f"{FLUX}--{behaviour}"))).provider_job_id
-    await ended(provider, job_id, polls)
-    assert (await provider.cancel(job_id)).stage is stage
+    assert await stage_of_cancelled(provider, f"{FLUX}--{behaviour}", polls) is stage
 
 
 async def test_a_job_that_fal_does_not_know_is_not_billed(provider: MediaProvider) -> None:

@@ -1,6 +1,7 @@
 """The adapter of Replicate, against a double that its own SDK takes for Replicate."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
@@ -9,7 +10,15 @@ from domain.media import Kind, MediaInput
 from providers.base import MediaProvider, Progress, Stage
 from tests.support.doubles import media_files
 from tests.support.doubles.replicate_server import KEY, VERSION, ReplicateServer
-from tests.support.media_adapters import REFERENCE, adapter, ended, fetched, submission
+from tests.support.media_adapters import (
+    REFERENCE,
+    adapter,
+    ended,
+    fetched,
+    stage_of_cancelled,
+    submission,
+    submission_fails,
+)
 
 FLUX = "black-forest-labs/flux-schnell"
 PICTURE = ("image/png", media_files.picture())
@@ -114,14 +123,8 @@ async def test_a_file_elsewhere_is_not_read(provider: MediaProvider) -> None:
 async def test_what_becomes_of_a_submission_is_certain_or_in_doubt(
     replicate: ReplicateServer, provider: MediaProvider, behaviour: str, error: type[UpstreamError], not_accepted: bool
 ) -> None:
-    with pytest.raises(error) as raised:
-        await provider.submit(submission(f"a/b--{behaviour}"))
-    assert raised.value.not_accepted is not_accepted
-    assert "SECRET" not in str(raised.value)
-    certain = issubclass(error, UpstreamBusy | UpstreamRefused) or not_accepted
-    assert replicate.submissions(behaviour) == 0 or not certain
-    assert await provider.find(REFERENCE) is None
-    assert not provider.traits.find_is_complete
+    accepted = partial(replicate.submissions, behaviour)
+    await submission_fails(provider, f"a/b--{behaviour}", accepted, error, not_accepted)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +140,7 @@ async def test_what_becomes_of_a_submission_is_certain_or_in_doubt(
 async def test_a_cancellation_follows_what_replicate_says(
     provider: MediaProvider, behaviour: str, polls: int, stage: Stage
 ) -> None:
-    job_id = (await provider.submit(submission(f"a/b--{behaviour}"))).provider_job_id
-    await ended(provider, job_id, polls)
-    assert (await provider.cancel(job_id)).stage is stage
+    assert await stage_of_cancelled(provider, f"a/b--{behaviour}", polls) is stage
 
 
 async def test_a_job_that_replicate_does_not_know_is_not_billed(provider: MediaProvider) -> None:
