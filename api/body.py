@@ -167,13 +167,13 @@ class StrictRoute(APIRoute):
 
 
 async def _in_turn(handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
-    """Answer when the account has a place: many slow reads of one leave connections to the others."""
+    """Answer when the account has a slot: many slow reads of one leave connections to the others."""
     resources: Resources = request.app.state.resources
     try:
         caller = await auth.authenticate(request.scope)
     except CallerUnknown:  # the handler knows whether that is wrong
         return await handler(request)
-    async with resources.reads.of(caller.account_id):
+    async with resources.reads.slot(caller.account_id):
         return await handler(request)
 
 

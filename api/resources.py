@@ -17,6 +17,7 @@ from domain.signed_urls import SignedUrls
 from domain.task_queues import Backlog
 from gateway.account_files import AccountFiles
 from gateway.calls import Calls
+from gateway.concurrent_requests import OF_ACCOUNTS, ConcurrentRequests
 from gateway.conversations import Conversations
 from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
@@ -35,7 +36,6 @@ from gateway.sessions import Sessions
 from gateway.shares import Shares
 from gateway.stored_content import StoredContent
 from gateway.uploads import Uploads
-from gateway.visitor_places import OF_CALLERS, Places
 from gateway.visitors import Visitors
 from gateway.webhooks import Webhooks
 
@@ -88,8 +88,8 @@ class Resources:
     open_turns: FairTurns = field(default_factory=lambda: FairTurns(MAX_OPEN, MAX_OPEN_WAITING))
     """Turns of networks at what is open to everybody, such as sign-in."""
     job_waits: JobWaits = field(default_factory=JobWaits)
-    reads: Places = field(default_factory=lambda: Places(MAX_READS, message=OF_CALLERS))
-    """Places of accounts for requests without a body: each takes a connection to the database."""
+    reads: ConcurrentRequests = field(default_factory=lambda: ConcurrentRequests(MAX_READS, message=OF_ACCOUNTS))
+    """Of each account, requests without a body: each takes a connection to the database."""
     stopping: bool = False
 
 

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from db import billing, usage_reports
 from db.usage_reports import Grouping, Returned, Used, UsedOfDay
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid
 
-router = APIRouter(prefix="/api/billing", tags=["billing"])
+router = APIRouter(prefix="/api/billing", tags=["billing"], route_class=StrictRoute)
 
 USAGE_SPAN = timedelta(days=30)
 MAX_SPLIT_DAYS = timedelta(days=100)
@@ -177,8 +178,8 @@ async def usage(
             rows = split.used[Grouping.DAY]
         by_key = split.used[Grouping.KEY] if split is not None else rows if query.group_by is Grouping.KEY else ()
         keys = {used.group for used in by_key if used.group is not None}
-        found = await billing.key_names(session, caller.account_id, keys) if keys else {}
-        names = _Names(resources.catalog(), found)
+        key_names = await billing.key_names(session, caller.account_id, keys) if keys else {}
+        names = _Names(resources.catalog(), key_names)
     if split is not None:
         fields = split.fields(names)
     else:

@@ -19,7 +19,7 @@ def completion(context: click.Context, shell: str) -> None:
     zsh:  yout completion zsh > "${fpath[1]}/_yout"
     fish: yout completion fish > ~/.config/fish/completions/yout.fish
     """
-    made = get_completion_class(shell)
-    assert made is not None  # noqa: S101  # the choices are click's
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None  # noqa: S101  # the choices are click's
     root = context.find_root().command
-    write(made(root, {}, "yout", VARIABLE).source() + "\n")
+    write(completion_class(root, {}, "yout", VARIABLE).source() + "\n")

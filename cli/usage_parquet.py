@@ -37,12 +37,12 @@ def converted(output: Path | None) -> Iterator[Path]:
         fail("--format parquet writes a file: name it with --output")
     duckdb = _library()
     with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-        rows, made = Path(folder) / "rows.csv", Path(folder) / "made.parquet"
+        rows, table = Path(folder) / "rows.csv", Path(folder) / "table.parquet"
         yield rows
         with duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": folder}) as connection:
             read = connection.read_csv(glob.escape(str(rows)), header=True, columns=dict(TYPES))
-            read.write_parquet(str(made), compression="zstd")
-        made.replace(output)
+            read.write_parquet(str(table), compression="zstd")
+        table.replace(output)
 
 
 def _library() -> Any:

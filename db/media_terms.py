@@ -29,10 +29,10 @@ class Terms:
 
 async def of(session: AsyncSession, sealing: Sealing, account_id: UUID) -> Terms:
     """Raises `NotFound` for an account without a key, and `ServiceUnavailable` as `Sealing.open` does."""
-    found = (await (await session.connection()).execute(_TERMS, {"account": account_id})).one_or_none()
-    if found is None:
+    row = (await (await session.connection()).execute(_TERMS, {"account": account_id})).one_or_none()
+    if row is None:
         raise NotFound
-    plan, plan_active, plan_until, epoch, wrapped, outputs, uploads = found
+    plan, plan_active, plan_until, epoch, wrapped, outputs, uploads = row
     active = is_active(plan_active, plan_until, datetime.now(UTC))
     key = sealing.opened(account_id, epoch, wrapped)
     return Terms(plan if active else None, StoredBytes(int(outputs), int(uploads)), key)

@@ -76,12 +76,12 @@ async def usage_by_all(session: AsyncSession, account_id: UUID, days: tuple[date
     columns = [_column(grouping) for grouping in Grouping]
     sets = func.grouping_sets(*columns)
     query: Any = _summed(account_id, days, func.grouping(*columns), *columns).group_by(sets).order_by(*columns)
-    found: dict[Grouping, list[Used]] = {grouping: [] for grouping in Grouping}
+    usages: dict[Grouping, list[Used]] = {grouping: [] for grouping in Grouping}
     places = {0b011: 0, 0b101: 1, 0b110: 2}  # a bit is set for a column that is not grouped by
     for row in (await session.exec(query)).all():
         place = places[row[0]]
-        found[list(Grouping)[place]].append(_used(row[1 + place], row[4:]))
-    return found
+        usages[list(Grouping)[place]].append(_used(row[1 + place], row[4:]))
+    return usages
 
 
 async def usage_of_days(

@@ -18,16 +18,16 @@ from gateway.fair_turns import FairTurns
 AT_ONCE = 16
 """Starts under way, in a process."""
 LANES = 4
-"""Of one account: so many of them."""
+"""Queues of each account, by the id of the job: so many starts of one are under way at most."""
 MAX_WAITING = 2000
 """Jobs that wait here, of all accounts."""
 MAX_WAITING_IN_LANE = 125
-"""So 500 of an account, about."""
+"""So about 500 of an account."""
 MAX_AGE = timedelta(seconds=30)
-"""A job that was accepted longer ago is left alone: this process was frozen or is behind, and the row knows better."""
-FRESH = timedelta(seconds=1)
+"""A job that was accepted longer ago is left to the orphan starter: this process was frozen, or is behind."""
+FRESH_AGE = timedelta(seconds=1)
 """A job that was accepted longer ago is looked at before its start: its caller or a purge may have ended it."""
-CLOSING = timedelta(seconds=2)
+CLOSE_TIMEOUT = timedelta(seconds=2)
 """How long a process that ends goes on starting jobs. Others start what is left."""
 REJOIN_AGE = timedelta(minutes=5)
 """A job whose workflow was started or joined is left alone for so long, by this process."""
@@ -62,13 +62,18 @@ class RecentStarts:
 
 
 class JobStarts:
+    """Of a process. A start may be lost: `add` leaves some to the orphan starter, and `close` cancels some."""
+
     def __init__(self, start: Callable[[Job], Awaitable[bool]], owned: Callable[[UUID, UUID], Awaitable[Job]]) -> None:
-        """`start` joins a workflow that exists; False when it could not. `owned` reads the job of an account."""
+        """`start` starts the job's workflow, or joins the one that it has; False: neither. `owned` reads the job of an
+        account, and raises `NotFound`.
+        """
         self._start, self._owned, self.recent = start, owned, RecentStarts()
         self._turns = FairTurns(AT_ONCE, MAX_WAITING_IN_LANE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
         self._leaving = False
+        """Jobs are left to the orphan starter now: the log has it."""
 
     def add(self, job: Job) -> None:
         """Start its workflow soon. Returns at once, and raises nothing."""
@@ -80,12 +85,12 @@ class JobStarts:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self, patience: timedelta = CLOSING) -> None:
-        """Wait so long for what is to be started. What is left then is left to the orphan starter of any process."""
+    async def close(self, grace: timedelta = CLOSE_TIMEOUT) -> None:
+        """Wait up to `grace` for what is to be started. The rest is left to the orphan starter of any process."""
         self._closed = True
         if not self._tasks:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=patience.total_seconds())
+        _, late = await asyncio.wait(self._tasks, timeout=grace.total_seconds())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -99,7 +104,7 @@ class JobStarts:
                 age = _now() - job.created_at
                 if age >= MAX_AGE:
                     self._leave(job)
-                elif age < FRESH or await self._is_queued(job):
+                elif age < FRESH_AGE or await self._is_queued(job):
                     started = await self._start(job)
         except RateLimited:
             self._leave(job)
@@ -117,7 +122,7 @@ class JobStarts:
             return False
 
     def _leave(self, job: Job) -> None:
-        """One line for all that follow each other."""
+        """Log it once, until all starts that wait have ended."""
         if not self._leaving:
             log.warning("job accepted, its start is left to the orphan starter: too many wait", job=str(job.id))
         self._leaving = True

@@ -32,9 +32,9 @@ from domain.rounds import MaintenanceErrors, Round
 from domain.visitors import Allowance, VisitorRules
 from gateway.call import Call
 from gateway.calls import Calls
+from gateway.concurrent_requests import ConcurrentRequests
 from gateway.idempotency import ImplicitRequest
 from gateway.visitor_days import VisitorDays
-from gateway.visitor_places import Places
 from gateway.wire import ModelCall
 
 log = structlog.get_logger(__name__)
@@ -95,7 +95,7 @@ class Visitors:
         self.refused: Counter[str] = Counter()
         """By the limit that refused them."""
         self._days, self._calls = days, calls
-        self._places = Places(rules.concurrent)
+        self._concurrent = ConcurrentRequests(rules.concurrent)
 
     async def allowance(self, visitor: Visitor) -> Allowance:
         """Return what the visitor has of the day. Nothing is counted."""
@@ -110,7 +110,7 @@ class Visitors:
     async def message(
         self, request: ModelCall, caller: Caller, first: ImplicitRequest
     ) -> AsyncIterator[tuple[Call, Message]]:
-        """Count a message and hold what it may cost, from the house account. The visitor's place is free at the end.
+        """Count a message and hold what it may cost, from the house account. The visitor's slot is free at the end.
 
         Raises `SignInRequired` for a model that is not for visitors, and `AllowanceUsedUp`.
         """
@@ -126,18 +126,18 @@ class Visitors:
         message = await self._count(visitor)
         try:
             async with AsyncExitStack() as stack:
-                place = self._places.of(visitor.network)
+                slot = self._concurrent.slot(visitor.network)
                 opening = partial(self._calls.open, self._bounded(request), caller, first)
-                yield await self._begin(stack, message, place, opening), message
+                yield await self._begin(stack, message, slot, opening), message
         except GatewayError as error:
             error.left = message.allowance.left(self.now()), None
             raise
 
     async def _begin(
-        self, stack: AsyncExitStack, message: Message, place: AbstractAsyncContextManager[None], opening: _Opening
+        self, stack: AsyncExitStack, message: Message, slot: AbstractAsyncContextManager[None], opening: _Opening
     ) -> Call:
         try:
-            await stack.enter_async_context(place)
+            await stack.enter_async_context(slot)
             call = await self._open(opening, message.allowance.resets_at)
         except BaseException:
             await message.give_back()

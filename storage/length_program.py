@@ -13,8 +13,8 @@ from io import BytesIO
 from types import ModuleType
 from typing import Any
 
+from programs.limits import import_all, set_limits
 from storage import frames
-from storage.program_limits import import_all, set_limits
 
 MAX_CPU_SECONDS = 30
 MAX_MEMORY_BYTES = 1024**3

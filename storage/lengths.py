@@ -5,7 +5,8 @@ import sys
 from datetime import timedelta
 from decimal import Decimal
 
-from storage import programs, waves
+from programs import child
+from storage import waves
 
 PROGRAM = (sys.executable, "-m", "storage.length_program")
 WAVE = "audio/wav"
@@ -26,7 +27,7 @@ class Lengths:
             exact = await asyncio.to_thread(waves.seconds, content)
             if exact is not None:
                 return _seconds(-(-exact.numerator * 10**6 // exact.denominator))
-        answer = await programs.answer((*self._program, content_type), content, self._timeout)
+        answer = await child.answer((*self._program, content_type), content, self._timeout)
         return _seconds(int(answer)) if answer.isdigit() else None
 
 

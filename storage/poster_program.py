@@ -11,7 +11,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from storage.program_limits import import_all, set_limits
+from programs.limits import import_all, set_limits
 
 MAX_CPU_SECONDS = 10
 MAX_MEMORY_BYTES = 2 * 1024**3

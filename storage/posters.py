@@ -6,7 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from storage import programs, sniff
+from programs import child
+from storage import sniff
 
 PROGRAM = (sys.executable, "-m", "storage.poster_program")
 CONTENT_TYPE = "image/jpeg"
@@ -31,5 +32,5 @@ class Posters:
             return None
         async with self._running:
             content = b"".join([chunk async for chunk in film])
-            made = await programs.answer(self._program, content, self._timeout)
+            made = await child.answer(self._program, content, self._timeout)
         return made if sniff.content_type(made[: sniff.FIRST]) == CONTENT_TYPE else None

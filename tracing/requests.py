@@ -55,9 +55,9 @@ class RequestSpan:
 
 
 def _parent(headers: Headers) -> Context:
-    given = [value for name, value in headers if name == b"traceparent"]
-    if len(given) != 1:
+    values = [value for name, value in headers if name == b"traceparent"]
+    if len(values) != 1:
         return Context()
-    context = _W3C.extract({"traceparent": given[0].decode("latin-1")}, Context())
-    found: SpanContext = get_current_span(context).get_span_context()
-    return set_span_in_context(NonRecordingSpan(found), Context()) if found.is_valid else Context()
+    context = _W3C.extract({"traceparent": values[0].decode("latin-1")}, Context())
+    parent: SpanContext = get_current_span(context).get_span_context()
+    return set_span_in_context(NonRecordingSpan(parent), Context()) if parent.is_valid else Context()

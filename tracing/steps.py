@@ -27,7 +27,9 @@ def _answer(answer: Any) -> Values:
     return {}
 
 
-LEDGER = MappingProxyType({"ask": Step(lambda asked: f"ledger {type(asked).__name__.lower()}", _operation, _answer)})
+LEDGER = MappingProxyType(
+    {"ask": Step(lambda operation: f"ledger {type(operation).__name__.lower()}", _operation, _answer)}
+)
 JOBS = MappingProxyType(
     {
         "accept": Step(

@@ -146,10 +146,10 @@ def _filters(params: Mapping[str, str]) -> dict[str, str]:
 def _choices(groups: Sequence[Row], by: str, chosen: str) -> Mapping[str, str]:
     """Return what a list can be filtered by, with names: the models or keys of the period, and the one that it is."""
     if by == "model":
-        found = {group["model"]: series_name(group) for group in groups}
+        choices = {group["model"]: series_name(group) for group in groups}
     else:
-        found = {group["key_id"]: group["key_name"] or "A key that is gone" for group in groups if group["key_id"]}
-    return found if not chosen or chosen in found else {**found, chosen: chosen}
+        choices = {group["key_id"]: group["key_name"] or "A key that is gone" for group in groups if group["key_id"]}
+    return choices if not chosen or chosen in choices else {**choices, chosen: chosen}
 
 
 async def _explained(visit: Visit, rows: Sequence[Row]) -> Explained | None:

@@ -19,8 +19,12 @@ from web.reference import Operation
 from web.visit import Page, Visit
 
 SEARCH_CHARACTERS = 100
-MAX_FOUND = 40
-_AROUND = 90
+MAX_MATCHES = 40
+_EXCERPT_CHARACTERS = 180
+_BEFORE_WORD = 45
+"""Characters of an excerpt before its word."""
+_SECTION_LEVEL = 2
+"""Of the headings that a page's list of contents has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +43,17 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Match:
     goal: Goal
-    around: str
+    excerpt: str = field(repr=False)
     """What stands around the first of the words."""
 
 
 async def index(visit: Visit) -> Response:
     words = visit.request.query_params.get("q", "")[:SEARCH_CHARACTERS]
     groups = {group: [one for one in guide.topics().values() if one.group == group] for group in guide.GROUPS}
-    found = await asyncio.to_thread(_search, words) if words.split() else None
-    return visit.render("docs.html", {"groups": groups, "q": words, "found": found, "tags": reference.TAGS})
+    matches = await asyncio.to_thread(_search, words) if words.split() else None
+    return visit.render("docs.html", {"groups": groups, "q": words, "matches": matches, "tags": reference.TAGS})
 
 
 async def topic(visit: Visit) -> Response:
@@ -61,7 +65,7 @@ async def topic(visit: Visit) -> Response:
     values = {
         "topic": known,
         "html": shown.html,
-        "sections": [section for section in guide.sections(known) if section.id and section.level == _TOP],
+        "sections": [section for section in guide.sections(known) if section.id and section.level == _SECTION_LEVEL],
         "key": await _key(visit) if shown.uses_key else None,
         "uses_key": shown.uses_key,
         "before": before,
@@ -143,22 +147,22 @@ def _operation_goals() -> Iterator[Goal]:
         yield Goal("API", name, operation.summary, operation.address, operation.about.striptags())
 
 
-def _search(words: str) -> list[Found]:
+def _search(words: str) -> list[Match]:
     """Return the places that have all of the words: first those that have them in their names."""
     wanted = words.lower().split()
     fits = [goal for goal in _goals() if all(word in goal.words for word in wanted)]
     fits.sort(key=lambda goal: not all(word in f"{goal.name} {goal.note}".lower() for word in wanted))
-    return [Found(goal, _around(goal.text, wanted[0])) for goal in fits[:MAX_FOUND]]
+    return [Match(goal, _excerpt(goal.text, wanted[0])) for goal in fits[:MAX_MATCHES]]
 
 
-def _around(text: str, word: str) -> str:
+def _excerpt(text: str, word: str) -> str:
     """Return what stands around a word, from the beginning of one to the end of another."""
-    begin = max(text.lower().find(word) - _AROUND // 2, 0)
+    begin = max(text.lower().find(word) - _BEFORE_WORD, 0)
     begin = text.rfind(" ", 0, begin) + 1
-    return text[begin : begin + 2 * _AROUND].rpartition(" ")[0] if len(text) > begin + 2 * _AROUND else text[begin:]
+    end = begin + _EXCERPT_CHARACTERS
+    return text[begin:end].rpartition(" ")[0] if len(text) > end else text[begin:]
 
 
-_TOP = 2
 PAGES = (
     Page("/docs", index, needs_account=False),
     Page("/docs/places.json", places, needs_account=False, with_account=False),

@@ -130,8 +130,8 @@ def address_of(path: str) -> str | None:
         return None
     if inside == "openapi.json":
         return "/openapi.json"
-    found = (topic.address for topic in topics().values() if f"{topic.file}.md" == inside)
-    return next(found, f"/docs/{DECISIONS}" if inside == DECISIONS else None)
+    addresses = (topic.address for topic in topics().values() if f"{topic.file}.md" == inside)
+    return next(addresses, f"/docs/{DECISIONS}" if inside == DECISIONS else None)
 
 
 def _source(file: str) -> str:

@@ -8,18 +8,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
 from web import code
 from web.budget import Budget
+from web.markdown import ScrollingTables
 
 ROOT = Path(__file__).parent.parent
 _COMMENT = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
 _STYLE = re.compile(r"<style>.*?</style>\s*", re.DOTALL)
 _SIZE = re.compile(r' (?:width|height)="[\d.]+"')
-_PLENTY = 10**9
+_UNBOUNDED = 10**9
+"""Of a budget: these documents are ours."""
 _ADDRESSES = (
     (re.compile(r"^export YOUT_URL=.*$", re.MULTILINE), "export YOUT_URL={url}"),
     (re.compile(r"^export YOUT_KEY=.*$", re.MULTILINE), "export YOUT_KEY=yout-…   # a key of yours"),
@@ -130,7 +131,7 @@ def _lead_one(token: Token, place: Place) -> None:
             token.attrs["href"] = f"{address}{hash_}{anchor}"
 
 
-class _Renderer(RendererHTML):
+class _Renderer(ScrollingTables):
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         token, place = tokens[idx], env["place"]
         text, language = addressed(token.content, place.server), token.info.strip()
@@ -156,14 +157,6 @@ class _Renderer(RendererHTML):
     ) -> str:
         return f"</a></{tokens[idx].tag}>\n"
 
-    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        return '<div class="scroll" tabindex="0"><table>\n'
-
-    def table_close(
-        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
-    ) -> str:
-        return "</table></div>\n"
-
     def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         return _cell(tokens, idx)
 
@@ -186,7 +179,7 @@ def picture(path: Path, text: str) -> str:
 
 def block(id_: str, language: str, text: str) -> str:
     """Return a block of code with its language and a button that copies it."""
-    shown = code.highlighted(text, language, Budget(code=_PLENTY, seconds=_PLENTY))
+    shown = code.highlighted(text, language, Budget(code=_UNBOUNDED, seconds=_UNBOUNDED))
     copy = (
         f'<yout-copy for="{id_}" hidden><button type="button" class="button plain small">'
         '<svg class="icon" aria-hidden="true"><use href="#i-copy"/></svg><span>Copy</span></button></yout-copy>'

@@ -116,7 +116,19 @@ class _Markdown(MarkdownIt):
         return is_link(url) or _MAIL.fullmatch(url) is not None
 
 
-class _Renderer(RendererHTML):
+class ScrollingTables(RendererHTML):
+    """A table scrolls by itself where it is wider than the page, also by keyboard."""
+
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
+        return '<div class="scroll" tabindex="0"><table>\n'
+
+    def table_close(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
+    ) -> str:
+        return "</table></div>\n"
+
+
+class _Renderer(ScrollingTables):
     def renderInline(self, tokens: Sequence[Token], options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         return super().renderInline(_shallow(tokens, env["budget"]), options, env)
 
@@ -140,14 +152,6 @@ class _Renderer(RendererHTML):
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
     ) -> str:
         return f"</{HEADINGS[tokens[idx].tag]}>\n"
-
-    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        return '<div class="scroll" tabindex="0"><table>\n'
-
-    def table_close(
-        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]
-    ) -> str:
-        return "</table></div>\n"
 
     def th_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: MutableMapping[str, Any]) -> str:
         return _cell(tokens[idx])

@@ -85,13 +85,13 @@ class Reference:
             for part in (*operation.bodies, *operation.answers)
             for name in self.schemas.mentioned(part.fields)
         ]
-        found: dict[str, Sequence[Field]] = {}
+        objects: dict[str, Sequence[Field]] = {}
         while waiting:
             name = waiting.pop()
-            if name not in found:
-                found[name] = self.schemas.object(name)
-                waiting.extend(self.schemas.mentioned(found[name]))
-        return dict(sorted(found.items()))
+            if name not in objects:
+                objects[name] = self.schemas.object(name)
+                waiting.extend(self.schemas.mentioned(objects[name]))
+        return dict(sorted(objects.items()))
 
 
 @cache
@@ -108,7 +108,7 @@ def load() -> Reference:
 
 def curl(operation: Operation, server: str) -> str:
     """Write a call of an operation for a shell."""
-    url = f"{server}{re.sub(r'{([a-z_]+)}', lambda found: f'${found[1]}', operation.path)}"
+    url = f"{server}{re.sub(r'{([a-z_]+)}', lambda parameter: f'${parameter[1]}', operation.path)}"
     lines = ["curl" + ("" if operation.method in ("GET", "POST") else f" -X {operation.method}") + f' "{url}"']
     if operation.method == "POST" and operation.example is None:
         lines[0] = f'curl -X POST "{url}"'
@@ -194,8 +194,8 @@ def _parameter(one: Mapping[str, Any], schemas: Schemas) -> Field:
 
 
 def _first(text: str) -> str:
-    found = _SENTENCE.match(text.strip())
-    return (found[1] if found else text).replace("`", "").rstrip(".:").replace("\n", " ")
+    sentence = _SENTENCE.match(text.strip())
+    return (sentence[1] if sentence else text).replace("`", "").rstrip(".:").replace("\n", " ")
 
 
 def marked(text: str) -> Markup:

@@ -3,17 +3,15 @@
 A page is written by anybody and read by everybody: its Markdown and its code must not take the interpreter from calls.
 """
 
-import asyncio
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 
 from domain.errors import ServiceUnavailable
+from programs import child
 
 PROGRAM = (sys.executable, "-m", "web.document")
 PLAIN = "plain"
-_ROOT = Path(__file__).parent.parent
 MAX_REMEMBERED_BYTES = 32 * 1024 * 1024
 
 
@@ -22,29 +20,10 @@ async def render(page: bytes, program: Sequence[str] = PROGRAM) -> bytes:
 
     Raises `ServiceUnavailable`. The program ends when the caller is cancelled.
     """
-    shown = await _run(page, *program) or await _run(page, *program, PLAIN)
+    shown = await child.answer(program, page) or await child.answer((*program, PLAIN), page)
     if not shown:
         raise ServiceUnavailable
     return shown
-
-
-async def _run(page: bytes, *command: str) -> bytes:
-    """Run a program. Returns nothing if it fails, or is ended by its limit. It sees no setting, so no secret."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=_ROOT,
-        env={},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        shown, _ = await process.communicate(page)
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return shown if process.returncode == 0 else b""
 
 
 class Renderings:

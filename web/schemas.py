@@ -65,12 +65,12 @@ class Schemas:
 
     def fields(self, schema: Schema) -> list[Field]:
         """Return the fields of an object; of every object that it may be."""
-        found: dict[str, Field] = {}
+        fields: dict[str, Field] = {}
         for variant in self._variants(schema):
             required = variant.get("required", ())
             for name, one in variant.get("properties", {}).items():
-                found.setdefault(name, self._field(name, one, required=name in required))
-        return sorted(found.values(), key=lambda one: not one.required)
+                fields.setdefault(name, self._field(name, one, required=name in required))
+        return sorted(fields.values(), key=lambda one: not one.required)
 
     def mentioned(self, fields: Sequence[Field]) -> Iterator[str]:
         for one in fields:

@@ -229,11 +229,11 @@ async def _running(
     """Return the jobs of a kind that have not ended, and how many there are of each kind. `listed`: the newest jobs."""
     if not (visit.account and visit.account.running_jobs) and not any(job["status"] in ACTIVE for job in listed):
         return [], dict.fromkeys(KINDS, 0)
-    found: dict[str, Mapping[str, Any]] = {}
+    by_id: dict[str, Mapping[str, Any]] = {}
     for state in ACTIVE:  # a job that begins between the two lists is in both
         page = await visit.get(_JOBS, status=state, limit=_MOST_RUNNING)
-        found |= {job["job_uuid"]: job for job in page["data"]}
-    jobs = sorted(found.values(), key=lambda job: str(job["created_at"]), reverse=True)
+        by_id |= {job["job_uuid"]: job for job in page["data"]}
+    jobs = sorted(by_id.values(), key=lambda job: str(job["created_at"]), reverse=True)
     counts = {name: sum(job["kind"] == name for job in jobs) for name in KINDS}
     return [_job(visit, job, names) for job in jobs if job["kind"] == which], counts
 
@@ -256,14 +256,14 @@ def _job(visit: Visit, job: Mapping[str, Any], names: Mapping[str, str]) -> Show
 
 async def job(visit: Visit) -> Response:
     """One job: how far it is, what it made, and what it cost."""
-    found = await visit.get(_path(visit))
+    one = await visit.get(_path(visit))
     names = {one["id"]: one["name"] for one in (await visit.get("/api/chat/models/"))["data"]}
     receipts = any(place.startswith("/activity/charges/") for place in visit.places)
-    which = found["kind"]
-    body = {"model": found["model"], media_form.TEXTS[which]: EXAMPLES[which][0]} if which in KINDS else {}
+    which = one["kind"]
+    body = {"model": one["model"], media_form.TEXTS[which]: EXAMPLES[which][0]} if which in KINDS else {}
     values = {
         "curl": _curl(f"{visit.api.server.public_url}/api/media/{which}/", body) if body else "",
-        "one": _job(visit, found, names),
+        "one": _job(visit, one, names),
         "kinds": KINDS,
         "steps": STEPS,
         "receipts": receipts,

@@ -72,8 +72,8 @@ class Fed:
 
     async def same(self, script: str) -> bool:
         """Tell whether the nodes that were marked are still those that the script finds first."""
-        found = f"((now) => window.marked.every((node, at) => node === now[at] && node.isConnected))([...{script}])"
-        return bool(await self.page.evaluate(found))
+        unchanged = f"((now) => window.marked.every((node, at) => node === now[at] && node.isConnected))([...{script}])"
+        return bool(await self.page.evaluate(unchanged))
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -115,11 +115,11 @@ async def test_an_open_block_grows_by_its_end(
     first: str, more: list[str], inside: str, count: int, answer: Fed
 ) -> None:
     await answer.feed(first)
-    found = f"{PROSE}.querySelectorAll('{inside}')"
-    assert await answer.mark(found) == count
+    nodes = f"{PROSE}.querySelectorAll('{inside}')"
+    assert await answer.mark(nodes) == count
     await answer.feed(*more)
-    assert await answer.same(found)
-    assert await answer.page.evaluate(f"{found}.length") > count
+    assert await answer.same(nodes)
+    assert await answer.page.evaluate(f"{nodes}.length") > count
 
 
 async def test_a_fence_grows_by_its_text(answer: Fed) -> None:
@@ -161,13 +161,13 @@ class Structure(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
-        self.found: list[list[str]] = []
+        self.tags: list[list[str]] = []
         self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in TAGS and ("class", "language") not in attrs:
-            self.found.append([tag, dict(attrs).get("href") or ""])
+            self.tags.append([tag, dict(attrs).get("href") or ""])
 
 
 WALKED = """
@@ -175,10 +175,10 @@ async ({script, text, tags}) => {
   const {show} = await import(script), root = document.createElement("div");
   show(root, text);
   document.body.append(root);
-  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT), found = [];
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT), elements = [];
   let deepest = 0;
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    if (tags.includes(node.localName)) found.push([node.localName, node.getAttribute("href") ?? ""]);
+    if (tags.includes(node.localName)) elements.push([node.localName, node.getAttribute("href") ?? ""]);
   }
   for (const leaf of root.querySelectorAll(":not(:has(*))")) {
     let depth = 0;
@@ -186,7 +186,7 @@ async ({script, text, tags}) => {
     deepest = Math.max(deepest, depth);
   }
   root.remove();
-  return {found, deepest};
+  return {elements, deepest};
 }
 """
 
@@ -203,8 +203,8 @@ async def test_hostile_text_only_shows_and_in_both_renderers_alike(site: Stack, 
         html = rendered(text, Budget())
         if html.startswith('<p class="plain">'):  # too much for a page that everybody may ask for
             continue
-        if shown["found"] != (expected := Structure(html).found):
-            unlike[name] = json.dumps([expected[:12], shown["found"][:12]])
+        if shown["elements"] != (expected := Structure(html).tags):
+            unlike[name] = json.dumps([expected[:12], shown["elements"][:12]])
     assert watched.faults == []
     assert unlike == {}
     await watched.page.close()

@@ -31,18 +31,18 @@ async def test_every_page_of_the_docs_is_whole_on_a_narrow_screen(site: Stack, v
     await watched.page.set_viewport_size({"width": WIDE, "height": 800})
     for address in ADDRESSES:
         await watched.open(address)
-        found = await examined(watched) if address in EXAMINED else []
-        assert found + await watched.overflow() + watched.faults == [], address
+        violations = await examined(watched) if address in EXAMINED else []
+        assert violations + await watched.overflow() + watched.faults == [], address
     await watched.page.close()
 
 
 async def examined(watched: Watched) -> list[str]:
     await watched.page.evaluate(axe())
-    found: list[str] = await watched.page.evaluate(AXE, list(RULES))
+    violations: list[str] = await watched.page.evaluate(AXE, list(RULES))
     await watched.page.emulate_media(color_scheme="dark")
-    found += await watched.page.evaluate(AXE, ["color-contrast"])
+    violations += await watched.page.evaluate(AXE, ["color-contrast"])
     await watched.page.emulate_media(color_scheme="light")
-    return found
+    return violations
 
 
 async def test_jump_to_leads_into_the_docs(site: Stack, visitor: BrowserContext) -> None:

@@ -52,12 +52,12 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with EmbeddedTemporal.temporary(attributes.DEFINITIONS) as server:
         stack = own_stack(postgres, tmp_path_factory, "documents", catalog, temporal=server.address, extra=more)
         with stack.running("worker"), stack.running("api"):
-            made = stack.yout("accounts", "create", "--email", EMAIL, "--credits", "50000000")
+            account = stack.yout("accounts", "create", "--email", EMAIL, "--credits", "50000000")
             token = stack.yout("accounts", "reset-link", EMAIL)["token"]
             answer = httpx2.post(f"{stack.url}/api/auth/reset/confirm/", json={"token": token, "password": PASSWORD})
             assert answer.is_success
             address = {"api_url": stack.url, "email": EMAIL, "password": PASSWORD, "codec_token": "none"}
-            yield World(stack, address | {"api_key": made["api_key"]})
+            yield World(stack, address | {"api_key": account["api_key"]})
 
 
 @pytest.fixture
@@ -79,9 +79,9 @@ def test_every_snippet_has_something_that_runs_it() -> None:
     """A language that nothing runs or reads is a fault, and so is a fence that this does not see."""
     for page in documents.PAGES:
         fences = len(re.findall(r"^ *```", page.read_text(), re.MULTILINE))
-        found = [one for one in documents.snippets() if one.page == page]
-        assert fences == 2 * len(found), page.name
-        for one in found:
+        snippets = [one for one in documents.snippets() if one.page == page]
+        assert fences == 2 * len(snippets), page.name
+        for one in snippets:
             known = (
                 documents.RUN | READ_ELSEWHERE | {"yaml", "ini"} | ({""} if page.name == "ARCHITECTURE.md" else set())
             )

@@ -3,56 +3,33 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import openai
 import pytest
 import pytest_asyncio
-from openai import AsyncOpenAI
 from PIL import Image
 
-from tests.support.media_stack import Customer, World, embedded, until
-from tests.support.stack import Stack
+from tests.support.media_stack import World, until
+from tests.support.openai_media_site import Client, running
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning"),
 ]
-JOBS = "SELECT id::text FROM media_jobs WHERE account_id = %s ORDER BY created_at"
-
-
-@dataclass(slots=True)
-class Client:
-    world: World
-    customer: Customer
-    sdk: AsyncOpenAI
-
-    async def jobs(self) -> list[str]:
-        return [row[0] for row in await self.world.rows(JOBS, self.customer.account_id)]
-
-    async def spent(self) -> int:
-        available, held = await self.customer.balance()
-        assert held == 0
-        return self.customer.opening - available
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    folder = tmp_path_factory.mktemp("openai-media")
-    async with embedded(folder) as (postgres, server):
-        stack = Stack.on(postgres, folder / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
-        with stack.running("worker"), stack.running("api"):
-            async with World.of(stack) as opened:
-                yield opened
+    async with running(tmp_path_factory.mktemp("openai-media")) as world:
+        yield world
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(world: World) -> AsyncIterator[Client]:
-    customer = await world.customer()
-    async with AsyncOpenAI(api_key=customer.token, base_url=f"{world.stack.url}/v1", max_retries=0) as sdk:
-        yield Client(world, customer, sdk)
+    async with Client.of(world) as client:
+        yield client
 
 
 async def test_images_come_as_base64(client: Client) -> None:

@@ -2,20 +2,18 @@
 
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import openai
 import pytest
 import pytest_asyncio
-from openai import AsyncOpenAI
 from PIL import Image
 
 from tests.support.forged_sounds import FORGERIES
 from tests.support.media_samples import film, picture, sound
-from tests.support.media_stack import Customer, World, embedded
-from tests.support.stack import Stack
+from tests.support.media_stack import World
+from tests.support.openai_media_site import Client, running
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -27,41 +25,18 @@ URI = "data:image/png;base64," + base64.b64encode(picture()).decode()
 EDIT: dict[str, Any] = {"model": "demo-image", "prompt": "a hat", "size": "320x200"}
 HEARD: dict[str, Any] = {"model": "demo-transcription", "file": WAV}
 VIDEO: dict[str, Any] = {"model": "demo-video", "prompt": "dusk", "size": "320x180", "seconds": "1"}
-SEALED = """SELECT state, (SELECT count(*) FROM job_files f WHERE f.job_id = j.id)::int
-    FROM media_jobs j WHERE account_id = %s ORDER BY created_at"""
-
-
-@dataclass(slots=True)
-class Client:
-    world: World
-    customer: Customer
-    sdk: AsyncOpenAI
-
-    async def jobs(self) -> list[tuple[str, int]]:
-        """State, and how many input files are stored still."""
-        return [(state, files) for state, files in await self.world.rows(SEALED, self.customer.account_id)]
-
-    async def spent(self) -> int:
-        available, held = await self.customer.balance()
-        assert held == 0
-        return self.customer.opening - available
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    folder = tmp_path_factory.mktemp("openai-media-files")
-    async with embedded(folder) as (postgres, server):
-        stack = Stack.on(postgres, folder / "state", server.address, extra={"YOUT_SHUTDOWN_TIMEOUT": "3"})
-        with stack.running("worker"), stack.running("api"):
-            async with World.of(stack) as opened:
-                yield opened
+    async with running(tmp_path_factory.mktemp("openai-media-files")) as world:
+        yield world
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(world: World) -> AsyncIterator[Client]:
-    customer = await world.customer()
-    async with AsyncOpenAI(api_key=customer.token, base_url=f"{world.stack.url}/v1", max_retries=0) as sdk:
-        yield Client(world, customer, sdk)
+    async with Client.of(world) as client:
+        yield client
 
 
 async def test_pictures_are_edited(client: Client) -> None:
@@ -75,7 +50,7 @@ async def test_pictures_are_edited(client: Client) -> None:
     other = ("photo.png", picture(65), "image/png")
     with pytest.raises(openai.UnprocessableEntityError):
         await client.sdk.images.edit(**EDIT, image=[PNG, other], mask=PNG, n=2, extra_headers=once)
-    assert (await client.jobs(), await client.spent()) == ([("succeeded", 0)], 2000)
+    assert (await client.states(), await client.spent()) == ([("succeeded", 0)], 2000)
 
 
 async def test_pictures_are_edited_by_json(client: Client) -> None:
@@ -97,7 +72,7 @@ async def test_a_recording_is_written_down(client: Client, form: Any, begins: st
     assert raw.headers["content-type"].startswith("application/json" if "json" in form else "text/plain")
     assert raw.headers["x-yout-dropped-parameters"] == "chunking_strategy"
     assert (raw.headers["x-yout-credits-charged"], await client.spent()) == ("200", 200)
-    assert await client.jobs() == [("succeeded", 0)]
+    assert await client.states() == [("succeeded", 0)]
 
 
 @pytest.mark.parametrize("granularities", [["word"], ["segment"], ["word", "segment"]])
@@ -137,14 +112,14 @@ async def test_a_failed_transcription_costs_nothing(client: Client) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
         await client.sdk.audio.transcriptions.create(**HEARD | {"model": "demo-transcription-fail"})
     assert (caught.value.code, await client.spent()) == ("upstream_error", 0)
-    assert await client.jobs() == [("failed", 0)]
+    assert await client.states() == [("failed", 0)]
 
 
 async def test_a_video_begins_with_a_picture(client: Client) -> None:
     by_form = await client.sdk.videos.create_and_poll(**VIDEO, input_reference=PNG)
     by_json = await client.customer.http.post("/v1/videos", json=VIDEO | {"input_reference": {"image_url": URI}})
     assert (by_form.status, (await client.sdk.videos.poll(by_json.json()["id"])).status) == ("completed", "completed")
-    assert await client.jobs() == [("succeeded", 0)] * 2
+    assert await client.states() == [("succeeded", 0)] * 2
 
 
 async def test_more_than_an_account_has_is_not_begun(client: Client) -> None:
@@ -207,4 +182,4 @@ async def test_a_wrong_file_is_named(
     texts = [(name, (None, value)) for name, value in fields.items()]
     answer = await client.customer.http.post(f"/v1/{path}", files=[*texts, *files])
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), answer.text
-    assert await client.jobs() == []
+    assert await client.states() == []

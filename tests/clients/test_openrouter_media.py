@@ -13,7 +13,7 @@ from providers.openrouter import media
 from providers.openrouter.media import OpenRouterMedia
 from storage import sniff
 from tests.support.doubles.openrouter_media import OpenRouterMedia as OpenRouterServer
-from tests.support.media_runs import ENDS, ENDS_OF_QUEUED, provider, run
+from tests.support.media_runs import ENDS, ENDS_OF_POLLED, ENDS_OF_QUEUED, provider, run
 from tests.support.submissions import submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -107,19 +107,7 @@ async def test_videos_that_are_not_accepted(
 
 @pytest.mark.parametrize(
     ("fault", "end", "failed_polls"),
-    [
-        ("lost-poll", "done", 1),
-        ("broken-poll", "done", 1),
-        ("busy-poll", "done", 1),
-        ("never", "running", 0),
-        ("forgotten", BROKEN, 4),
-        ("fails", BROKEN, 0),
-        ("expires", BROKEN, 0),
-        ("cancels", "cancelled", 0),
-        ("moderated", POLICY, 0),
-        ("empty", BROKEN, 0),
-        ("huge-video", "fetch:too large", 0),
-    ],
+    [*ENDS_OF_POLLED, ("expires", BROKEN, 0), ("cancels", "cancelled", 0), ("empty", BROKEN, 0)],
 )
 async def test_how_videos_end(adapter: OpenRouterMedia, fault: str, end: str, failed_polls: int) -> None:
     seen = await run(adapter, submission(Kind.VIDEO, VIDEO, prompt=f"how [{fault}]"))

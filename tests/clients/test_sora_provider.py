@@ -12,7 +12,7 @@ from providers.openai.media import OpenAIMedia
 from storage import sniff
 from tests.support.doubles import media_files
 from tests.support.doubles.sora_server import SoraServer
-from tests.support.media_runs import ENDS_OF_QUEUED, provider, run
+from tests.support.media_runs import ENDS_OF_POLLED, ENDS_OF_QUEUED, provider, run
 from tests.support.submissions import submission
 
 pytestmark = [
@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The Sora API is scheduled:DeprecationWarning"),
 ]
 
-POLICY, BROKEN = "content_policy_violation", "upstream_error"
+BROKEN = "upstream_error"
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +73,7 @@ async def test_videos_that_are_not_accepted(
     assert sora.accepted[f"a video [{fault}]"] <= 1
 
 
-@pytest.mark.parametrize(
-    ("fault", "end", "failed_polls"),
-    [
-        ("lost-poll", "done", 1),
-        ("broken-poll", "done", 1),
-        ("busy-poll", "done", 1),
-        ("never", "running", 0),
-        ("forgotten", BROKEN, 4),
-        ("fails", BROKEN, 0),
-        ("moderated", POLICY, 0),
-        ("huge-video", "fetch:too large", 0),
-    ],
-)
+@pytest.mark.parametrize(("fault", "end", "failed_polls"), ENDS_OF_POLLED)
 async def test_how_videos_end(adapter: OpenAIMedia, fault: str, end: str, failed_polls: int) -> None:
     seen = await run(adapter, submission(Kind.VIDEO, "sora-2", prompt=f"how [{fault}]"))
     assert (seen.end, seen.failed_polls) == (end, failed_polls)

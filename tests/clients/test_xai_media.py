@@ -12,7 +12,7 @@ from providers.xai import media
 from providers.xai.media import XaiMedia
 from storage import sniff
 from tests.support.doubles.xai_media import XaiMedia as XaiServer
-from tests.support.media_runs import ENDS, ENDS_OF_QUEUED, provider, run
+from tests.support.media_runs import ENDS, ENDS_OF_POLLED, ENDS_OF_QUEUED, provider, run
 from tests.support.submissions import submission
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -101,19 +101,12 @@ async def test_videos_that_are_not_accepted(
 @pytest.mark.parametrize(
     ("fault", "end", "failed_polls"),
     [
+        *ENDS_OF_POLLED,
         ("quick", "done", 0),
-        ("lost-poll", "done", 1),
-        ("broken-poll", "done", 1),
-        ("busy-poll", "done", 1),
-        ("never", "running", 0),
-        ("forgotten", BROKEN, 4),
-        ("fails", BROKEN, 0),
         ("expires", BROKEN, 0),
         ("rejected-late", POLICY, 0),
-        ("moderated", POLICY, 0),
         ("empty", BROKEN, 0),
         ("elsewhere", "fetch:upstream_error", 0),
-        ("huge-video", "fetch:too large", 0),
     ],
 )
 async def test_how_videos_end(adapter: XaiMedia, fault: str, end: str, failed_polls: int) -> None:

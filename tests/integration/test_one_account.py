@@ -102,18 +102,18 @@ async def _jobs(site: Site, customer: Customer) -> None:
     path = f"/200/{customer.account_id.hex}"
     await _sent(customer, "/api/webhooks/", 201, url=site.receiver.url(path))
     image = {"prompt": "dusk", "size": "64x64"}
-    made = await customer.ordered("image", model="demo-image", webhook_url=site.receiver.url(path), **image)
+    succeeded = await customer.ordered("image", model="demo-image", webhook_url=site.receiver.url(path), **image)
     failed = await customer.ordered("image", model="demo-image-fail", **image)
     slow = await customer.ordered("image", model="demo-image-slow", **image)
     assert (await customer.http.post(f"/api/media/jobs/{slow['job_uuid']}/cancel/")).is_success
-    ended = [await customer.ended(job) for job in (made, failed, slow)]
+    ended = [await customer.ended(job) for job in (succeeded, failed, slow)]
     assert [job["status"] for job in ended] == ["succeeded", "failed", "cancelled"]
     assert (await customer.http.get(ended[0]["outputs"][0]["url"])).status_code == 200
 
-    async def told() -> bool:
+    async def all_delivered() -> bool:
         return len(site.receiver.at(path)) == 4
 
-    await until(told, "the messages of four ends")
+    await until(all_delivered, "the messages of four ends")
 
 
 async def _pages(customer: Customer) -> None:
@@ -135,12 +135,12 @@ async def test_a_transaction_touches_one_account(site: Site) -> None:
         await _chats(customer)
         await _jobs(site, customer)
         await _pages(customer)
-    found = touches.read(site.world.stack.owner_url, site.postgres.log, since)
-    assert {touch.table for touch in found} >= HOT
-    by_statement = touches.accounts_of(found, lambda touch: (touch.transaction, touch.statement))
+    reached = touches.read(site.world.stack.owner_url, site.postgres.log, since)
+    assert {touch.table for touch in reached} >= HOT
+    by_statement = touches.accounts_of(reached, lambda touch: (touch.transaction, touch.statement))
     spanning = {statement for (_, statement), accounts in by_statement.items() if len(accounts) > 1}
     assert [statement for statement in spanning if not _spans(statement)] == []
-    alone = [touch for touch in found if not _spans(touch.statement)]
+    alone = [touch for touch in reached if not _spans(touch.statement)]
     by_transaction = touches.accounts_of(alone, lambda touch: touch.transaction)
     several = {transaction for transaction, accounts in by_transaction.items() if len(accounts) > 1}
     assert {touch.statement for touch in alone if touch.transaction in several} == set()

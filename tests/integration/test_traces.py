@@ -90,7 +90,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp("traces")
     with OtlpReceiver() as receiver, OpenAIServer() as provider:
         catalog = folder / "catalog.toml"
-        models = text_model("two-routes", "away/x", "lab/plain") + text_model("told", "vowed/retains")
+        models = text_model("two-routes", "away/x", "lab/plain") + text_model("retained", "vowed/retains")
         catalog.write_text(CATALOG.format(url=provider.url) + models)
         more = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
@@ -148,9 +148,9 @@ async def test_a_job_is_one_trace_through_api_workflow_activities_and_provider(s
 
 
 async def test_the_log_of_api_and_worker_has_the_id_of_the_request_and_its_trace(site: Site) -> None:
-    told = await site.chat("told", stream=False)
+    chat = await site.chat("retained", stream=False)
     ordered = await site.customer.order("image", model="away-image", prompt=f"draw {ASKED}", size="1024x1024")
-    assert (told.status_code, ordered.status_code) == (200, 202), (told.text, ordered.text)
+    assert (chat.status_code, ordered.status_code) == (200, 202), (chat.text, ordered.text)
 
     async def logged() -> list[dict[str, Any]]:
         return site.lines("worker", ordered.headers["x-request-id"])
@@ -159,7 +159,7 @@ async def test_the_log_of_api_and_worker_has_the_id_of_the_request_and_its_trace
     await site.customer.http.post(f"/api/media/jobs/{ordered.json()['job_uuid']}/cancel/")
     for request_id, lines in (
         (ordered.headers["x-request-id"], at_work),
-        (told.headers["x-request-id"], site.lines("api", told.headers["x-request-id"])),
+        (chat.headers["x-request-id"], site.lines("api", chat.headers["x-request-id"])),
     ):
         assert lines
         spans = await site.trace(request_id)

@@ -7,18 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import psycopg
-import pytest
 
 from db.engine import Database
 from db.visitors import day_aad
 from db.writer import LedgerWriter
-from domain.errors import RateLimited
 from domain.house_account import HOUSE_ACCOUNT
 from domain.operations import Reserve
 from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from gateway.visitor_days import VisitorDays
-from gateway.visitor_places import Places
 from gateway.visitors import GRACE, VisitorMaintenance
 from tests.integration.test_ledger import proven
 from tests.support.bank import WRAPPING, Customer, balance, reserve, settle
@@ -180,32 +177,6 @@ async def test_a_key_that_the_master_secret_does_not_open_is_replaced_once(
     assert [await taken(only_old), await taken(both), await taken(only_old)] == [1, 2, 3]
     (key, _), *_ = rows(database_url).values()
     assert len(Wrapping.of(old).unwrap(key, aad=day_aad(TODAY))) == 32
-
-
-async def test_more_messages_of_a_visitor_wait_for_a_place() -> None:
-    places, running, most = Places(2), 0, 0
-
-    async def answer(visitor: str) -> None:
-        nonlocal running, most
-        async with places.of(visitor):
-            running += 1
-            most = max(most, running)
-            await asyncio.sleep(0)
-            running -= 1
-
-    await asyncio.gather(*(answer("ann") for _ in range(20)))
-    assert most == 2
-    async with places.of("ann"), places.of("ann"), places.of("bob"):
-        assert most == 2
-
-
-async def test_who_waits_too_long_for_a_place_is_sent_away() -> None:
-    places = Places(1, timedelta(milliseconds=1))
-    async with places.of("ann"):
-        with pytest.raises(RateLimited):
-            await places.of("ann").__aenter__()
-    async with places.of("ann"):
-        pass
 
 
 async def test_a_flood_of_visitors_leaves_the_pool_to_accounts(database: Database, app_url: str) -> None:

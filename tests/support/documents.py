@@ -72,8 +72,8 @@ def checkout(folder: Path, dev: Mapping[str, str]) -> None:
 def _programs(folder: Path) -> None:
     ours = {"python": f'{sys.executable} "$@"', "yout": f'{sys.executable} -m cli "$@"', "temporal": "true"}
     ours["yout-lines"] = f"{sys.executable} -m tests.support.typed_commands"
-    found = shutil.which("curl")
-    curl = f"{found} -sS --fail-with-body" if found else f"{sys.executable} {CURL} --fail-with-body"
+    program = shutil.which("curl")
+    curl = f"{program} -sS --fail-with-body" if program else f"{sys.executable} {CURL} --fail-with-body"
     others = dict.fromkeys(STAND_INS, "true") | {
         "curl": f'{curl} "$@"',
         "node": f'{environment("node").node} "$@"',

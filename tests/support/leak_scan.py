@@ -64,11 +64,11 @@ def _suspects(folder: Path, needles: Iterable[bytes]) -> set[Path]:
     """Files that have one of the needles, or a part of one: `grep` looks for all at once, but only within lines."""
     lines = {max(needle.split(b"\n"), key=len) for needle in needles}
     command = ["grep", "--recursive", "--text", "--files-with-matches", "--null", "--fixed-strings", "--file=-"]
-    found = subprocess.run(
+    search = subprocess.run(
         [*command, str(folder)], input=b"\n".join(lines), capture_output=True, env={"LC_ALL": "C"}, check=False
     )
-    assert found.returncode in (0, 1), found.stderr
-    return {Path(os.fsdecode(name)) for name in found.stdout.split(b"\0") if name}
+    assert search.returncode in (0, 1), search.stderr
+    return {Path(os.fsdecode(name)) for name in search.stdout.split(b"\0") if name}
 
 
 def within(content: bytes, needles: Mapping[str, bytes]) -> list[str]:

@@ -26,6 +26,17 @@ ENDS: list[tuple[str, str, bool]] = [
 """A fault of a submission, how the job ends with it, and whether it may be submitted again."""
 ENDS_OF_QUEUED = [("unavailable", "upstream_error", False) if end[0] == "unavailable" else end for end in ENDS]
 """The same where the vendor goes on with its work after the answer: "unavailable" leaves a doubt there."""
+ENDS_OF_POLLED: list[tuple[str, str, int]] = [
+    ("lost-poll", "done", 1),
+    ("broken-poll", "done", 1),
+    ("busy-poll", "done", 1),
+    ("never", "running", 0),
+    ("forgotten", "upstream_error", 4),
+    ("fails", "upstream_error", 0),
+    ("moderated", "content_policy_violation", 0),
+    ("huge-video", "fetch:too large", 0),
+]
+"""A fault of a video after its submission, how the job ends with it, and how many polls fail meanwhile."""
 
 
 def provider(kind: str, base_url: str, key: str, **fields: Any) -> Provider:

@@ -22,13 +22,13 @@ def _folder() -> Path:
 
 async def put(folder: Path) -> None:
     """Into a folder that is not there yet: a server that is started there finds a migrated database."""
-    made = _folder()
-    if not await asyncio.to_thread(made.exists):
-        async with EmbeddedPostgres(made) as server:
+    template = _folder()
+    if not await asyncio.to_thread(template.exists):
+        async with EmbeddedPostgres(template) as server:
             assert migrate.upgrade(server.url, server.app_url)
-    await asyncio.to_thread(_copy, made, folder)
+    await asyncio.to_thread(_copy, template, folder)
 
 
-def _copy(made: Path, folder: Path) -> None:
+def _copy(template: Path, folder: Path) -> None:
     folder.mkdir(mode=0o700)
-    subprocess.run(["cp", "-a", made / "data", made / "password", folder], check=True)
+    subprocess.run(["cp", "-a", template / "data", template / "password", folder], check=True)

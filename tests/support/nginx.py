@@ -12,13 +12,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from dev import ports
 from tests.support.stack import ROOT, end
+from tests.support.system_programs import required
 
 _PATH = f"{os.defpath}:/usr/sbin:/usr/local/sbin:/sbin"
-_ABSENT = "There is no nginx on the PATH: these tests need it (apt-get install nginx-light)."
 _NETWORK = "172.28.7."
 SERVICES = ("api-1", "api-2", "api-3")
 API_PORT = 8080
@@ -26,12 +24,7 @@ API_PORT = 8080
 
 
 def program() -> str:
-    """Return it. Without one the test is skipped; where all must run, it fails."""
-    if path := shutil.which("nginx", path=_PATH):
-        return path
-    if os.environ.get("CI") == "true":
-        pytest.fail(_ABSENT)
-    pytest.skip(_ABSENT)
+    return str(required("nginx", package="nginx-light", path=_PATH))
 
 
 @dataclass(frozen=True, slots=True)

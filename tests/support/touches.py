@@ -70,17 +70,17 @@ def read(owner_url: str, log: Path, since: int = 0) -> list[Touch]:
         database = connection.info.dbname
     with log.open("rb") as lines:
         lines.seek(since)
-        found = (_LINE.search(line.decode(errors="replace")) for line in lines)
+        matches = (_LINE.search(line.decode(errors="replace")) for line in lines)
         return [
             Touch(match[2], owners.get(UUID(match[3]), UUID(match[3])), match[4], match[5].strip())
-            for match in found
+            for match in matches
             if match and match[1] == database
         ]
 
 
 def accounts_of(touches: Iterable[Touch], key: Callable[[Touch], Key]) -> dict[Key, set[UUID]]:
     """The accounts that were touched, by what `key` says."""
-    found: dict[Key, set[UUID]] = defaultdict(set)
+    accounts: dict[Key, set[UUID]] = defaultdict(set)
     for touch in touches:
-        found[key(touch)].add(touch.account)
-    return found
+        accounts[key(touch)].add(touch.account)
+    return accounts

@@ -24,8 +24,8 @@ from db.tables import AuditRow
 from domain.media import Kind, State
 from domain.rounds import MaintenanceErrors
 from gateway.route_states import RouteStates
-from tests.support import promtool
 from tests.support.stack import ROOT
+from tests.support.system_programs import required
 
 DEPLOY = ROOT / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text())
@@ -92,7 +92,7 @@ CONFIGURATIONS = (DEPLOY / "prometheus" / "prometheus.yml", DEPLOY / "compose" /
     + [("check", "config", "--syntax-only", path) for path in CONFIGURATIONS],
 )
 def test_prometheus_itself_takes_rules_and_configurations(words: tuple[str | Path, ...]) -> None:
-    checked = subprocess.run([promtool.program(), *words], capture_output=True, text=True)
+    checked = subprocess.run([required("promtool", package="prometheus"), *words], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 

@@ -21,8 +21,8 @@ from domain.limits import Limits
 from providers.base import Delta
 
 PACKAGES = (
-    *("activities", "api", "catalog", "cli", "db", "dev", "domain", "gateway", "outbound", "providers", "settings"),
-    *("storage", "temporal", "web", "workflows"),
+    *("activities", "api", "catalog", "cli", "db", "dev", "domain", "gateway", "outbound", "programs"),
+    *("providers", "settings", "storage", "temporal", "tracing", "web", "workflows"),
 )
 SHOWN = {
     "the operator's catalog, prices and plans": """
@@ -75,7 +75,7 @@ SHOWN = {
         mark masks slope sources Asset.packed Assets.files File.name OutputFile.chunks Streams.errors Streams.output
     """,
     "the documents of this program, and the place that shows them": """
-        Field.about Field.fields Field.name Field.notes Field.objects Found.around Goal.address Goal.name Goal.note
+        Field.about Field.fields Field.name Field.notes Field.objects Goal.address Goal.name Goal.note
         Operation.about Operation.callers Operation.errors Operation.summary Operation.tag Part.about Part.name
         Place.file Place.server Reference.about Section.heading Topic.about Topic.address Topic.file
     """,

@@ -28,7 +28,7 @@ SEARCH: dict[str, Any] = {
 }
 
 
-class Found(ExampleDatabase):
+class Examples(ExampleDatabase):
     """The examples of one mistake, whatever the test is called."""
 
     def __init__(self, examples: Iterable[bytes] = ()) -> None:
@@ -45,9 +45,9 @@ class Found(ExampleDatabase):
         return None
 
 
-def of(rule: Rule) -> Found:
+def of(rule: Rule) -> Examples:
     written = json.loads(FILE.read_text()).get(rule.__name__)
-    return Found([base64.b64decode(written)] if written else [])
+    return Examples([base64.b64decode(written)] if written else [])
 
 
 def machine(operation: type[Operation], rule: Rule) -> type[MemoryMachine]:
@@ -61,12 +61,12 @@ def machine(operation: type[Operation], rule: Rule) -> type[MemoryMachine]:
 
 
 def _shortest(operation: type[Operation], rule: Rule) -> bytes:
-    found = Found()
+    examples = Examples()
     try:
-        chosen = settings(**SEARCH | {"max_examples": 2000}, phases=[Phase.generate, Phase.shrink], database=found)
+        chosen = settings(**SEARCH | {"max_examples": 2000}, phases=[Phase.generate, Phase.shrink], database=examples)
         run_state_machine_as_test(machine(operation, rule), settings=chosen)
     except AssertionError:
-        return min(found.examples, key=lambda example: (len(example), example))
+        return min(examples.examples, key=lambda example: (len(example), example))
     raise SystemExit(f"{rule.__name__} was not noticed")
 
 

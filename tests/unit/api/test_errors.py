@@ -88,6 +88,8 @@ def test_no_package_has_an_error_without_a_status() -> None:
         "db",
         "providers",
         "outbound",
+        "programs",
+        "tracing",
         "storage",
         "temporal",
         "workflows",

@@ -30,7 +30,7 @@ def test_bash_completes_the_choices_of_an_option(tmp_path: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m cli "$@"\n')
     program.chmod(0o755)
     script = CliRunner().invoke(yout, ["completion", "bash"]).stdout
-    asked = 'COMP_WORDS=(yout usage export --format p) COMP_CWORD=4\n_yout_completion yout p\necho "${COMPREPLY[@]}"\n'
+    typed = 'COMP_WORDS=(yout usage export --format p) COMP_CWORD=4\n_yout_completion yout p\necho "${COMPREPLY[@]}"\n'
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.defpath}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([bash, "-c", script + asked], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([bash, "-c", script + typed], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "parquet\n"

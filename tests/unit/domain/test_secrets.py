@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = (
     *("api", "gateway", "domain", "catalog", "db", "outbound", "providers", "storage", "temporal", "workflows"),
     "activities",
-    *("dev", "cli", "web"),
+    *("dev", "cli", "web", "programs", "tracing"),
 )
 OLD, NEW = Secrets("old" * 12), Secrets("new" * 12, ["older" * 12, "old" * 12])
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from domain.errors import NotFound
 from domain.media import Job, Kind, State
 from gateway.job_starts import (
     AT_ONCE,
-    FRESH,
+    FRESH_AGE,
     LANES,
     MAX_AGE,
     MAX_WAITING,
@@ -198,7 +198,7 @@ async def test_a_job_that_has_ended_while_it_waited_is_not_started(
     temporal: Temporal, starts: JobStarts, recent: RecentStarts, state: State | None, begun: int
 ) -> None:
     temporal.gate.set()
-    job = accepted(uuid4(), age=FRESH)
+    job = accepted(uuid4(), age=FRESH_AGE)
     temporal.ended[job.id] = state
     starts.add(job)
     await starts.close(PATIENCE)

@@ -44,9 +44,9 @@ class Failing(SpanExporter):
 
 
 def provider(exporter: SpanExporter, faults: Noted) -> TracerProvider:
-    made = TracerProvider(shutdown_on_exit=False)
-    made.add_span_processor(SimpleSpanProcessor(AllowedSpans(exporter, faults)))
-    return made
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(AllowedSpans(exporter, faults)))
+    return provider
 
 
 def fail(tracer: Tracer, parent: Context, values: Mapping[str, AttributeValue]) -> None:

@@ -35,9 +35,9 @@ def memory() -> InMemorySpanExporter:
 
 @pytest.fixture
 def provider(memory: InMemorySpanExporter) -> TracerProvider:
-    made = TracerProvider(shutdown_on_exit=False)
-    made.add_span_processor(SimpleSpanProcessor(memory))
-    return made
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    return provider
 
 
 @pytest.mark.parametrize(

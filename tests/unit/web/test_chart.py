@@ -17,9 +17,9 @@ def part(credits: int, model: str | None = None) -> dict[str, Any]:
 
 def bars(outlines: str) -> list[tuple[float, float, float]]:
     """Each with its left side, its top and its height."""
-    found = re.findall(r"M([\d.]+) ([\d.]+)h7\.8v([\d.]+)h-7\.8z", outlines)
-    assert "".join(f"M{x} {y}h7.8v{height}h-7.8z" for x, y, height in found) == outlines
-    return [(float(x), float(y), float(height)) for x, y, height in found]
+    bars = re.findall(r"M([\d.]+) ([\d.]+)h7\.8v([\d.]+)h-7\.8z", outlines)
+    assert "".join(f"M{x} {y}h7.8v{height}h-7.8z" for x, y, height in bars) == outlines
+    return [(float(x), float(y), float(height)) for x, y, height in bars]
 
 
 def test_each_day_is_a_stack_as_high_as_its_credits() -> None:

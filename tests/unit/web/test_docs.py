@@ -29,7 +29,7 @@ SERVER = "http://ai.example.com"
 MAX_BYTES = 25 * 1024
 ADDRESSES = ["/docs", "/docs/api", *(f"/docs/api/{tag}" for tag in reference.TAGS), *guide.topics()]
 SERVED = [compile_path(page.path)[0] for page in routes.PAGES]
-FOUND = ("/docs?q=idempotency-key", "/docs?q=zebra+crossing", "/docs?q=%3Cscript%3E")
+SEARCHES = ("/docs?q=idempotency-key", "/docs?q=zebra+crossing", "/docs?q=%3Cscript%3E")
 
 
 @dataclass
@@ -95,10 +95,10 @@ async def client() -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def answers(client: httpx2.AsyncClient) -> Mapping[str, httpx2.Response]:
-    return {address: await client.get(address) for address in (*ADDRESSES, *FOUND)}
+    return {address: await client.get(address) for address in (*ADDRESSES, *SEARCHES)}
 
 
-@pytest.mark.parametrize("address", [*ADDRESSES, *FOUND])
+@pytest.mark.parametrize("address", [*ADDRESSES, *SEARCHES])
 async def test_a_page_is_whole(address: str, answers: Mapping[str, httpx2.Response]) -> None:
     answer = answers[address]
     page = read(answer.text)
@@ -169,7 +169,7 @@ async def test_there_is_no_other_page(client: httpx2.AsyncClient, address: str) 
 
 
 async def test_a_search_finds_what_has_all_of_the_words(answers: Mapping[str, httpx2.Response]) -> None:
-    found, nothing, escaped = (answers[address].text for address in FOUND)
+    found, nothing, escaped = (answers[address].text for address in SEARCHES)
     assert 'href="/docs/api-guide#idempotency"' in found
     assert "Nothing" in nothing
     assert "<script>" not in escaped.replace('<script type="module"', "")

@@ -1,11 +1,11 @@
-"""Scripts of the pages that know no document, run by Node where it is installed; and what is vendored."""
+"""Scripts of the pages that know no document, run by Node; and what is vendored."""
 
 import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
+from tests.support.client_environments import environment
 from web import assets
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -13,12 +13,10 @@ VENDOR = assets.FOLDER / "vendor"
 
 
 def test_the_pure_scripts() -> None:
-    """Where Node is not installed, nothing is run: the scripts need a browser, not Node."""
-    node = shutil.which("node")
-    if node is None:
-        return
     files = sorted(str(path) for path in SCRIPTS.glob("*.test.mjs"))
-    ran = subprocess.run([node, "--test", *files], capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run(
+        [environment("node").node, "--test", *files], capture_output=True, text=True, check=False, timeout=60
+    )
     assert ran.returncode == 0, ran.stdout
 
 

@@ -16,7 +16,7 @@ const ROOM_FOR_TEXT = 256 * 1024;
 const MAX_BODY = 20 * 1024 * 1024, MAX_KEPT = 4 * 1024 * 1024;
 const MIB = 1024 * 1024, KIB = 1024;
 /** @type {HTMLElement | null} */
-let refusal = null;
+let shown = null;
 const READS = {image: "sees no pictures", file: "reads no files"};
 
 /** Takes files into the question that is being written, or says why not. @param {Chat} chat @param {File[]} chosen */
@@ -28,12 +28,12 @@ export async function attach(chat, chosen) {
     if (!kind) return refuse(chat, `“${short(file.name)}” is no picture, PDF or text.`, "Pictures are PNG, JPEG, GIF or WebP.");
     if (!fits(chat, [{kind}])) return;
     if (composer.files.length >= MAX_FILES) return refuse(chat, `A question has ${MAX_FILES} files at most.`);
-    const most = room(chat);
-    if (file.size * 4 / 3 > most) return refuse(chat, `“${short(file.name)}” is too large.`, `There is room for ${size(most * 3 / 4)} more in this chat.`);
+    const left = room(chat);
+    if (file.size * 4 / 3 > left) return refuse(chat, `“${short(file.name)}” is too large.`, `There is room for ${size(left * 3 / 4)} more in this chat.`);
     composer.files = [...composer.files, {name: short(file.name), kind, size: file.size, data: await read(file, kind)}];
     show(chat);
   }
-  refusal?.remove();
+  shown?.remove();
 }
 
 /** Whether the model takes all of these files. If not, that is said. @param {Chat} chat @param {{kind: "image" | "file"}[]} files */
@@ -56,9 +56,9 @@ export function show(chat) {
   composer.area.dispatchEvent(new Event("input", {bubbles: true}));
 }
 
-/** The files of a question in the thread. @param {Element} said @param {Attached[]} files */
-export function under(said, files) {
-  said.append(element("span", {class: "files"}, ...files.map((file) => chip(file))));
+/** The files of a question in the thread. @param {Element} node @param {Attached[]} files */
+export function under(node, files) {
+  node.append(element("span", {class: "files"}, ...files.map((file) => chip(file))));
 }
 
 /** @param {Attached} file @param {() => void} [remove] */
@@ -73,11 +73,11 @@ function chip(file, remove) {
 
 /** A small picture, from the bytes that are here: no address is asked for them. @param {string} data */
 function picture(data) {
-  const [head, base64] = data.split(","), made = element("img", {alt: ""});
+  const [head, base64] = data.split(","), image = element("img", {alt: ""});
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  made.src = URL.createObjectURL(new Blob([bytes], {type: head.slice(5, head.indexOf(";"))}));
-  made.addEventListener("load", () => URL.revokeObjectURL(made.src));
-  return made;
+  image.src = URL.createObjectURL(new Blob([bytes], {type: head.slice(5, head.indexOf(";"))}));
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+  return image;
 }
 
 /** @param {File} file @returns {"image" | "file" | null} */
@@ -88,9 +88,9 @@ function kindOf({type, name}) {
 
 /** Bytes of base64 that the next request has room for. @param {Chat} chat */
 function room({dataset, conversation, memory, composer}) {
-  const most = Math.min(Number(dataset.maxBody) || MAX_BODY, conversation || "keeps" in dataset ? MAX_KEPT : Infinity);
+  const max = Math.min(Number(dataset.maxBody) || MAX_BODY, conversation || "keeps" in dataset ? MAX_KEPT : Infinity);
   const used = [...sent(conversation ? [] : memory.messages), ...composer.files].reduce((sum, {data = ""}) => sum + data.length, 0);
-  return Math.max(0, most - ROOM_FOR_TEXT - used);
+  return Math.max(0, max - ROOM_FOR_TEXT - used);
 }
 
 /** @param {File} file @param {"image" | "file"} kind @returns {Promise<string>} */
@@ -108,7 +108,7 @@ async function read(file, kind) {
 /** @param {Chat} chat @param {string} title @param {string} [text] @param {import("./sentences.js").Way[]} [on] */
 function refuse(chat, title, text = "", on = []) {
   const what = {kind: "wait", icon: "alert", title, text, ways: on};
-  refusal = chat.note(what, ways(chat, what, {once: "", text: ""}));
+  shown = chat.note(what, ways(chat, what, {once: "", text: ""}));
 }
 
 /** @param {string} name */

@@ -215,8 +215,8 @@ export class Chat extends HTMLElement {
   again(of) {
     const {messages} = this.memory, at = of ? messages.indexOf(of) : messages.length;
     if (this.#abort) return;
-    const asked = /** @type {Question | undefined} */ (messages.slice(0, at).findLast(({role}) => role === "user"));
-    if (this.conversation || at < messages.length - 1) return asked && this.ask(asked.content, asked.files);
+    const message = /** @type {Question | undefined} */ (messages.slice(0, at).findLast(({role}) => role === "user"));
+    if (this.conversation || at < messages.length - 1) return message && this.ask(message.content, message.files);
     if (messages[messages.length - 1]?.role === "assistant") {
       messages.pop();
       [...this.thread.querySelectorAll(".answer")].pop()?.remove();
@@ -232,12 +232,12 @@ export class Chat extends HTMLElement {
   #takeBack() {
     const at = this.memory.messages.findLastIndex(({role}) => role === "user");
     if (at < 0) return "";
-    const [asked] = this.memory.messages.splice(at);
+    const [message] = this.memory.messages.splice(at);
     const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".said"));
     for (const node of shown.slice(from)) node.remove();
     this.#note = null;
-    this.#fill(asked.content, "files" in asked ? asked.files : []);
-    return asked.content;
+    this.#fill(message.content, "files" in message ? message.files : []);
+    return message.content;
   }
 
   /** Puts a question into the composer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
@@ -265,17 +265,17 @@ export class Chat extends HTMLElement {
 
   /** @param {string} content @param {import("./messages.js").Attached[]} attached */
   #say(content, attached) {
-    const asked = {role: /** @type {const} */ ("user"), content, ...(attached.length ? {files: attached} : {})};
-    this.memory.messages.push(asked);
-    this.#question(asked);
+    const message = {role: /** @type {const} */ ("user"), content, ...(attached.length ? {files: attached} : {})};
+    this.memory.messages.push(message);
+    this.#question(message);
     this.#head();
   }
 
-  /** @param {Question} asked */
+  /** @param {Question} message */
   #question({content, files: attached}) {
-    const said = question(content);
-    this.thread.append(said);
-    if (attached?.length) attachments().then(({under}) => under(said, attached));
+    const node = question(content);
+    this.thread.append(node);
+    if (attached?.length) attachments().then(({under}) => under(node, attached));
   }
 
   /** @param {Answer} answer */

@@ -47,7 +47,7 @@ markdown.core.ruler.at("inline", (/** @type {any} */ state) => {
 
 /** The text of a model, without what would turn the reading order around. @param {string} text */
 export function readable(text) {
-  return text.replace(/\r\n?/g, "\n").replace(BIDI, (found) => `[U+${found.charCodeAt(0).toString(16).toUpperCase()}]`);
+  return text.replace(/\r\n?/g, "\n").replace(BIDI, (character) => `[U+${character.charCodeAt(0).toString(16).toUpperCase()}]`);
 }
 
 /** Returns the tokens of a text. One that would take too much work is plain. @param {string} text @param {Environment} env @returns {Token[]} */

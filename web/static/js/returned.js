@@ -13,14 +13,14 @@ import {coloured, writing} from "./turn.js";
  */
 export async function takeUp(chat, last) {
   const {messages, once} = chat.memory;
-  const said = (/** @type {string} */ title, /** @type {string} */ text, /** @type {string} */ again) =>
+  const note = (/** @type {string} */ title, /** @type {string} */ text, /** @type {string} */ again) =>
     chat.note({kind: "", icon: "clock", title, text}, [button("Ask again", () => chat.answer(again))]);
-  if (last.role === "user") return said("This question has no answer yet.", "", key());
+  if (last.role === "user") return note("This question has no answer yet.", "", key());
   last.ended = "left";
   if (!last.id) {
     messages.pop();
     await chat.showAll();
-    return said("This page was left before the answer began.", chat.account ? "If it was received, asking again does not charge it twice." : "", once || key());
+    return note("This page was left before the answer began.", chat.account ? "If it was received, asking again does not charge it twice." : "", once || key());
   }
   const view = new AnswerView(last, {explains: "explains" in chat.dataset});
   [...chat.thread.querySelectorAll(".answer")].pop()?.replaceWith(view.node);

@@ -37,11 +37,11 @@ export function view(links, first) {
     if (to < 0 || to >= links.length) return;
     at = to;
     dialog.setAttribute("aria-busy", "true");
-    const page = await pageAt(`${links[at].href}`).catch(() => null), found = page?.querySelector(".job-page");
+    const page = await pageAt(`${links[at].href}`).catch(() => null), work = page?.querySelector(".job-page");
     if (at !== to || !dialog.isConnected) return;
-    if (!page || !found) return location.assign(links[to].href);
+    if (!page || !work) return location.assign(links[to].href);
     dialog.removeAttribute("aria-busy");
-    const fresh = document.importNode(found, true);
+    const fresh = document.importNode(work, true);
     for (const one of fresh.querySelectorAll("yout-job, #said")) one.removeAttribute("id");
     title.textContent = page.querySelector(".head h1")?.textContent ?? "";
     count.textContent = links.length > 1 ? `${to + 1} of ${links.length}` : "";
@@ -58,16 +58,16 @@ export function view(links, first) {
 
 /** @param {string} label @param {string} icon @param {() => void} act */
 function button(label, icon, act) {
-  const made = document.createElement("button"), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const node = document.createElement("button"), svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
   use.setAttribute("href", `#i-${icon}`);
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
   svg.append(use);
-  made.type = "button";
-  made.className = "button plain icon-only";
-  made.setAttribute("aria-label", label);
-  made.append(svg);
-  made.addEventListener("click", act);
-  return made;
+  node.type = "button";
+  node.className = "button plain icon-only";
+  node.setAttribute("aria-label", label);
+  node.append(svg);
+  node.addEventListener("click", act);
+  return node;
 }

@@ -39,9 +39,9 @@ class Wave extends HTMLElement {
 export function loudness(samples) {
   const length = samples.length / BARS, step = Math.max(1, Math.floor(length / SAMPLES));
   const parts = Array.from({length: BARS}, (_, bar) => {
-    let most = 0;
-    for (let at = Math.floor(bar * length); at < (bar + 1) * length; at += step) most = Math.max(most, Math.abs(samples[at]));
-    return most;
+    let peak = 0;
+    for (let at = Math.floor(bar * length); at < (bar + 1) * length; at += step) peak = Math.max(peak, Math.abs(samples[at]));
+    return peak;
   });
   const loudest = Math.max(...parts);
   return parts.map((part) => loudest ? part / loudest : 0);

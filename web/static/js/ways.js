@@ -41,11 +41,11 @@ const MAKE = {
     [button("Ask again", () => chat.answer())],
   )),
   online: (chat, {text}) => {
-    const made = button("Send when I am back", () => {
-      made.disabled = true;
+    const control = button("Send when I am back", () => {
+      control.disabled = true;
       addEventListener("online", () => chat.ask(chat.composer.text || text, chat.composer.files), {once: true});
     });
-    return made;
+    return control;
   },
   copy: (_, {failure}) => button("Copy the number", () => navigator.clipboard.writeText(failure?.request ?? "")),
   credits: (chat) => ("plan" in chat.dataset ? link("/plan", "Add credits") : null),
@@ -57,18 +57,18 @@ const MAKE = {
 
 /** A shorter answer that the balance covers, if it covers one of use. @param {Chat} chat @param {Case} about */
 function shorten(chat, {failure}) {
-  const made = button("Shorten", () => {});
-  made.hidden = true;
+  const control = button("Shorten", () => {});
+  control.hidden = true;
   affordableTokens(chat.order(), failure?.more.available ?? 0).then((tokens) => {
-    if (!tokens) return made.remove();
-    made.hidden = false;
-    made.replaceChildren(`Shorten to ${tokens.toLocaleString("en-US")} tokens`);
-    made.addEventListener("click", () => {
+    if (!tokens) return control.remove();
+    control.hidden = false;
+    control.replaceChildren(`Shorten to ${tokens.toLocaleString("en-US")} tokens`);
+    control.addEventListener("click", () => {
       chat.settings?.set("max_tokens", tokens);
       chat.answer();
     });
-  }, () => made.remove());
-  return made;
+  }, () => control.remove());
+  return control;
 }
 
 /** @param {Chat} chat @param {string} which */
@@ -78,13 +78,13 @@ function choose(chat, which) {
 
 /** What holds the credits: the job that runs, if it is one alone. */
 function running() {
-  const made = link("/activity", "See what runs");
+  const control = link("/activity", "See what runs");
   get("/api/media/jobs/?status=running&limit=2").then(({data: [job, other]}) => {
     if (!job || other) return;
-    made.textContent = `Watch the ${job.kind}`;
-    made.setAttribute("href", `/studio/jobs/${job.job_uuid}`);
+    control.textContent = `Watch the ${job.kind}`;
+    control.setAttribute("href", `/studio/jobs/${job.job_uuid}`);
   }, () => {});
-  return made;
+  return control;
 }
 
 /** @param {string} href @param {string} label @param {boolean} [first] */

@@ -1,4 +1,4 @@
-"""The limits of a program that decodes foreign bytes. It sets them itself, after it has loaded all that it needs."""
+"""The limits of a child program. It sets them itself, after it has loaded all that it needs."""
 
 import importlib
 import os

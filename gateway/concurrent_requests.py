@@ -1,0 +1,46 @@
+"""Bounds how many requests of one owner a process answers at a time: messages of a visitor, reads of an account."""
+
+import asyncio
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from domain.errors import RateLimited
+
+TIMEOUT = timedelta(seconds=30)
+OF_VISITORS = "Without an account, {limit} messages are answered at a time. Wait for them, or sign in."
+OF_ACCOUNTS = "{limit} of your requests are answered at a time. Wait for them, and try again."
+_RETRY_AFTER = timedelta(seconds=2)
+
+
+class ConcurrentRequests:
+    def __init__(self, limit: int, timeout: timedelta = TIMEOUT, message: str = OF_VISITORS) -> None:
+        """`limit`: of each owner. `timeout`: how long a request waits. `message` is that of the error."""
+        self._limit, self._timeout, self._message = limit, timeout, message
+        self._owners: dict[Hashable, tuple[asyncio.Semaphore, int]] = {}
+        """The slots of each owner, and how many requests have one or wait for one."""
+
+    @asynccontextmanager
+    async def slot(self, owner: Hashable) -> AsyncIterator[None]:
+        """Have a slot until the end of the block. Raises `RateLimited` when none becomes free."""
+        slots, users = self._owners.get(owner, (asyncio.Semaphore(self._limit), 0))
+        self._owners[owner] = slots, users + 1
+        try:
+            await self._acquire(slots)
+            try:
+                yield
+            finally:
+                slots.release()
+        finally:
+            slots, users = self._owners[owner]
+            if users == 1:
+                del self._owners[owner]
+            else:
+                self._owners[owner] = slots, users - 1
+
+    async def _acquire(self, slots: asyncio.Semaphore) -> None:
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                await slots.acquire()
+        except TimeoutError:
+            raise RateLimited(self._message.format(limit=self._limit), retry_after=_RETRY_AFTER) from None

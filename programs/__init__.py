@@ -1,0 +1,1 @@
+"""Child programs: what runs one, and the limits that it sets itself."""
