@@ -147,7 +147,7 @@ def _lifespan(
             strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
-            starts = JobStarts(Engine(temporal).start_job)
+            starts = JobStarts(Engine(temporal).start_job, wired.jobs.owned)
             stack.push_async_callback(starts.close)
             app.state.resources = _resources(wired, calls, temporal, people, starts)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)

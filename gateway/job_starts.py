@@ -11,8 +11,8 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import RateLimited, where
-from domain.media import Job
+from domain.errors import NotFound, RateLimited, where
+from domain.media import Job, State
 from gateway.fair_turns import FairTurns
 
 AT_ONCE = 16
@@ -25,6 +25,8 @@ MAX_WAITING_IN_LANE = 125
 """So 500 of an account, about."""
 MAX_AGE = timedelta(seconds=30)
 """A job that was accepted longer ago is left alone: this process was frozen or is behind, and the row knows better."""
+FRESH = timedelta(seconds=1)
+"""A job that was accepted longer ago is looked at before its start: its caller or a purge may have ended it."""
 CLOSING = timedelta(seconds=2)
 """How long a process that ends goes on starting jobs. Others start what is left."""
 REJOIN_AGE = timedelta(minutes=5)
@@ -60,9 +62,9 @@ class RecentStarts:
 
 
 class JobStarts:
-    def __init__(self, start: Callable[[Job], Awaitable[bool]]) -> None:
-        """`start` joins a workflow that exists; False when it could not."""
-        self._start, self.recent = start, RecentStarts()
+    def __init__(self, start: Callable[[Job], Awaitable[bool]], owned: Callable[[UUID, UUID], Awaitable[Job]]) -> None:
+        """`start` joins a workflow that exists; False when it could not. `owned` reads the job of an account."""
+        self._start, self._owned, self.recent = start, owned, RecentStarts()
         self._turns = FairTurns(AT_ONCE, MAX_WAITING_IN_LANE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -94,9 +96,10 @@ class JobStarts:
         started = False
         try:
             async with self._turns.turn((job.account_id, job.id.int % LANES)):
-                if _now() - job.created_at >= MAX_AGE:
+                age = _now() - job.created_at
+                if age >= MAX_AGE:
                     self._leave(job)
-                else:
+                elif age < FRESH or await self._is_queued(job):
                     started = await self._start(job)
         except RateLimited:
             self._leave(job)
@@ -106,6 +109,12 @@ class JobStarts:
             if not started:
                 self.recent.forget(job.id)
             self._leaving = self._leaving and len(self._tasks) > 1
+
+    async def _is_queued(self, job: Job) -> bool:
+        try:
+            return (await self._owned(job.account_id, job.id)).state is State.QUEUED
+        except NotFound:
+            return False
 
     def _leave(self, job: Job) -> None:
         """One line for all that follow each other."""

@@ -20,20 +20,25 @@ from web.markdown import rendered
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FED = """
+performance.now = () => 0;
+window.settled = () => new Promise((painted) => {
+  const next = (left) => left ? requestAnimationFrame(() => setTimeout(() => next(left - 1))) : painted();
+  next(4);
+});
 window.fetch = ((ours) => (path, options) => {
   if (path !== "/api/chat/stream/") return ours(path, options);
   const encoder = new TextEncoder();
   const body = new ReadableStream({start(stream) {
-    window.feed = (event) => new Promise((painted) => {
+    window.feed = (event) => {
       stream.enqueue(encoder.encode(`data: ${JSON.stringify(event)}\\n\\n`));
-      setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(painted)));
-    });
+      return window.settled();
+    };
     document.documentElement.dataset.fed = "";
   }});
   return Promise.resolve(new Response(body, {headers: {"content-type": "text/event-stream"}}));
 })(window.fetch);
 """
-"""The test is the server of the answer's stream."""
+"""The test is the server of the answer's stream. Paints take no time by the page's clock, so that none is put off."""
 START = {"type": "start", "id": "chatcmpl-none", "model": "demo-chat", "held": 10}
 PROSE = 'document.querySelector(".answer .prose")'
 LIST = "- one\n\n- two\n\n- three\n\n"
@@ -54,8 +59,11 @@ class Fed:
         self.page = page
 
     async def feed(self, *pieces: str) -> None:
+        """Returns when it is painted. The first paint waits for the script that reads Markdown."""
         for piece in pieces:
             await self.page.evaluate("(event) => window.feed(event)", {"type": "delta", "text": piece})
+        await expect(self.page.locator(".answer .prose > *").first).to_be_attached()
+        await self.page.evaluate("window.settled()")
 
     async def mark(self, script: str) -> int:
         """Remember the nodes that a script finds. Returns their number."""

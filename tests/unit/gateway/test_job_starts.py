@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from domain.errors import NotFound
 from domain.media import Job, Kind, State
 from gateway.job_starts import (
     AT_ONCE,
+    FRESH,
     LANES,
     MAX_AGE,
     MAX_WAITING,
@@ -47,6 +49,14 @@ class Temporal:
         self.gate = asyncio.Event()
         self.error: Exception | None = None
         self.answer = True
+        self.ended: dict[UUID, State | None] = {}
+        """Jobs that have ended meanwhile; None: a purge has erased them."""
+
+    async def owned(self, _account_id: UUID, job_id: UUID) -> Job:
+        state = self.ended.get(job_id, State.QUEUED)
+        if state is None:
+            raise NotFound
+        return accepted(uuid4()).model_copy(update={"state": state})
 
     async def start(self, job: Job) -> bool:
         self.begun.append(job)
@@ -63,7 +73,7 @@ def temporal() -> Temporal:
 
 @pytest.fixture
 def starts(temporal: Temporal) -> JobStarts:
-    return JobStarts(temporal.start)
+    return JobStarts(temporal.start, temporal.owned)
 
 
 @pytest.fixture
@@ -181,3 +191,15 @@ def test_a_start_is_recent_for_a_while() -> None:
     assert recent.ids() == {job_id}
     clock[0] += REJOIN_AGE
     assert recent.ids() == frozenset()
+
+
+@pytest.mark.parametrize(("state", "begun"), [(State.QUEUED, 1), (State.CANCELLED, 0), (None, 0)])
+async def test_a_job_that_has_ended_while_it_waited_is_not_started(
+    temporal: Temporal, starts: JobStarts, recent: RecentStarts, state: State | None, begun: int
+) -> None:
+    temporal.gate.set()
+    job = accepted(uuid4(), age=FRESH)
+    temporal.ended[job.id] = state
+    starts.add(job)
+    await starts.close(PATIENCE)
+    assert (len(temporal.begun), job.id in recent.ids()) == (begun, bool(begun))
