@@ -257,7 +257,7 @@ def install(app: FastAPI) -> None:
             problem = Problem(
                 answer.status, answer.message, answer.headers.get("retry-after"), request.state.request_id
             )
-            return faults.page(problem)
+            return faults.page(problem, request)
         return written(answer, request.scope)
 
     async def handle_fault(request: Request, error: Exception) -> Response:

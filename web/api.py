@@ -62,6 +62,8 @@ class Server:
     """Where outputs are read, if that is not this server: the origin of the object store."""
     max_body_bytes: int = 0
     """Of a request to the API. 0: nothing is known of it."""
+    takes_loopback: bool = False
+    """URLs of its users may be of the machine that it runs on, as its operator has set it for development."""
 
 
 class Api(Protocol):

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from web import pages, templating
+from web.visit import theme_of
 
 _NOT_PAGES = (
     "/api/",
@@ -56,8 +57,8 @@ def concerns(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not path.startswith(_NOT_PAGES)
 
 
-def page(problem: Problem, theme: str = "") -> Response:
-    """Return the page of a problem. One that passes by itself is loaded again by the browser."""
+def page(problem: Problem, request: Request) -> Response:
+    """Return the page of a problem, in the theme of its browser, which loads one again that passes by itself."""
     sentence = _SENTENCES.get(problem.status, _BROKEN)
     values = {
         "title": sentence.title,
@@ -66,7 +67,7 @@ def page(problem: Problem, theme: str = "") -> Response:
         "ways": sentence.ways,
         "request_id": problem.request_id if sentence is _BROKEN else "",
         "seconds": problem.retry_after if problem.status in {429, 503} else None,
-        "theme": theme,
+        "theme": theme_of(request),
     }
     headers = {}
     if values["seconds"]:

@@ -138,5 +138,5 @@ async def _shown(page: Page, api: Callable[[Request], Api], request: Request) ->
         if fault.status == _UNAUTHORIZED:
             return visit.to_sign_in()
         again = fault.retry_after if request.method == "GET" else None
-        answer = faults.page(Problem(fault.status, fault.message, again, request.state.request_id), visit.theme)
+        answer = faults.page(Problem(fault.status, fault.message, again, request.state.request_id), request)
     return pages.packed(answer, request)

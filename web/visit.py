@@ -29,6 +29,12 @@ MultiPartParser.spool_max_size = 0
 """No file of a form goes to a disk: it would be there in the clear. The edge bounds the body."""
 
 
+def theme_of(request: Request) -> str:
+    """Return `light` or `dark`, as the browser's cookie has it. Empty: as the system has it."""
+    chosen = request.cookies.get(THEME, "")
+    return chosen if chosen in THEMES else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who is signed in, as every page shows it."""
@@ -54,9 +60,7 @@ class Visit:
 
     @property
     def theme(self) -> str:
-        """`light` or `dark`, as the browser's cookie has it. Empty: as the system has it."""
-        chosen = self.request.cookies.get(THEME, "")
-        return chosen if chosen in THEMES else ""
+        return theme_of(self.request)
 
     @property
     def address(self) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from domain.hosts import is_loopback
 from web.api import Fault
 from web.ids import in_path
 from web.numbers import whole
@@ -157,12 +158,14 @@ def refusal_of(url: str) -> str:
         port = parts.port or HTTPS_PORTS[0]
     except ValueError:
         return "This is no address of a server."
-    if parts.scheme != "https":
-        return "The address must begin with https://."
     if parts.username is not None or parts.password is not None:
         return "The address must have no user name and no password."
     if "#" in url:
         return "The address must have no fragment, which is the part after #."
+    if is_loopback(parts.hostname or ""):
+        return "This is an address of the machine itself: only taken where YOUT_WEBHOOKS_ALLOW_LOOPBACK is true."
+    if parts.scheme != "https":
+        return "The address must begin with https://."
     if port not in HTTPS_PORTS:
         return "The port must be 443 or 8443."
     return "This address is inside a network, or names no server. It must be one that everybody can reach."

@@ -61,7 +61,8 @@ async def test_two_clicks_make_one_endpoint(member: httpx2.AsyncClient) -> None:
     [
         ("http://receiver.example/", "must begin with https://"),
         ("https://10.0.0.1/", "inside a network"),
-        ("https://localhost/", "inside a network"),
+        ("https://localhost/", "YOUT_WEBHOOKS_ALLOW_LOOPBACK"),
+        ("http://127.0.0.1:9000/", "YOUT_WEBHOOKS_ALLOW_LOOPBACK"),
         ("https://receiver.example:444/", "443 or 8443"),
         ("https://a:b@receiver.example/", "no user name"),
         ("https://receiver.example/#x", "no fragment"),

@@ -86,8 +86,10 @@ def code(page: Path) -> str:
 
 
 def cells(page: Path, heading: str) -> Iterator[list[str]]:
-    """The rows of the tables below a heading, without their heads."""
-    section = re.split(r"^##+ ", page.read_text().partition(f"## {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    """The rows of the tables below a heading and its own headings, without their heads."""
+    above, _, below = page.read_text().partition(f"## {heading}\n")
+    level = 2 + len(above) - len(above.rstrip("#"))
+    section = re.split(rf"^#{{1,{level}}} ", below, maxsplit=1, flags=re.MULTILINE)[0]
     for table in re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE):
         for row in table.splitlines()[2:]:
             yield [cell.strip() for cell in row.strip("|").split("|")]
