@@ -42,7 +42,7 @@ class Chat:
         await self.page.keyboard.press("Enter")
 
     @property
-    def said(self) -> Locator:
+    def questions(self) -> Locator:
         return self.page.locator(".said")
 
     @property
@@ -96,7 +96,7 @@ async def test_a_first_question_without_an_account_and_then_with_one(site: Stack
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_role("button", name="Create account").click()
     await expect(page).to_have_url(f"{site.url}/chat")
-    await expect(chat.said.first).to_have_text("Hello!")
+    await expect(chat.questions.first).to_have_text("Hello!")
     await expect(chat.answers).to_have_count(VISITOR_MESSAGES)
     await chat.note.get_by_role("button", name="Ask again").click()
     await expect(chat.answers.last.locator(".cost")).to_contain_text("credits of")
@@ -178,10 +178,10 @@ async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> 
     [message] = order["messages"]
     assert [part["type"] for part in message["content"]] == ["text", "image_url", "file"]
     assert await chat.shown() == chat.charged()
-    await expect(chat.said.locator(".file-name")).to_have_text(["a picture.png", "notes.txt"])
+    await expect(chat.questions.locator(".file-name")).to_have_text(["a picture.png", "notes.txt"])
     await expect(chat.page.locator(".composer .file")).to_have_count(0)
     await chat.page.reload()
-    await expect(chat.said.locator(".file img")).to_be_visible()
+    await expect(chat.questions.locator(".file img")).to_be_visible()
 
     await chat.page.keyboard.press("ArrowUp")
     await expect(chat.page.get_by_label("Your message")).to_have_value("What is this?")
@@ -211,7 +211,7 @@ async def test_letters_of_the_playground_and_enter_are_the_readers_choice(chat: 
     await page.keyboard.type("two")
     await expect(page.get_by_label("Your message")).to_have_value("one\ntwo")
     await page.keyboard.press("Shift+Enter")
-    await expect(chat.said).to_have_text("one\ntwo")
+    await expect(chat.questions).to_have_text("one\ntwo")
     await expect(chat.answers.locator(".cost b")).to_be_visible()
     await page.keyboard.press("Tab")
     await page.keyboard.press("c")
