@@ -20,7 +20,7 @@ class WorkerSettings(BaseModel):
     """No more media activities begin while the machine or container uses more than this part of its memory."""
     worker_cpu_target: float = Field(default=0.9, gt=0, le=1)
     """The same of its processors."""
-    worker_workflow_slots: int = Field(default=8, ge=2, le=10_000)
+    worker_workflow_slots: int = Field(default=100, ge=2, le=10_000)
     """Decisions of each media queue at a time."""
     temporal_payload_keys: SecretStr = SecretStr("")
     """Comma-separated keys that encrypt what is in Temporal, for a worker without the master secret."""

@@ -20,8 +20,7 @@ class Slots:
     media: int = 500
     memory: float = 0.8
     cpu: float = 0.9
-    workflows: int = 8
-    """Decisions take the interpreter: more at once would only take turns with it, and with activities."""
+    workflows: int = 100
     ledger: int = 8
     """As many as there are database connections: more would only wait for one."""
     webhooks: int = 128
