@@ -104,7 +104,7 @@ def running_dev(state_dir: str | Path | None) -> dict[str, str]:
         if (state / DEV_FILE).is_file():
             written = json.loads((state / DEV_FILE).read_text(encoding="utf-8"))
             fields = {name: name for name in ("database_url", "migration_database_url", "temporal_address", "catalog")}
-            fields["api_url"] = "public_url"
+            fields |= {"api_url": "public_url", "email_verification": "email_verification"}
             values = {field: str(written[name]) for name, field in fields.items() if name in written}
         if (state / SECRET_FILE).is_file():
             values["secret_key"] = (state / SECRET_FILE).read_text(encoding="utf-8").strip()

@@ -206,6 +206,7 @@ class Stack:
                 "codec_token": self._plan.codec_token,
                 "database_url": self._postgres.app_url,
                 "migration_database_url": self._postgres.url,
+                "email_verification": self._plan.environment["YOUT_EMAIL_VERIFICATION"],
                 **({"catalog": self._plan.environment["YOUT_CATALOG"]} if self._plan.settings.catalog else {}),
             }
         )

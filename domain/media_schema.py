@@ -220,7 +220,7 @@ class MediaSchema:
 
     def _unknown(self, name: str) -> RequestInvalid:
         shown = name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}…"
-        known = ", ".join(self.parameters) or "none"
+        known = ", ".join([*self.parameters, *self.inputs]) or "none"
         message = f"'{shown}' is not a parameter of this model. Its parameters: {known}."
         return RequestInvalid(message, param=shown, code="unsupported_parameter")
 

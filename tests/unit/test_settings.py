@@ -130,11 +130,12 @@ def test_what_is_missing_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(SettingsInvalid, match="YOUT_DATABASE_URL is not set"):
         environment.database_url()
     assert configuration.catalog_path() is None
-    running = {"database_url": "postgresql://dev/dev", "catalog": "/of/the/stack.toml"}
+    running = {"database_url": "postgresql://dev/dev", "catalog": "/of/the/stack.toml", "email_verification": "false"}
     (tmp_path / environment.DEV_FILE).write_text(json.dumps(running))
     (tmp_path / environment.SECRET_FILE).write_text(SECRET + "\n")
     assert configuration.catalog_path() == configuration.load().catalog == Path("/of/the/stack.toml")
     assert configuration.load().secret_key.get_secret_value() == SECRET
+    assert not configuration.load().email_verification
     assert environment.database_url() == "postgresql://dev/dev"
 
 

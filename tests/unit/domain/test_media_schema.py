@@ -180,3 +180,9 @@ def test_what_is_published_says_what_the_price_depends_on() -> None:
     assert [name for name, each in properties.items() if each.get(PRICED)] == ["size", "n"]
     assert properties["n"] == properties["n"] | {"type": "integer", "minimum": 1, "maximum": 10, "default": 1}
     assert schema.inputs["image"].published()["types"] == ["image/png"]
+
+
+def test_what_is_mistyped_is_answered_with_the_inputs_too() -> None:
+    schema = MediaSchema("prompt", TEXT, inputs={"image": Input(types=("image/png",), max_bytes=1)})
+    with pytest.raises(RequestInvalid, match=r"Its parameters: image\."):
+        schema.validated({"imag": "upload_x"})
