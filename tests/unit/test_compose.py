@@ -259,7 +259,8 @@ def test_the_image_holds_all_that_runs(tmp_path: Path) -> None:
         "print(*{getattr(m, '__file__', None) or '' for m in list(sys.modules.values())}, sep='\\n')"
     )
     words = [sys.executable, "-c", code]
-    ran = subprocess.run(words, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    env = {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     outside = [name for name in ran.stdout.split() if Path(name).is_relative_to(ROOT) and ".venv" not in name]
     assert outside == []
