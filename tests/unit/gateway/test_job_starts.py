@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from domain.errors import NotFound
-from domain.media import Job, Kind, State
+from domain.media import Job, State
 from gateway.job_starts import (
     AT_ONCE,
     FRESH_AGE,
@@ -20,6 +20,7 @@ from gateway.job_starts import (
     JobStarts,
     RecentStarts,
 )
+from tests.support.queued_job import queued_job
 
 PATIENCE = timedelta(seconds=30)
 SECRET = "what-a-user-wrote"
@@ -27,18 +28,7 @@ SECRET = "what-a-user-wrote"
 
 def accepted(account: UUID, number: int = 0, *, age: timedelta = timedelta()) -> Job:
     """Jobs with following numbers are of different lanes."""
-    now = datetime.now(UTC) - age
-    return Job(
-        id=UUID(int=uuid4().int // LANES * LANES + number % LANES),
-        account_id=account,
-        kind=Kind.IMAGE,
-        model="demo-image",
-        provider="demo",
-        state=State.QUEUED,
-        credits_cost=1,
-        created_at=now,
-        deadline=now + timedelta(hours=1),
-    )
+    return queued_job(account, UUID(int=uuid4().int // LANES * LANES + number % LANES), age=age)
 
 
 class Temporal:

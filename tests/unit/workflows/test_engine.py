@@ -1,7 +1,6 @@
 """What was accepted stays accepted, whatever Temporal answers: maintenance starts it later."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -10,7 +9,7 @@ from structlog.testing import capture_logs
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.media import Job, Kind, State
+from tests.support.queued_job import queued_job
 from workflows.engine import Engine
 
 REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND, RPCStatusCode.RESOURCE_EXHAUSTED)
@@ -32,23 +31,8 @@ class Refusing:
         raise RPCError("SECRET", self._status, b"")
 
 
-def _job() -> Job:
-    now = datetime.now(UTC)
-    return Job(
-        id=uuid4(),
-        account_id=uuid4(),
-        kind=Kind.IMAGE,
-        model="demo-image",
-        provider="demo",
-        state=State.QUEUED,
-        credits_cost=1,
-        created_at=now,
-        deadline=now + timedelta(minutes=1),
-    )
-
-
 ASKS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
-    "start a job": lambda engine: engine.start_job(_job()),
+    "start a job": lambda engine: engine.start_job(queued_job()),
     "cancel a job": lambda engine: engine.cancel_job(uuid4()),
     "start a purge": lambda engine: engine.start_purge(uuid4()),
 }
