@@ -34,7 +34,7 @@ class Plan:
     """In a round of deliveries."""
     seconds: float = 60.0
     """To look at what waits."""
-    patience: float = 300.0
+    patience: float = 900.0
     """Seconds to order what waits, and as many until its vendor has it. What is left then begins beside the rest."""
 
 

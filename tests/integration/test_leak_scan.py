@@ -17,7 +17,7 @@ import pytest
 from dev.postgres import EmbeddedPostgres
 from tests.support import leak_scan
 from tests.support.canaries import word
-from tests.support.sent import recording
+from tests.support.sent import ROOT, recording
 
 CHOICE = SystemRandom()
 
@@ -135,6 +135,19 @@ async def test_what_tests_sent_is_found_at_their_end(tmp_path: Path, written: ob
     log.write_bytes(os.urandom(5000) + written(sentence) + os.urandom(5000))
     assert sent.left_in(tmp_path) == [str(log)]
     log.unlink()  # the session's own search would find it
+
+
+def test_a_copy_of_the_projects_own_file_is_no_leak(tmp_path: Path) -> None:
+    """Tests send the examples of pages. A file that only has one of them is looked at as any other."""
+    page, example = ROOT / "web" / "templates" / "model.html", "A lake at dawn"
+    (copy := tmp_path / "image" / "web" / "templates" / page.name).parent.mkdir(parents=True)
+    copy.write_bytes(page.read_bytes())
+    with recording() as sent:
+        sent.note(json.dumps({"prompt": example}).encode())
+    assert sent.left_in(tmp_path) == []
+    copy.write_text(example)
+    assert sent.left_in(tmp_path) == [str(copy)]
+    copy.unlink()
 
 
 def test_what_the_sdk_sent_is_looked_for_too() -> None:

@@ -85,7 +85,8 @@ def of_another_build(stack: Stack, folder: Path) -> Iterator[subprocess.Popen[by
         source.write("\n# The release before.\n")
     with (folder / "worker.log").open("ab") as log:
         command = [sys.executable, "-m", "worker"]
-        process = subprocess.Popen(command, cwd=folder, env=stack.environment | IMAGES, stdout=log, stderr=log)
+        env = stack.environment | IMAGES | {"PYTHONDONTWRITEBYTECODE": "1"}
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
     try:
         yield process
     finally:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from shutil import copy2, copytree
+from shutil import copy2, copytree, ignore_patterns
 from typing import Any
 
 import pytest
@@ -244,7 +244,7 @@ def _copied(folder: Path) -> None:
         assert paths, pattern
         for path in paths:
             if path.is_dir():
-                copytree(path, folder / path.name)
+                copytree(path, folder / path.name, ignore=ignore_patterns("__pycache__"))
             else:
                 copy2(path, folder / path.name)
 
