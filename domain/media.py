@@ -269,6 +269,7 @@ class JobKey:
 
     id: UUID
     account_id: UUID
+    kind: Kind
     deadline: datetime
 
 
