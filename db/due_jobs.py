@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from db.engine import Database
 from db.media_tables import MediaJobRow
-from domain.media import JobKey, Kind, State
+from domain.media import JobKey, State
 
 
 class DueJobs:
@@ -60,4 +60,4 @@ class DueJobs:
         query = select(MediaJobRow.id, MediaJobRow.account_id, MediaJobRow.kind, MediaJobRow.deadline)
         async with self._database.reading() as session:
             rows = await session.exec(query.where(*conditions).order_by(turn, first, func.random()).limit(limit))
-            return [JobKey(job_id, owner, Kind(kind), deadline) for job_id, owner, kind, deadline in rows]
+            return [JobKey(*row) for row in rows]

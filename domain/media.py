@@ -269,7 +269,8 @@ class JobKey:
 
     id: UUID
     account_id: UUID
-    kind: Kind
+    kind: str
+    """A `Kind`, if nothing is wrong with the row."""
     deadline: datetime
 
 

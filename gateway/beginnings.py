@@ -10,8 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.media import Kind
-
 AT_ONCE = 8
 """Of a kind, in a process. An account that has none of them may have one of as many more."""
 PATIENCE = timedelta(seconds=5)
@@ -24,12 +22,12 @@ class Beginning(Protocol):
     @property
     def account_id(self) -> UUID: ...
     @property
-    def kind(self) -> Kind: ...
+    def kind(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    kind: Kind
+    kind: str
     account_id: UUID
     since: datetime
 
@@ -50,9 +48,9 @@ class Beginnings:
         self._beginning, self._now = beginning, now
         self._jobs: dict[UUID, _Entry] = {}
 
-    def room(self, kind: Kind) -> Callable[[UUID], bool] | None:
+    def room(self, kind: str) -> Callable[[UUID], bool] | None:
         """Tell whether there is room for one more job of an account. None: for nobody's."""
-        accounts = [entry.account_id for entry in self._jobs.values() if entry.kind is kind]
+        accounts = [entry.account_id for entry in self._jobs.values() if entry.kind == kind]
         if len(accounts) >= 2 * AT_ONCE:
             return None
         return lambda account_id: len(accounts) < AT_ONCE or account_id not in accounts
