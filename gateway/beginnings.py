@@ -1,4 +1,4 @@
-"""Jobs whose workflow was started and that no worker has brought to their vendor yet: few of a kind at a time.
+"""Jobs whose workflow was started and that no worker has brought to their vendor yet: few videos at a time.
 
 Temporal and a worker take what they have in the order in which it came, but for the first step of each job. So a flood
 of jobs waits as rows, where accounts take turns, and another account's job has few before it.
@@ -10,8 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from domain.media import Kind
+
 AT_ONCE = 4
-"""Of a kind, in a process. An account that has none of them may have one of as many more."""
+"""Videos, in a process. An account that has none of them may have one of as many more."""
+MANY = 100
+"""Jobs of another kind. Most are done soon after: fewer at a time end fewer a second (docs/benchmark.md)."""
 PATIENCE = timedelta(seconds=5)
 """A job counts no longer: no worker serves its queue, or something about this job alone takes long."""
 
@@ -51,9 +55,10 @@ class Beginnings:
     def room(self, kind: str) -> Callable[[UUID], bool] | None:
         """Tell whether there is room for one more job of an account. None: for nobody's."""
         accounts = [entry.account_id for entry in self._jobs.values() if entry.kind == kind]
-        if len(accounts) >= 2 * AT_ONCE:
+        most = AT_ONCE if kind == Kind.VIDEO else MANY
+        if len(accounts) >= 2 * most:
             return None
-        return lambda account_id: len(accounts) < AT_ONCE or account_id not in accounts
+        return lambda account_id: len(accounts) < most or account_id not in accounts
 
     def enter(self, job: Beginning) -> bool:
         """Count the job from now on, if there is room for it."""

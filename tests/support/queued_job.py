@@ -7,7 +7,7 @@ from domain.media import Job, Kind, State
 
 
 def queued_job(
-    account: UUID | None = None, job: UUID | None = None, *, age: timedelta = timedelta(), kind: Kind = Kind.IMAGE
+    account: UUID | None = None, job: UUID | None = None, *, age: timedelta = timedelta(), kind: Kind = Kind.VIDEO
 ) -> Job:
     """Ids that are not given are new. `age` is the time since its acceptance."""
     created = datetime.now(UTC) - age

@@ -14,7 +14,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.maintenance import MaintenanceActivities
 from activities.payloads import JobCount, Maintained
 from domain.errors import ServiceUnavailable
-from domain.media import Job, State
+from domain.media import Job, Kind, State
 from gateway import maintenance
 from gateway.beginnings import AT_ONCE, Beginnings
 from gateway.job_starts import REJOIN_AGE
@@ -114,7 +114,7 @@ async def test_no_more_orphans_are_started_than_workers_take(monkeypatch: pytest
     monkeypatch.setattr(maintenance, "MAX_STARTING", timedelta(0))
     night = Night(AT_ONCE * 2)
     for job in night.jobs:
-        night.fakes.jobs.update(job.id, account_id=night.jobs[0].account_id)
+        night.fakes.jobs.update(job.id, account_id=night.jobs[0].account_id, kind=Kind.VIDEO)
     assert await night.maintenance.start_orphans() == AT_ONCE
     assert await night.maintenance.start_orphans() == 0
     for job_id in night.starter.started[:3]:
@@ -127,6 +127,8 @@ async def test_no_more_orphans_are_started_than_workers_take(monkeypatch: pytest
 async def test_a_round_goes_on_while_workers_take_what_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(maintenance, "PAUSE", timedelta(0))
     night = Night(AT_ONCE * 4)
+    for job in night.jobs:
+        night.fakes.jobs.update(job.id, kind=Kind.VIDEO)
 
     async def all_begin(_job_ids: Collection[UUID]) -> Collection[UUID]:
         return ()
