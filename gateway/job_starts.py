@@ -43,8 +43,8 @@ def _now() -> datetime:
 class RecentStarts:
     """Jobs that this process starts, or has started or joined lately: the orphan starter leaves them alone.
 
-    Thousands may wait for a worker: each of them is joined rarely. Only the process that leads reads the ids, so old ones
-    are forgotten as new ones come.
+    Thousands may wait for a worker: each of them is joined rarely. Only the process that leads reads the ids, so that
+    old ones are forgotten as new ones come.
     """
 
     def __init__(self, now: Callable[[], datetime] = _now) -> None:
