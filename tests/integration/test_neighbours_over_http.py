@@ -113,7 +113,7 @@ async def test_one_account_leaves_connections_to_its_neighbours(world: World) ->
         assert {change.result().status_code for change in changes} == {200}
         assert max(waited) <= 2  # one transaction of the pool, and the ledger's connection for locked accounts
         for table, path in READS.items():
-            assert await statuses_beside(world, neighbour, table, 4, lambda: owner.http.get(path)) == {200}
+            assert await statuses_beside(world, neighbour, table, 4, partial(owner.http.get, path)) == {200}
         large = {"messages": [{"role": "user", "content": "x" * 300_000}]}
         kept = (await owner.http.post("/api/chat/conversations/", json=large)).json()["id"]
         asked = {"model": "demo-chat", "conversation_id": kept, "message": "x"}
