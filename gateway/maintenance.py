@@ -132,9 +132,12 @@ class Maintenance:
         """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
 
         Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
-        ended meanwhile stays as it is.
+        ended meanwhile stays as it is, and gets no workflow: a purge may have deleted its histories already.
         """
-        if await self._starter.start(await self._jobs.load(job.id)):
+        stored = await self._jobs.load(job.id)
+        if stored.state.terminal:
+            return False
+        if await self._starter.start(stored):
             self.recent.note(job.id)
             return True
         return await self._fail(job, INTERNAL_ERROR)

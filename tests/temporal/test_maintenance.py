@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -27,6 +28,8 @@ LONG_AGO = timedelta(hours=1)
 
 class FakeStarter:
     def __init__(self) -> None:
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """What happens while a job is started."""
         self.started: list[UUID] = []
         self.purges: list[UUID] = []
         self.running: set[UUID] = set()
@@ -43,6 +46,8 @@ class FakeStarter:
         if job.id in self.over:
             return False
         self.started.append(job.id)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return True
 
     async def start_purge(self, purge_id: UUID) -> bool:
@@ -73,6 +78,20 @@ class Night:
 
     def script_calls(self, step: str) -> int:
         return self.fakes.script.calls.count(step)
+
+
+async def test_a_job_that_ends_while_another_is_started_gets_no_workflow() -> None:
+    """A purge ends it, and deletes histories: one that begins now would stay."""
+    night = Night(2)
+    first, second = (job.id for job in night.jobs)
+
+    async def purge() -> None:
+        (other,) = {first, second} - set(night.starter.started)
+        await night.fakes.jobs.end(other, State.CANCELLED, None)
+
+    night.starter.meanwhile = purge
+    assert await night.maintenance.start_orphans() == 1
+    assert len(night.starter.started) == 1
 
 
 async def test_every_orphan_is_started() -> None:
