@@ -30,6 +30,8 @@ MAX_SCANNED = 2000
 """Titles that one page of a search looks at. The page may then be short, and says where the next one begins."""
 LARGE_BYTES = 256 * 1024
 """Sealed bytes from which on messages are opened off the event loop."""
+MAX_LARGE_READS = 3
+"""Large conversations that a process reads whole at a time, each of another account: so many connections at most."""
 SEALED_AT_ONCE = 100
 """Messages that are sealed before others have the event loop."""
 DELETED_AT_ONCE = 50
@@ -74,6 +76,7 @@ class Conversations:
         self._database = database
         self._sealing = sealing
         self._turns = turns
+        self.whole = WholeConversations(database, sealing, turns)
 
     async def listed(self, account_id: UUID, search: Search) -> ConversationPage:
         """Return a page of the account's conversations, the one with the newest message first."""
@@ -115,9 +118,8 @@ class Conversations:
         return MessagePage(_conversation(key, row), messages, rows[-1].position if more else None)
 
     async def read(self, account_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[SavedMessage]]:
-        """Return a conversation with all of its messages. Raises `NotFound`, and `RateLimited` as `whole` does."""
-        reading = WholeConversations(self._database, self._sealing, self._turns)
-        key, row, messages = await reading.whole(account_id, conversation_id)
+        """Return a conversation with all of its messages. Raises as `WholeConversations.read` does."""
+        key, row, messages = await self.whole.read(account_id, conversation_id)
         return _conversation(key, row), messages
 
     async def create(
@@ -238,8 +240,10 @@ class WholeConversations:
     database: Database
     sealing: Sealing
     turns: FairTurns
+    """Of what takes the interpreter."""
+    large: FairTurns = field(default_factory=lambda: FairTurns(MAX_LARGE_READS))
 
-    async def whole(
+    async def read(
         self, account_id: UUID, conversation_id: UUID, check: Callable[[ConversationRow], None] = lambda _row: None
     ) -> tuple[ContentKey, ConversationRow, list[SavedMessage]]:
         """Raises `NotFound`, what `check` raises, and `RateLimited` if many large ones of the account wait."""
@@ -249,12 +253,12 @@ class WholeConversations:
             rows = None if row.size > LARGE_BYTES else await stored.all_messages(session, row.id)
         if rows is not None:
             return key, row, opened(key, rows)
-        async with self.turns.turn(account_id):
+        async with self.large.turn(account_id):
             async with self.database.reading() as session:  # again: it may have changed meanwhile
                 key, row = await _found(session, self.sealing, account_id, conversation_id)
                 check(row)
                 rows = await stored.all_messages(session, row.id)
-            return key, row, await asyncio.to_thread(opened, key, rows)
+            return key, row, await self.turns.run(account_id, partial(opened, key, rows))
 
 
 async def _found(

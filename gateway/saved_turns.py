@@ -17,7 +17,6 @@ from domain import conversations
 from domain.operations import SavedTurn
 from domain.records import record
 from gateway.conversations import LARGE_BYTES, WholeConversations, require_place, sealed_message, sealed_title
-from gateway.fair_turns import FairTurns
 from gateway.ids import new_id
 from gateway.wire import ModelCall
 
@@ -53,10 +52,10 @@ class Turn:
 
 
 class ConversationTurns:
-    def __init__(self, database: Database, sealing: Sealing, turns: FairTurns) -> None:
+    def __init__(self, database: Database, sealing: Sealing, whole: WholeConversations) -> None:
         self._database = database
         self._sealing = sealing
-        self._turns = turns
+        self._whole = whole
 
     async def continued(self, request: ModelCall) -> ModelCall:
         """Put the saved messages of its conversation before those of a request. Raises `NotFound`.
@@ -73,8 +72,7 @@ class ConversationTurns:
                 new = conversations.require_bounded(request.body["messages"])
                 conversations.require_room(row.messages, row.size, new)
 
-        reading = WholeConversations(self._database, self._sealing, self._turns)
-        _, row, saved = await reading.whole(admitted.account_id, options.conversation_id, require_room)
+        _, row, saved = await self._whole.read(admitted.account_id, options.conversation_id, require_room)
         messages = [*conversations.for_the_model(saved), *request.body["messages"]]
         big = request.big or row.size > LARGE_BYTES
         return replace(request, body={**request.body, "messages": messages}, big=big)
