@@ -11,6 +11,7 @@ from uuid import UUID
 
 from domain.errors import UpstreamTimeout
 from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
+from domain.purges import PurgeKey
 from domain.rounds import MaintenanceErrors, Round
 from gateway.delivery_starts import DeliveryStarts
 from gateway.job_starts import RecentStarts
@@ -57,7 +58,7 @@ class MaintainedJobs(Protocol):
 
 
 class AcceptedPurges(Protocol):
-    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[PurgeKey]:
         """Purges that are not complete so long after their acceptance: their workflow may be lost, or never began."""
 
 
@@ -73,7 +74,7 @@ class Starter(Protocol):
     async def alive(self, job_id: UUID) -> bool:
         """Whether the job's workflow is open."""
 
-    async def start_purge(self, purge_id: UUID) -> bool:
+    async def start_purge(self, purge: PurgeKey) -> bool:
         """Start the purge's workflow or join the running one. True."""
 
 
@@ -102,7 +103,9 @@ class Maintenance:
 
         Also pass on what owners want cancelled, if Temporal was away when they said so.
         """
-        purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
+        purges: Round[PurgeKey] = Round(
+            "start_purges", lambda one: f"purge {one.id}", lambda one: one.account_id, self._errors
+        )
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
         waiting = await self._jobs.waiting(ORPHAN_AGE, ORPHANS, but=self.recent.ids())
         orphans = [job for job in waiting if job.deadline > self._now()]

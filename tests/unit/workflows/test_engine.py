@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.purges import PurgeKey
 from tests.support.queued_job import queued_job
 from workflows.engine import Engine
 
@@ -34,7 +35,7 @@ class Refusing:
 ASKS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
     "start a job": lambda engine: engine.start_job(queued_job()),
     "cancel a job": lambda engine: engine.cancel_job(uuid4()),
-    "start a purge": lambda engine: engine.start_purge(uuid4()),
+    "start a purge": lambda engine: engine.start_purge(PurgeKey(uuid4(), uuid4())),
 }
 
 
