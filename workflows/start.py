@@ -69,14 +69,15 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     handle = client.get_workflow_handle(workflow_id(job_id))
     with reachable():
         try:
-            await handle.start_update(
-                MediaWorkflow.request_cancel,
-                id=_CANCEL,
-                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-                rpc_timeout=max_wait,
-            )
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            await handle.cancel(rpc_timeout=MAX_WAIT)
+            try:
+                await handle.start_update(
+                    MediaWorkflow.request_cancel,
+                    id=_CANCEL,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    rpc_timeout=max_wait,
+                )
+            except WorkflowUpdateRPCTimeoutOrCancelledError:
+                await handle.cancel(rpc_timeout=MAX_WAIT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
