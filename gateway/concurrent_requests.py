@@ -13,6 +13,7 @@ Part = TypeVar("Part")
 TIMEOUT = timedelta(seconds=30)
 OF_VISITORS = "Without an account, {limit} messages are answered at a time. Wait for them, or sign in."
 OF_ACCOUNTS = "{limit} of your requests are answered at a time. Wait for them, and try again."
+OF_BODIES = "{limit} large bodies of yours are read at a time. Wait for them, and try again."
 _RETRY_AFTER = timedelta(seconds=2)
 
 
