@@ -139,7 +139,6 @@ def _lifespan(
                 traces.ledger(ledger), wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling
             )
             calls.traces = traces.calls()
-            calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(
                 wired.address, converter(wired.keyring), lazy=True, interceptors=traces.interceptors()
@@ -149,7 +148,8 @@ def _lifespan(
             people = await stack.enter_async_context(_people(wired, strangers))
             starts = JobStarts(Engine(temporal).start_job, wired.jobs.owned)
             stack.push_async_callback(starts.close)
-            app.state.resources = _resources(wired, calls, temporal, people, starts)
+            app.state.resources = resources = _resources(wired, calls, temporal, people, starts)
+            calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, resources.conversations.whole)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.page_server = await _page_server(wired)
             app.state.ledger = ledger

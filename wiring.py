@@ -128,7 +128,7 @@ def url_check(outbound: OutboundClient) -> Callable[[str], None]:
 def maintenance_of(wired: Wired, starter: AnyStarter, recent: RecentStarts | None = None) -> Maintenance:
     """`recent`: what the same process starts without being asked by maintenance."""
     maintenance = Maintenance(wired.jobs, AcceptedPurges(wired.database), starter, wired.errors)
-    maintenance.recent = recent or maintenance.recent
+    maintenance.recent = maintenance.recent if recent is None else recent
     maintenance.deliveries = DeliveryStarts(PendingDeliveries(wired.database), starter, wired.errors)
     return maintenance
 

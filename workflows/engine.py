@@ -10,6 +10,7 @@ from temporalio.service import RPCError
 
 from domain.errors import ServiceUnavailable
 from domain.media import Job
+from domain.purges import PurgeKey
 from workflows import start
 
 log = structlog.get_logger(__name__)
@@ -44,14 +45,14 @@ class Engine:
             log.error("wish to cancel recorded, Temporal refuses it", job=str(job_id), status=error.status.name)
         return False
 
-    async def start_purge(self, purge_id: UUID) -> None:
+    async def start_purge(self, purge: PurgeKey) -> None:
         try:
             async with asyncio.timeout(START_TIMEOUT_SECONDS):
-                await start.start_purge(self._client, purge_id)
+                await start.start_purge(self._client, purge)
         except (ServiceUnavailable, TimeoutError):
-            log.warning("purge accepted, Temporal is away", purge=str(purge_id))
+            log.warning("purge accepted, Temporal is away", purge=str(purge.id))
         except RPCError as error:
-            log.error("purge accepted, Temporal refuses to start it", purge=str(purge_id), status=error.status.name)
+            log.error("purge accepted, Temporal refuses to start it", purge=str(purge.id), status=error.status.name)
 
     async def answers(self) -> bool:
         try:

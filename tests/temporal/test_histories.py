@@ -20,6 +20,7 @@ from temporalio.worker import Replayer
 from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, UpstreamRefused
 from domain.ids import delivery_workflow_id, purge_workflow_id
 from domain.media import State
+from domain.purges import PurgeKey
 from domain.webhooks import DeliveryKey
 from fleets import SANDBOX, WORKFLOWS, build_id
 from providers.base import Progress, Stage
@@ -281,7 +282,7 @@ async def purge_with_much_to_do(world: World) -> WorkflowHandle[Any, Any]:
 async def _purged(world: World) -> WorkflowHandle[Any, Any]:
     async with purging(world.client, world.fakes):
         purge_id = uuid4()
-        await start_purge(world.client, purge_id)
+        await start_purge(world.client, PurgeKey(purge_id, uuid4()))
         handle: WorkflowHandle[Any, Any] = world.client.get_workflow_handle(purge_workflow_id(purge_id))
         await closed(handle)
     return handle
