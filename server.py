@@ -89,6 +89,7 @@ from providers import tokenizer
 from settings import Settings
 from storage import facts
 from storage.lengths import Lengths
+from temporal import faults as temporal_faults
 from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
@@ -132,7 +133,9 @@ def _lifespan(
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             wired = replace(wired, jobs=traces.jobs(wired.jobs))
-            ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
+            ledger = await stack.enter_async_context(
+                LedgerWriter(settings.database_url.get_secret_value(), outage=wired.outage)
+            )
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(
@@ -144,10 +147,14 @@ def _lifespan(
             temporal = await connect(
                 wired.address, converter(wired.keyring), lazy=True, interceptors=traces.interceptors()
             )
-            strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
+            strangers = Database.open(
+                settings.database_url.get_secret_value(), pool=STRANGERS_POOL, outage=wired.outage
+            )
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
-            starts = JobStarts(Engine(temporal).start_job, wired.jobs.owned)
+            watching = temporal_faults.watch(temporal, wired.address, wired.faults)
+            await stack.enter_async_context(_running([asyncio.create_task(watching, name="temporal")]))
+            starts = JobStarts(Engine(temporal, wired.faults).start_job, wired.jobs.owned)
             stack.push_async_callback(starts.close)
             app.state.resources = _resources(wired, calls, temporal, people, starts)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
@@ -201,7 +208,7 @@ def _settle_garbage() -> None:
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, starts: JobStarts) -> Resources:
-    engine, settings = Engine(temporal), wired.settings
+    engine, settings = Engine(temporal, wired.faults), wired.settings
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
@@ -243,7 +250,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
         backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
-        payments=Payments(wired.database, wired.catalog, _event_reader(settings), OperatorFaults(log)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(settings), wired.faults),
     )
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import connections
+from db.outage import Outage
 from db.turns import Turns
 from domain.errors import ServiceUnavailable
 
@@ -33,13 +35,17 @@ _SETTINGS = {
 class Database:
     """Opens sessions. Functions of `db/` take one and never commit."""
 
-    def __init__(self, engine: AsyncEngine, *, pool: int) -> None:
+    def __init__(self, engine: AsyncEngine, outage: Outage | None, *, pool: int) -> None:
         self._engine = engine
+        self._outage = outage
         self._turns = Turns(max(1, pool - 2))
 
     @classmethod
-    def open(cls, url: str, *, pool: int = 8) -> Self:
-        """Make the pool. It does not connect yet: the server may start later. Raises `DatabaseUrlInvalid`."""
+    def open(cls, url: str, *, pool: int = 8, outage: Outage | None = None) -> Self:
+        """Make the pool. It does not connect yet: the server may start later. Raises `DatabaseUrlInvalid`.
+
+        Without an `outage` nobody learns from the log that the server is away: a command says so itself.
+        """
         opening = connections.parameters(url, "yout", _SETTINGS)
 
         async def connect() -> AsyncConnection[Any]:
@@ -56,7 +62,7 @@ class Database:
             pool_pre_ping=True,
             hide_parameters=True,
         )
-        return cls(engine, pool=pool)
+        return cls(engine, outage, pool=pool)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -113,7 +119,8 @@ class Database:
             writable = (await connection.execute(text(connections.WRITABLE))).scalar_one()
         if not writable:
             await self._engine.dispose()
-            raise ServiceUnavailable("The database is read-only for the moment. Try again.")
+            reported = self._outage is not None and self._outage.seen(psycopg.errors.ReadOnlySqlTransaction())
+            raise ServiceUnavailable("The database is read-only for the moment. Try again.", reported=reported)
 
     @asynccontextmanager
     async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
@@ -123,16 +130,19 @@ class Database:
         """
         try:
             yield
-        except PoolTimeout:
-            raise ServiceUnavailable(_MESSAGE) from None
         except Exception as error:
+            if isinstance(error, PoolTimeout):
+                error = connections.PoolExhausted()
             if not connections.is_unavailable(error):
                 raise
             if connections.is_read_only(error):
                 if not writes:
                     raise
                 await self._engine.dispose()
-            raise ServiceUnavailable(_MESSAGE) from None  # its text may carry values of the request: not chained
+            reported = self._outage is not None and self._outage.seen(error)
+            raise ServiceUnavailable(_MESSAGE, reported=reported) from None  # its text may quote the request
+        if self._outage is not None:
+            self._outage.over()
 
 
 _MESSAGE = "The database is away for the moment. Try again."

@@ -159,7 +159,9 @@ def _details(job: Job) -> str:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    unavailable = ServiceUnavailable("The job engine is away for the moment. Try again.")
+    unavailable = ServiceUnavailable(
+        "The job engine is away for the moment. Try again.", reported=True
+    )  # `temporal.faults` watches it
     try:
         yield
     except RPCError as error:
