@@ -23,6 +23,9 @@ class TemporalFault:
     where: str
     remedy: str
 
+    def __str__(self) -> str:
+        return f"{self.what} ({self.where}): {self.remedy}"
+
 
 def describe(error: Exception, address: Address) -> TemporalFault:
     """Describe why a call failed, in fixed words."""
