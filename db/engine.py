@@ -21,6 +21,8 @@ from domain.errors import ServiceUnavailable
 
 Session = AsyncSession
 """For code that passes a session on without using it."""
+MAX_SILENCE_SECONDS = 6.0
+"""How long it may take to get a connection, and for PostgreSQL to answer on it for the first time."""
 TURN_TIMEOUT_SECONDS = 10.0
 """How long a transaction waits for others of its account before it fails."""
 DIALECT = "postgresql+psycopg://"
@@ -87,30 +89,33 @@ class Database:
             yield await stack.enter_async_context(self._session(writes=True))
 
     @asynccontextmanager
-    async def _session(self, *, writes: bool) -> AsyncIterator[AsyncSession]:
+    async def _session(self, *, writes: bool, **options: object) -> AsyncIterator[AsyncSession]:
         opened = AsyncSession(self._engine, expire_on_commit=False)
         async with self._unavailable(writes=writes), opened as session, session.begin():
+            async with _answering():
+                await session.connection(execution_options=options)
             yield session
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[SqlConnection]:
         """Give a connection to code that manages its transaction itself."""
-        async with self._unavailable(writes=False), self._engine.connect() as connection:
+        opened = self._engine.connect()
+        async with self._unavailable(writes=False), AsyncExitStack() as stack:
+            async with _answering():
+                connection = await stack.enter_async_context(opened)
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """Open a read-only transaction."""
-        async with self._session(writes=False) as session:
-            await session.connection(execution_options={"postgresql_readonly": True})
+        async with self._session(writes=False, postgresql_readonly=True) as session:
             yield session
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """Open a read-only transaction in which every query sees the same moment."""
-        async with self._session(writes=False) as session:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            await session.connection(execution_options=options)
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        async with self._session(writes=False, **options) as session:
             yield session
 
     async def check_writable(self) -> None:
@@ -143,6 +148,16 @@ class Database:
             raise ServiceUnavailable(_MESSAGE, reported=reported) from None  # its text may quote the request
         if self._outage is not None:
             self._outage.over()
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """Give up a server that takes the connection and does nothing: its own timeouts stand still with it."""
+    try:
+        async with asyncio.timeout(MAX_SILENCE_SECONDS):
+            yield
+    except TimeoutError:
+        raise psycopg.errors.ConnectionTimeout("timeout") from None
 
 
 _MESSAGE = "The database is away for the moment. Try again."
