@@ -5,9 +5,15 @@ import structlog
 from psycopg import OperationalError, errors
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.failures import translated
 from db.connections import PoolExhausted
+from db.engine import Database
 from db.outage import CALM_SECONDS, SETTLING_SECONDS, Outage
+from dev import ports
+from domain.errors import ServiceUnavailable
 from logs import OperatorFaults
 
 URL = "postgresql://yout:secret@db.example:5432/yout"
@@ -78,3 +84,23 @@ def test_a_statement_that_fails_is_no_outage(error: OperationalError) -> None:
     with capture_logs() as lines:
         assert not process.outage.seen(DBAPIError(None, None, error))
     assert not lines
+
+
+async def test_attempts_of_activities_add_no_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """A worker, while nothing listens where its database was: each attempt fails, and the log has one line of it."""
+    url = f"postgresql://yout:secret@127.0.0.1:{ports.free()}/yout"
+    database = Database.open(url, outage=Outage(url, OperatorFaults(structlog.get_logger())))
+
+    async def attempt() -> None:
+        with translated():
+            async with database.reading():
+                pass
+
+    with capture_logs() as lines:
+        for _ in range(5):
+            with pytest.raises(ApplicationError) as failed:
+                await ActivityEnvironment().run(attempt)
+            assert failed.value.type == ServiceUnavailable.code
+    await database.close()
+    assert [line["event"] for line in lines] == ["nothing listens there for the database"]
+    assert caplog.records == []
