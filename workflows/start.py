@@ -94,6 +94,7 @@ async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = M
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             static_summary="purge",
+            static_details=f"Purge {purge_id}\n\n`yout purges list` shows how far it is, and what is left",
             rpc_timeout=max_wait,
         )
 
@@ -111,6 +112,8 @@ async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: tim
             priority=Priority(fairness_key=str(delivery.account_id)),
             search_attributes=attributes.for_account(delivery.account_id),
             static_summary="delivery of a webhook",
+            static_details=f"Delivery {delivery.id} for account {delivery.account_id}\n\n"
+            f"`yout webhooks list --account {delivery.account_id}` shows how its endpoints fare",
             rpc_timeout=max_wait,
         )
 
