@@ -71,6 +71,7 @@ from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
 from gateway.people import People
+from gateway.provider_faults import ProviderFaults
 from gateway.purge_receipts import ReceiptKeys
 from gateway.renewals import renew_for_ever
 from gateway.saved_turns import ConversationTurns
@@ -142,6 +143,7 @@ def _lifespan(
                 traces.ledger(ledger), wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling
             )
             calls.traces = traces.calls()
+            calls.router.faults = ProviderFaults(wired.faults)
             calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, calls.turns)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(

@@ -138,6 +138,8 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
     from gateway.erasure_steps import ErasureSteps
     from gateway.media_keys import MediaKeys
     from gateway.plans import PlanGrants
+    from gateway.provider_faults import ProviderFaults
+    from gateway.watched_media import WatchedMedia
     from storage import sniff
     from storage.posters import Posters
     from wiring import maintenance_of, open_wired, wrapping  # here: fleets without a database driver are built too
@@ -154,7 +156,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                 ),
                 Parts(
                     wired.jobs,
-                    traces.providers(MediaKeys(wired.registry.media)),
+                    traces.providers(WatchedMedia(MediaKeys(wired.registry.media), ProviderFaults(wired.faults))),
                     wired.storage,
                     sniff.content_type,
                     Audits(wired.database),

@@ -171,12 +171,12 @@ async def test_it_waits_for_temporal_and_survives_its_absence(client: Client, de
     where = f"127.0.0.1:{line.port}"
     temporal = Temporal(Address(where), converter(KEYRING), faults=faults)
 
-    async def told(what: str) -> bool:
+    async def reported(what: str) -> bool:
         return f"{where}: {what}" in faults.lines
 
     fleet = Fleet(queues=["media-image", LEDGER])
     running = asyncio.create_task(run(temporal, parts_of(world.fakes), fleet, stop))
-    await until(lambda: told("Temporal does not answer"))
+    await until(lambda: reported("Temporal does not answer"))
     await line.up()
     await world.begin()
     gate = world.script.hold("provider.poll")
@@ -188,4 +188,4 @@ async def test_it_waits_for_temporal_and_survives_its_absence(client: Client, de
     stop.set()
     await running
     await line.cut()
-    assert await told("mended")
+    assert await reported("mended")
