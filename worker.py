@@ -93,7 +93,7 @@ async def run(temporal: Temporal, parts: Parts | None, fleet: Fleet, stop: async
             finally:
                 watching.cancel()
         except (RPCError, RuntimeError, AttributesMissing) as error:
-            faults.report(error, temporal.address, temporal.faults)
+            faults.note(error, temporal.address, temporal.faults)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
 

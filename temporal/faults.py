@@ -65,12 +65,12 @@ async def watch(client: Client, address: Address, faults: FaultLog) -> None:
         try:
             await look(client)
         except (RPCError, RuntimeError, TimeoutError) as error:  # a lazy client's first call raises RuntimeError
-            report(error, address, faults)
+            note(error, address, faults)
         else:
             faults.clear(address.target)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def report(error: Exception, address: Address, faults: FaultLog) -> None:
+def note(error: Exception, address: Address, faults: FaultLog) -> None:
     fault = describe(error, address)
     faults.report(fault.what, where=fault.where, remedy=fault.remedy)
