@@ -71,6 +71,7 @@ from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
 from gateway.people import People
+from gateway.provider_faults import ProviderFaults
 from gateway.purge_receipts import ReceiptKeys
 from gateway.renewals import renew_for_ever
 from gateway.saved_turns import ConversationTurns
@@ -89,6 +90,7 @@ from providers import tokenizer
 from settings import Settings
 from storage import facts
 from storage.lengths import Lengths
+from temporal import faults as temporal_faults
 from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
@@ -132,21 +134,28 @@ def _lifespan(
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             wired = replace(wired, jobs=traces.jobs(wired.jobs))
-            ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
+            ledger = await stack.enter_async_context(
+                LedgerWriter(settings.database_url.get_secret_value(), outage=wired.outage)
+            )
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(
                 traces.ledger(ledger), wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling
             )
             calls.traces = traces.calls()
+            calls.router.faults = ProviderFaults(wired.faults)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(
                 wired.address, converter(wired.keyring), lazy=True, interceptors=traces.interceptors()
             )
-            strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
+            strangers = Database.open(
+                settings.database_url.get_secret_value(), pool=STRANGERS_POOL, outage=wired.outage
+            )
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
-            starts = JobStarts(Engine(temporal).start_job, wired.jobs.owned)
+            watching = temporal_faults.watch(temporal, wired.address, wired.faults)
+            await stack.enter_async_context(_running([asyncio.create_task(watching, name="temporal")]))
+            starts = JobStarts(Engine(temporal, wired.faults).start_job, wired.jobs.owned)
             stack.push_async_callback(starts.close)
             app.state.resources = resources = _resources(wired, calls, temporal, people, starts)
             calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, resources.conversations.whole)
@@ -201,7 +210,7 @@ def _settle_garbage() -> None:
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, starts: JobStarts) -> Resources:
-    engine, settings = Engine(temporal), wired.settings
+    engine, settings = Engine(temporal, wired.faults), wired.settings
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
@@ -243,7 +252,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
         backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
-        payments=Payments(wired.database, wired.catalog, _event_reader(settings), OperatorFaults(log)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(settings), wired.faults),
     )
 
 
