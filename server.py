@@ -51,6 +51,7 @@ from domain.visitors import VisitorCookies
 from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.account_files import AccountFiles
+from gateway.beginnings import Beginnings
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.delivery_log import DeliveryLog
@@ -59,7 +60,7 @@ from gateway.free_tier import FreeTier
 from gateway.idempotency import IdempotentRequests
 from gateway.job_cancellations import JobCancellations
 from gateway.job_changes import JobChanges
-from gateway.job_starts import JobStarts, RecentStarts
+from gateway.job_starts import JobStarts
 from gateway.jobs import Jobs
 from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
@@ -155,7 +156,8 @@ def _lifespan(
             people = await stack.enter_async_context(_people(wired, strangers))
             watching = temporal_faults.watch(temporal, wired.address, wired.faults)
             await stack.enter_async_context(_running([asyncio.create_task(watching, name="temporal")]))
-            starts = JobStarts(Engine(temporal, wired.faults).start_job, wired.jobs.owned)
+            engine = Engine(temporal, wired.faults)
+            starts = JobStarts(engine.start_job, wired.jobs.owned, Beginnings(wired.jobs.beginning))
             stack.push_async_callback(starts.close)
             app.state.resources = resources = _resources(wired, calls, temporal, people, starts)
             calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, resources.conversations.whole)
@@ -170,7 +172,7 @@ def _lifespan(
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves, wired.presigned)
             stack.enter_context(wired.catalog.reloading())
             changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")
-            await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal, starts.recent)]))
+            await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal, starts)]))
             _settle_garbage()
             yield
             app.state.resources.stopping = True
@@ -295,8 +297,8 @@ def _event_reader(settings: Settings) -> EventReader | None:
     return StripeEvents(settings.stripe_secrets, livemode=settings.stripe_livemode)
 
 
-def _background(wired: Wired, calls: Calls, temporal: Client, recent: RecentStarts) -> list[asyncio.Task[None]]:
-    maintenance = maintenance_of(wired, Starter(temporal), recent)
+def _background(wired: Wired, calls: Calls, temporal: Client, starts: JobStarts) -> list[asyncio.Task[None]]:
+    maintenance = maintenance_of(wired, Starter(temporal), starts)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),

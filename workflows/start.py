@@ -97,7 +97,7 @@ async def start_purge(client: Client, purge: PurgeKey, *, max_wait: timedelta = 
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             priority=Priority(fairness_key=str(purge.account_id)),
             static_summary="purge",
-            static_details=f"Purge {purge_id}\n\n`yout purges list` shows how far it is, and what is left",
+            static_details=f"Purge {purge.id}\n\n`yout purges list` shows how far it is, and what is left",
             rpc_timeout=max_wait,
         )
 

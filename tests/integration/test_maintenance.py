@@ -112,6 +112,22 @@ async def test_an_account_with_many_purges_has_its_turn_beside_others(site: Site
     assert len(await purges.waiting(timedelta(), 10)) == 7
 
 
+BEGINS = {
+    "queued": ("state = 'queued'", True),
+    "begun": ("state = 'running', started_at = now()", True),
+    "waits for a place": ("state = 'running', slot_wanted_at = now()", False),
+    "submitted": ("state = 'running', submit_intended_at = now()", False),
+    "ended": ("state = 'failed'", False),
+}
+
+
+@pytest.mark.parametrize(("row", "begins"), BEGINS.values(), ids=BEGINS)
+async def test_a_job_begins_until_it_is_sent_or_waits_for_a_place(site: Site, row: str, begins: bool) -> None:
+    job, other = [await site.accepted(await site.customer()) for _ in range(2)]
+    await site.run(f"UPDATE media_jobs SET {row} WHERE id = %s", job)
+    assert set(await site.jobs.beginning([job, other])) == ({job, other} if begins else {other})
+
+
 @pytest.mark.parametrize("table", ["accounts WHERE id", "media_jobs WHERE account_id"])
 async def test_what_somebody_keeps_locked_waits_alone(site: Site, table: str) -> None:
     locked, other = await site.customer(), await site.customer()
