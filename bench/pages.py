@@ -1,7 +1,7 @@
-"""`python -m bench.pages`: what the web app's pages cost with very many charges, keys, jobs and kept chats in the account.
+"""`python -m bench.pages`: what the web app's pages cost with very many charges, keys, jobs and kept chats.
 
-What lies in the account is planted by SQL, as the product would have written it: charges of 60 days, and a roll-up of 90
-days and 50 models. CPU seconds are those of the processes, so that another load on the machine changes them little.
+What lies in the account is planted by SQL, as the product would have written it: charges of 60 days, and a roll-up of
+90 days and 50 models. CPU seconds are those of the processes, so that another load on the machine changes them little.
 `--against COMMIT` measures that commit in the same run, page by page in turns.
 """
 
@@ -55,8 +55,8 @@ INSERT INTO api_key_secrets (digest, key_id, masked, created_at)
 SELECT sha256(id::text::bytea), id, 'yout-Ab3f…9xQ2', now() FROM api_keys WHERE account_id = '{account}';
 INSERT INTO media_jobs (id, account_id, kind, model, provider, state, credits_cost, created_at, finished_at, deadline,
                         error, outputs_deleted_at)
-SELECT gen_random_uuid(), '{account}', 'image', 'demo-image', 'demo', 'failed', 5, now() - n * interval '1 minute', now(),
-       now(), '{{"code": "upstream_error", "message": "It failed."}}', now() FROM generate_series(1, 5000) AS n;
+SELECT gen_random_uuid(), '{account}', 'image', 'demo-image', 'demo', 'failed', 5, now() - n * interval '1 minute',
+       now(), now(), '{{"code": "upstream_error", "message": "It failed."}}', now() FROM generate_series(1, 5000) AS n;
 INSERT INTO conversations (id, account_id, epoch, title, created_at, updated_at)
 SELECT gen_random_uuid(), '{account}', 1, 'sealed', at, at
 FROM (SELECT now() - n * interval '1 hour' AS at FROM generate_series(1, 1000) AS n) AS times;
