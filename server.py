@@ -187,7 +187,8 @@ async def _page_server(wired: Wired) -> Server:
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
     own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
-    return Server(*own, origin, settings.max_body_bytes, settings.webhooks_allow_loopback)
+    takes = settings.max_body_bytes, settings.webhooks_allow_loopback
+    return Server(*own, origin, *takes, settings.output_lifetime)
 
 
 @asynccontextmanager
