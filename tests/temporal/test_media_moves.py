@@ -120,7 +120,7 @@ async def test_a_submission_in_doubt_never_moves(error: UpstreamError) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UpstreamRefused(), "upstream_error"), (ContentPolicyViolation(), "content_policy_violation")],
+    [(UpstreamRefused(), "invalid_value"), (ContentPolicyViolation(), "content_policy_violation")],
 )
 async def test_an_input_that_is_refused_is_refused_once(error: UpstreamError, code: str) -> None:
     world = Routes(demo=[error])
