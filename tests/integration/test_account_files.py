@@ -8,7 +8,8 @@ import pytest
 
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.stored_outputs import StoredOutputs
 from db.writer import LedgerWriter
 from domain.caller import Payer
