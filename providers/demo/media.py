@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from domain.errors import UpstreamError, UpstreamGone
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.demo import order
 from providers.demo.order import Order
 from providers.demo.spool import File, Outcome, Spool, Submission
@@ -28,7 +28,7 @@ class DemoMedia:
     Like most remote providers, it is not idempotent: each submission is a new job with a random id.
     """
 
-    traits = MediaTraits(find_is_complete=True, cancels=True, tells_percent=True)
+    find_is_complete = True
     """A submission exists once its folder is renamed, and `find` sees it from then on: not found is not submitted."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:

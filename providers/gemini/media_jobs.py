@@ -15,7 +15,7 @@ from domain.media import Kind
 from domain.privacy import PrivacyClass
 from domain.records import record
 from providers import media_data, several_calls, signals, upstream_json
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.gemini import errors, images, omni, speech, veo
 from providers.gemini.adapter import KEY_HEADER
 from providers.media_data import DataFile
@@ -64,8 +64,6 @@ class Work:
 
 class GeminiMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. Google takes no reference of ours: nothing can be found by it."""
-
-    traits = MediaTraits(cancels=True)
 
     def __init__(self, http: MediaHttp, place: Place) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from domain.errors import (
     UpstreamTimeout,
 )
 from domain.media import JobRoute, MediaRequest, State
-from providers.base import MediaProvider, MediaSubmission, MediaTraits, Submitted
+from providers.base import MediaProvider, MediaSubmission, Submitted
 from temporal import attributes
 from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import FakeProvider
@@ -38,10 +38,6 @@ class Scripted(FakeProvider):
         self.find_is_complete = False
         self.errors = list(errors)
         self.models: list[str] = []
-
-    @property
-    def traits(self) -> MediaTraits:
-        return MediaTraits(find_is_complete=self.find_is_complete)
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         self.models.append(submission.request.model)
