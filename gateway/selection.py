@@ -14,7 +14,7 @@ from domain.pricing import TextTerms
 from domain.results import Admitted
 from domain.tokens import InputTokens
 from gateway import completions, embeddings, extras, preferences, route_rules
-from gateway.call import adapter_call, dropped_of, route_call
+from gateway.adapter_calls import adapter_call, dropped_of, route_call
 from gateway.candidates import Candidate, prices_of, under
 from gateway.input_counts import InputCounts
 from gateway.routing import Router
