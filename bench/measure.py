@@ -88,9 +88,9 @@ async def drive(plan: Plan) -> Outcome:
         done = await finish(program, orjson.dumps(asdict(plan)))
     if done.code != 0:
         raise CannotStart(f"the load generator failed:\n{done.errors}")
-    found = orjson.loads(done.output)
-    spreads = {name: Spread(**found[name]) for name in ("latency", "first_byte", "gap")}
-    return Outcome(**{**found, **spreads})
+    results = orjson.loads(done.output)
+    spreads = {name: Spread(**results[name]) for name in ("latency", "first_byte", "gap")}
+    return Outcome(**{**results, **spreads})
 
 
 def quick_pace(seconds: float) -> str:

@@ -69,8 +69,8 @@ class KeyedMedia:
 
     async def find(self, reference: str) -> str | None:
         for name, provider in self._keyed.items():
-            if (found := await provider.find(reference)) is not None:
-                return self._named(name, found)
+            if (work := await provider.find(reference)) is not None:
+                return self._named(name, work)
         return None
 
     async def poll(self, provider_job_id: str) -> Progress:

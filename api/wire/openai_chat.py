@@ -91,9 +91,9 @@ def parse(body: dict[str, Any]) -> ModelCall:
 
 def _check_range(name: str, value: Any) -> None:
     if name in _RANGES and value is not None:
-        least, most = _RANGES[name]
-        if not least <= value <= most:
-            raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
+        low, high = _RANGES[name]
+        if not low <= value <= high:
+            raise RequestInvalid(f"'{name}' must be between {low} and {high}.", param=name)
 
 
 def check_messages(messages: list[Any]) -> None:

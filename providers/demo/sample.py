@@ -142,9 +142,9 @@ class _Sampler:
 
     def _numeric(self, kind: str, schema: dict[str, Any], name: str) -> int | float:
         step = schema.get("multipleOf") or 1
-        least = schema.get("minimum", schema.get("exclusiveMinimum", -1e9) + step)
-        most = schema.get("maximum", schema.get("exclusiveMaximum", 1e9) - step)
-        number = min(max(self._next_number(name), least), most)
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -1e9) + step)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", 1e9) - step)
+        number = min(max(self._next_number(name), low), high)
         if kind == "integer" or "multipleOf" in schema:
             number = round(number / step) * step
         return int(number) if kind == "integer" or number == int(number) else number

@@ -94,8 +94,8 @@ class GeminiMedia(PolledJobs):
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         work = Work.of(provider_job_id)
         answer = await self._state(provider_job_id)
-        found = veo.videos(answer) if work.form == OPERATION else omni.videos(answer)
-        for video in found:
+        listed = veo.videos(answer) if work.form == OPERATION else omni.videos(answer)
+        for video in listed:
             data = video.get("bytesBase64Encoded") or video.get("data")
             if data:
                 async for output in media_data.outputs([DataFile("video/mp4", media_data.decoded(data))]):
