@@ -333,12 +333,12 @@ async def _stored_bytes(world: World, customer: Customer) -> dict[bytes, str]:
     """What the tables that a purge erases, and that of keys, have of the customer in columns of bytes."""
     columns = "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND data_type = 'bytea'"
     columns += " AND column_name <> 'checksum'"  # a hash
-    found: dict[bytes, str] = {}
+    stored: dict[bytes, str] = {}
     for table in {"data_keys", *(each.table for each in ERASED_TABLES)} - {"job_inputs", "job_files", "upload_parts"}:
         for (column,) in await world.rows(columns, table):
             query = f"SELECT {column} FROM {table} WHERE account_id = %s AND {column} IS NOT NULL"
-            found |= {row[0]: f"{table}.{column}" for row in await world.rows(query, customer.account_id)}
-    return {value: place for value, place in found.items() if len(value) >= 28}
+            stored |= {row[0]: f"{table}.{column}" for row in await world.rows(query, customer.account_id)}
+    return {value: place for value, place in stored.items() if len(value) >= 28}
 
 
 async def _recovery(world: World, customers: Sequence[Customer], left: Left, mails: mail_server.MailServer) -> None:

@@ -44,9 +44,9 @@ class Sent:
         needles = b"\n".join(sorted({each for text in self.texts for each in _spellings(text)}))
         command = ["grep", "--recursive", "--text", "--files-with-matches", "--fixed-strings", "--file=-"]
         command += [*(f"--exclude={name}" for name in OF_TESTS), str(folder)]
-        found = subprocess.run(command, input=needles, capture_output=True, env={"LC_ALL": "C"}, check=False)
-        assert found.returncode in (0, 1), found.stderr
-        return [name for name in found.stdout.decode().splitlines() if not _is_ours(Path(name))]
+        search = subprocess.run(command, input=needles, capture_output=True, env={"LC_ALL": "C"}, check=False)
+        assert search.returncode in (0, 1), search.stderr
+        return [name for name in search.stdout.decode().splitlines() if not _is_ours(Path(name))]
 
 
 def _is_ours(file: Path) -> bool:
