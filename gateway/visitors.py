@@ -39,7 +39,7 @@ from gateway.wire import ModelCall
 
 log = structlog.get_logger(__name__)
 
-REFUSALS = ("allowance", "busy", "credits", "model", "suspended")
+REFUSED_BY = ("allowance", "busy", "credits", "model", "suspended")
 """What refuses messages: a visitor's allowance, too many at once, the credits of the day, and so on."""
 GRACE = timedelta(minutes=10)
 """How long after its end a day is deleted: another process's clock may be behind."""

@@ -9,7 +9,7 @@ DEEPEST = 6
 WIDEST = 400
 """Beyond this many levels or values, only required fields are filled in: a schema that contains itself then ends."""
 BOTTOM = 24
-MOST = 5000
+MAX_VALUES = 5000
 MAX_TEXT_CHARACTERS = 10_000
 
 _FORMATS = {
@@ -55,7 +55,7 @@ class _Sampler:
 
     def _of(self, schema: Any, name: str, depth: int) -> Any:
         self._count += 1
-        if self._count > MOST:
+        if self._count > MAX_VALUES:
             raise ValueError
         if not isinstance(schema, dict) or depth > BOTTOM:
             return None
