@@ -16,7 +16,7 @@ from domain.privacy import PrivacyClass
 from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import candidates, continuations, extras
+from gateway import candidates, continuations, request_meters
 from gateway.adapter_calls import RouteCall, adapter_call, chat_call, dropped_of, route_call
 from gateway.candidates import Candidate
 from gateway.continuations import Continuation, Held
@@ -208,7 +208,7 @@ class Call:
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
         """Return the usage without output above the limit that was sent, and the number of those tokens."""
-        if extras.searches(self.request.body):
+        if request_meters.searches(self.request.body):
             used = usage.with_search(used)
         if self.candidates:
             answering = self.candidates[self.model.id]

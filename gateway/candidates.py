@@ -16,7 +16,7 @@ from domain.meters import MODEL, Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
 from domain.results import Admitted
-from gateway import extras
+from gateway import request_meters
 from gateway.wire import ModelCall
 
 
@@ -122,7 +122,7 @@ def prices_of(request: ModelCall, model: Model, payer: Admitted | None) -> Token
 
     A large request that is too large in any case is refused too, as in `refuse_hopeless`.
     """
-    prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
+    prices = request_meters.prices_of(model, request.body, request.native.body if request.native else None)
     if request.big:
         refuse_hopeless(request, model, prices, payer)
     return prices

@@ -1,6 +1,6 @@
 """Reads requests in the form of OpenAI's chat completions. `openai_chat_stream` writes the answers.
 
-Fields that the gateway does not use are kept unchanged. `gateway.extras` checks fields that affect the price.
+Fields that the gateway does not use are kept unchanged. `gateway.request_meters` checks fields that affect the price.
 """
 
 from collections.abc import Mapping
