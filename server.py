@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -11,27 +10,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from socket import socket
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from temporalio.client import Client
 
 import api.app
 import settings as configuration
-from api import background, client_address, sockets
+from api import background, client_address
 from api.app import Gateway
 from api.background import MaintenanceTask
 from api.client_address import ClientAddresses
 from api.codec import CodecServer
 from api.cors import Cors
-from api.http_protocol import Http1Protocol
 from api.multipart import FORM_MARGIN_BYTES
 from api.outputs import Outputs
 from api.resources import Resources
+from api.serving import serve
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
@@ -48,7 +45,6 @@ from db.writer import LedgerWriter
 from domain.media_files import MIB
 from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
-from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.account_files import AccountFiles
 from gateway.beginnings import Beginnings
@@ -110,8 +106,6 @@ MAIL_PATIENCE = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
 STRANGERS_POOL = 4
 """Connections for what needs no key: sign-in, shared pages, visitors. Strangers wait for these, and for no others."""
-LAST_WORDS = 2.0
-"""Seconds before the end of the shutdown timeout in which streams are settled and their clients get the error."""
 
 
 def create_app(settings: Settings, traces: Untraced = NO_TRACES) -> Gateway:
@@ -347,55 +341,10 @@ def _end(*_: object) -> NoReturn:
     sys.exit(0)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn cuts what still runs at the shutdown timeout: shortly before, streams end with an error."""
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        app, grace = self.config.app, self.config.timeout_graceful_shutdown or 0
-        assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
-        app.end_listeners()
-        asyncio.get_running_loop().call_later(max(0.0, grace - LAST_WORDS), app.end_streams)
-        await super().shutdown(sockets)
-
-
 def main() -> int:
     settings = configuration.load()
     with exporting("yout-api", OperatorFaults(log)) as traces:
         configure(settings.log_format, traces.log_ids)
-        return _serve(settings, traces)
-
-
-def _serve(settings: Settings, traces: Untraced) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    app = create_app(settings, traces)
-    configured = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=Http1Protocol,
-        ws="none",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_config=None,
-        timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
-        backlog=4096,
-    )
-    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
-    server = _Server(configured)
-    try:
-        server.run(sockets.listening(settings.host, settings.port))
-    except SystemExit:
-        if server.started or not hasattr(app.state, "start_error"):
-            raise
-    if server.started:
-        return 0
-    raise getattr(app.state, "start_error", None) or Failure("the API could not start", CANNOT_RUN)
-
-
-def _is_no_traceback(record: logging.LogRecord) -> bool:
-    """Of a fault at start, which ends the process with a line of its own."""
-    text = record.getMessage()
-    return not text.startswith(("Traceback", "Exception in 'lifespan'", "Application startup failed"))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+        return serve(create_app(settings, traces), settings.host, settings.port, settings.shutdown_timeout)

@@ -25,7 +25,7 @@ from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
 from gateway.distributions import Distribution
 from gateway.route_states import RouteState, RouteStates
-from gateway.visitors import REFUSALS, Visitors
+from gateway.visitors import REFUSED_BY, Visitors
 
 router = APIRouter(tags=["health"])
 BILLION = 10**9
@@ -174,7 +174,7 @@ class _Visitors(Collector):
             "yout_visitor_messages", "Messages without an account, of this process", self._visitors.messages
         )
         refusals = CounterMetricFamily("yout_visitor_refusals", "Of them, those refused", labels=["limit"])
-        for limit in REFUSALS:
+        for limit in REFUSED_BY:
             refusals.add_metric([limit], self._visitors.refused[limit])
         yield refusals
 

@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.errors import UpstreamTimeout
-from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
+from domain.media import INTERNAL_ERROR, TOO_LATE, Job, JobError, JobKey, State
 from domain.purges import PurgeKey
 from domain.rounds import MaintenanceErrors, Round
 from gateway.beginnings import Beginnings
@@ -179,8 +178,7 @@ class Maintenance:
     async def _close(self, job: JobKey) -> bool:
         if await self._starter.alive(job.id) and self._now() - job.deadline < MAX_OVERDUE:
             return False
-        late = UpstreamTimeout()
-        return await self._fail(job, JobError(code=late.code, message=late.message))
+        return await self._fail(job, TOO_LATE)
 
     async def _fail(self, job: JobKey, why: JobError) -> bool:
         ended = await self._jobs.end(job.id, State.FAILED, why, wait=False)
