@@ -7,6 +7,7 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -141,7 +142,7 @@ class ChatEndpoint:
         first = resources.claims.first_attempt(self.wire.endpoint, parsed, caller.replay_secret)
         try:
             async with resources.visitors.message(request, caller, first) as (call, message):
-                ratelimit.note(scope, message.allowance.left(resources.visitors.now()), None)
+                ratelimit.note(scope, message.allowance.left(datetime.now(UTC)), None)
                 writer = writer_of(call.head, lambda: message.allowance)
                 client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
                 if call.candidates:

@@ -192,8 +192,8 @@ async def delete_conversation(conversation_id: UUID, caller: MayChat, resources:
 )
 async def export_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> StreamingResponse:
     """Download a conversation with all of its messages as JSON."""
-    found = await resources.conversations.find(caller.account_id, conversation_id)
-    written = _written(resources, caller.account_id, found)
+    conversation = await resources.conversations.find(caller.account_id, conversation_id)
+    written = _written(resources, caller.account_id, conversation)
     return _download(f"yout-conversation-{conversation_id}", resources, caller.account_id, written)
 
 

@@ -27,6 +27,7 @@ from domain.errors import (
     ReplayGone,
     RequestInvalid,
     ServiceUnavailable,
+    UpstreamRefused,
 )
 from domain.media import Job, Kind, Output, State
 from domain.media_schema import MediaSchema, ParameterType
@@ -37,6 +38,7 @@ from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
 JOB_ID = "x-yout-job-id"
+_ANEW = "For a new job, send it with another Idempotency-Key or with none."
 _ABOUT_THE_CALLER = frozenset({"user", "metadata", "safety_identifier"})
 """Never sent to a provider, and not named as dropped."""
 
@@ -193,13 +195,13 @@ def named_as_dropped(names: Collection[str]) -> dict[str, str]:
 def failure(job: Job) -> GatewayError:
     """Return the error of a job that made nothing. It cost nothing."""
     if job.error is None:
-        return JobFailed("The job was cancelled. Its credits were given back.", job_id=job.id)
+        return JobFailed(f"The job was cancelled. Its credits were given back. {_ANEW}", job_id=job.id)
     match job.error.code:
         case ContentPolicyViolation.code:
             return ContentPolicyViolation()
-        case "invalid_value":
+        case UpstreamRefused.code:
             return RequestInvalid(job.error.message)
-    return JobFailed(job.error.message, code=job.error.code, job_id=job.id)
+    return JobFailed(f"{job.error.message} {_ANEW}", code=job.error.code, job_id=job.id)
 
 
 async def chunks_of(request: Request, output: Output) -> AsyncIterator[bytes]:

@@ -26,7 +26,7 @@ class _Route(StrictRoute):
 
 router = APIRouter(prefix="/api/chat/share", tags=["share"], route_class=_Route)
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
-_MOST_SECONDS = 100 * 366 * 24 * 3600
+_MAX_SECONDS = 100 * 366 * 24 * 3600
 
 
 class CreateShare(BaseModel):
@@ -43,7 +43,7 @@ class CreateShare(BaseModel):
     title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE, repr=False)] = None
     model: Annotated[str | None, Field(max_length=200, pattern=_PRINTABLE)] = None
     """The model that answered. A message may have a `model` of its own."""
-    expires_in: Annotated[int | None, Field(ge=1, le=_MOST_SECONDS)] = None
+    expires_in: Annotated[int | None, Field(ge=1, le=_MAX_SECONDS)] = None
     """Seconds."""
     expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
     """Null, where the operator allows it: never."""

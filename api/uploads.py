@@ -91,11 +91,11 @@ async def delete_upload(upload_id: str, caller: MayRender, resources: CurrentRes
 
 async def _content(request: Request, resources: Resources, account_id: UUID) -> bytes:
     """Read the file: the body, or the one part of a form that is a file."""
-    most = resources.inputs.max_bytes(ACCEPTED)
+    limit = resources.inputs.max_bytes(ACCEPTED)
     content_type = dict(request.scope["headers"]).get(b"content-type", b"")
     form = multipart.is_form(content_type)
-    allowed = most + FORM_MARGIN_BYTES if form else most
-    too_large = RequestTooLarge(f"'file' has more than {most:,} bytes.", param="file")
+    allowed = limit + FORM_MARGIN_BYTES if form else limit
+    too_large = RequestTooLarge(f"'file' has more than {limit:,} bytes.", param="file")
     if declared_length(request.scope["headers"]) > allowed:
         raise too_large
     content = await read(request.receive, max_bytes=allowed)
@@ -103,7 +103,7 @@ async def _content(request: Request, resources: Resources, account_id: UUID) -> 
         content = await resources.calls.turns.run_large(
             len(content) > MAX_INLINE_BYTES, account_id, partial(_file, content_type, content)
         )
-        if len(content) > most:
+        if len(content) > limit:
             raise too_large
     if not content:
         raise RequestInvalid("The body must be the file.", param="file", code="missing_required_parameter")

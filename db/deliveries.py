@@ -84,13 +84,13 @@ async def listed(
 
 async def last_of(session: AsyncSession, endpoint_ids: Sequence[UUID]) -> dict[UUID, WebhookDeliveryRow]:
     """Return the newest delivery of each endpoint."""
-    found: dict[UUID, WebhookDeliveryRow] = {}
+    rows: dict[UUID, WebhookDeliveryRow] = {}
     for endpoint_id in endpoint_ids:
         query = select(WebhookDeliveryRow).where(WebhookDeliveryRow.endpoint_id == endpoint_id)
         row = (await session.exec(query.order_by(col(WebhookDeliveryRow.id).desc()).limit(1))).one_or_none()
         if row is not None:
-            found[endpoint_id] = row
-    return found
+            rows[endpoint_id] = row
+    return rows
 
 
 MAX_COUNTED = 2000

@@ -109,10 +109,10 @@ async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
         .where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
         .order_by(col(ApiKeyRow.created_at).desc(), col(ApiKeyRow.id).desc(), col(ApiKeySecretRow.created_at))
     )
-    found: dict[UUID, tuple[ApiKeyRow, list[ApiKeySecretRow]]] = {}
+    keyed: dict[UUID, tuple[ApiKeyRow, list[ApiKeySecretRow]]] = {}
     for key, secret in await session.exec(query):
-        found.setdefault(key.id, (key, []))[1].append(secret)
-    return [_listed(key, secrets) for key, secrets in found.values()]
+        keyed.setdefault(key.id, (key, []))[1].append(secret)
+    return [_listed(key, secrets) for key, secrets in keyed.values()]
 
 
 async def shown(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
@@ -165,9 +165,9 @@ async def live(session: AsyncSession, digest: bytes) -> StoredKey:
     if secret is None or not await lives(session, secret.key_id):
         raise CallerUnknown
     key = await session.get_one(ApiKeyRow, secret.key_id)
-    found = await stored(session, key.id, key.account_id)
+    row = await stored(session, key.id, key.account_id)
     end = _earlier(secret.expires_at, key.expires_at)
-    return replace(found, authority=replace(found.authority, expires_at=end))
+    return replace(row, authority=replace(row.authority, expires_at=end))
 
 
 def _authority(key: ApiKeyRow) -> Authority:

@@ -31,11 +31,11 @@ class Limits:
         if self == NO_LIMITS:
             return ceiling
         return Limits(
-            _least(self.requests, ceiling.requests),
-            _least(self.tokens, ceiling.tokens),
-            _least(self.concurrent, ceiling.concurrent),
-            _least(self.credits_day, ceiling.credits_day),
-            _least(self.credits_month, ceiling.credits_month),
+            _min(self.requests, ceiling.requests),
+            _min(self.tokens, ceiling.tokens),
+            _min(self.concurrent, ceiling.concurrent),
+            _min(self.credits_day, ceiling.credits_day),
+            _min(self.credits_month, ceiling.credits_month),
         )
 
     def or_else(self, other: "Limits") -> "Limits":
@@ -82,7 +82,7 @@ class Used:
             day = max(0, day - self.day_credits) if self.day == began else over
         if month is not None:
             month = max(0, month - self.month_credits) if in_month else over
-        return _least(day, month)
+        return _min(day, month)
 
 
 NO_LIMITS = Limits()
@@ -133,10 +133,10 @@ def budget_left(limits: Limits, used: Used) -> int | None:
         return None
     day = None if limits.credits_day is None else max(0, limits.credits_day - used.day_credits)
     month = None if limits.credits_month is None else max(0, limits.credits_month - used.month_credits)
-    return _least(day, month)
+    return _min(day, month)
 
 
-def _least(one: int | None, other: int | None) -> int | None:
+def _min(one: int | None, other: int | None) -> int | None:
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)

@@ -231,7 +231,7 @@ def max_output_rate(rates: Rates) -> int:
 
 
 def _per_call(rates: Rates) -> int:
-    return sum([rates.get(meter, 0) * most for meter, most in meters.MAX_PER_CALL.items()])
+    return sum([rates.get(meter, 0) * count for meter, count in meters.MAX_PER_CALL.items()])
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:

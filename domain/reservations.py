@@ -306,11 +306,11 @@ def _budget(keys: Keys, ceiling: Limits, now: datetime) -> int | None:
     left = (
         limits.budget_left(allowed, key.used.at(now)) for key, allowed in zip(keys, _limits(keys, ceiling), strict=True)
     )
-    return _least(*left)
+    return _min(*left)
 
 
 def _tokens(keys: Keys, ceiling: Limits) -> int | None:
-    return _least(ceiling.tokens, *(key.limits.tokens for key in keys))
+    return _min(ceiling.tokens, *(key.limits.tokens for key in keys))
 
 
 def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Reserve) -> None:
@@ -341,5 +341,5 @@ def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Re
     _note_counters(books, account, keys)
 
 
-def _least(*bounds: int | None) -> int | None:
+def _min(*bounds: int | None) -> int | None:
     return min((bound for bound in bounds if bound is not None), default=None)

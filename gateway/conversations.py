@@ -80,7 +80,7 @@ class Conversations:
 
     async def listed(self, account_id: UUID, search: Search) -> ConversationPage:
         """Return a page of the account's conversations, the one with the newest message first."""
-        found: list[Conversation] = []
+        page: list[Conversation] = []
         wanted = None if search.title is None else conversations.searched(search.title)
         at_once = search.limit + 1 if wanted is None else SCANNED
         place, scanned = search.after, 0
@@ -89,18 +89,18 @@ class Conversations:
                 key = await self._sealing.current(session, account_id)
                 rows = await stored.newest(session, _owner(key), place, at_once)
             if wanted is None:
-                found = [_conversation(key, row) for row in rows]
+                page = [_conversation(key, row) for row in rows]
             else:
-                found += await self._turns.run(account_id, partial(_matching, key, rows, wanted))
-            if len(found) > search.limit:
-                last = found[search.limit - 1]
-                return ConversationPage(found[: search.limit], Place(last.updated_at, last.id))
+                page += await self._turns.run(account_id, partial(_matching, key, rows, wanted))
+            if len(page) > search.limit:
+                last = page[search.limit - 1]
+                return ConversationPage(page[: search.limit], Place(last.updated_at, last.id))
             if len(rows) < at_once:
-                return ConversationPage(found)
+                return ConversationPage(page)
             scanned += len(rows)
             place = _place(rows[-1])
             if scanned >= MAX_SCANNED:
-                return ConversationPage(found, place)
+                return ConversationPage(page, place)
 
     async def find(self, account_id: UUID, conversation_id: UUID) -> Conversation:
         """Raises `NotFound`."""
@@ -296,8 +296,8 @@ def sealed_message(key: ContentKey, conversation_id: UUID, position: int, plain:
 
 
 def _matching(key: ContentKey, rows: Sequence[SealedConversation], wanted: str) -> list[Conversation]:
-    found = [_conversation(key, row) for row in rows]
-    return [one for one in found if wanted in conversations.searched(one.title)]
+    read = [_conversation(key, row) for row in rows]
+    return [one for one in read if wanted in conversations.searched(one.title)]
 
 
 def _conversation(key: ContentKey, row: ConversationRow | SealedConversation) -> Conversation:

@@ -4,17 +4,18 @@ Every API process does it in a loop, and a worker by Temporal's schedule: either
 round, safe to do twice, safe from many processes at once. One job's trouble does not keep the others waiting.
 """
 
+import asyncio
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.errors import UpstreamTimeout
-from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
+from domain.media import INTERNAL_ERROR, TOO_LATE, Job, JobError, JobKey, State
 from domain.purges import PurgeKey
 from domain.rounds import MaintenanceErrors, Round
+from gateway.beginnings import Beginnings
 from gateway.delivery_starts import DeliveryStarts
-from gateway.job_starts import RecentStarts
+from gateway.job_starts import PAUSE, RecentStarts
 
 ORPHAN_AGE = timedelta(seconds=5)
 """A job or a purge that is so old, and still waits, was started by nobody."""
@@ -24,7 +25,9 @@ RESEND_AGE = timedelta(minutes=5)
 """A job that still runs so long after its workflow was asked to cancel it: it is asked again."""
 BATCH = 500
 ORPHANS = 200
-"""Jobs that are started in a round, those of accounts in turn. One after another: a round is over in seconds."""
+"""Jobs that are started in a round, those of accounts in turn."""
+MAX_STARTING = timedelta(seconds=5)
+"""A round starts as many as workers take meanwhile. The next round knows what others have accepted since."""
 MAX_OVERDUE = timedelta(minutes=10)
 """Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
 
@@ -43,6 +46,9 @@ class MaintainedJobs(Protocol):
 
     async def waiting(self, older_than: timedelta, limit: int, *, but: Collection[UUID]) -> list[JobKey]:
         """Jobs still `queued` that long after their acceptance, but these: nobody may have started their workflow."""
+
+    async def beginning(self, job_ids: Collection[UUID]) -> Collection[UUID]:
+        """Those of the jobs that wait for a worker still, on their way to the vendor."""
 
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         """Jobs that have been `running` for that long."""
@@ -95,6 +101,7 @@ class Maintenance:
         self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now
         self.recent = RecentStarts(now)
+        self.beginnings = Beginnings(jobs.beginning, now)
         self.deliveries: DeliveryStarts | None = None
         """Webhooks whose workflows are to be started too."""
 
@@ -109,8 +116,24 @@ class Maintenance:
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
         waiting = await self._jobs.waiting(ORPHAN_AGE, ORPHANS, but=self.recent.ids())
         orphans = [job for job in waiting if job.deadline > self._now()]
-        started += await self._round("start_orphans").run(orphans, self._revive)
+        started += await self._start_as_taken(orphans)
         await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
+        return started
+
+    async def _start_as_taken(self, orphans: Collection[JobKey]) -> int:
+        """Start as many as workers take. The others wait as rows, from which accounts are served in turn."""
+        clock, turns, started = asyncio.get_running_loop().time, self._round("start_orphans"), 0
+        end = clock() + MAX_STARTING.total_seconds()
+        while orphans:
+            ready, left = list[JobKey](), list[JobKey]()
+            for job in orphans:
+                (ready if self.beginnings.enter(job) else left).append(job)
+            started += await turns.run(ready, self._revive)
+            orphans = left
+            if not orphans or clock() >= end:
+                break
+            await asyncio.sleep(PAUSE.total_seconds())
+            await self.beginnings.look()
         return started
 
     async def start_deliveries(self) -> int:
@@ -155,8 +178,7 @@ class Maintenance:
     async def _close(self, job: JobKey) -> bool:
         if await self._starter.alive(job.id) and self._now() - job.deadline < MAX_OVERDUE:
             return False
-        late = UpstreamTimeout()
-        return await self._fail(job, JobError(code=late.code, message=late.message))
+        return await self._fail(job, TOO_LATE)
 
     async def _fail(self, job: JobKey, why: JobError) -> bool:
         ended = await self._jobs.end(job.id, State.FAILED, why, wait=False)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import field
 from typing import Any
 
-from domain.errors import ContentPolicyViolation, UpstreamError, UpstreamRefused
+from domain.errors import UpstreamError
 from domain.media import MediaInput
 from domain.records import record
 from providers.base import OutputFile, Progress, Stage
@@ -72,5 +72,4 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 
 def failed(error: UpstreamError) -> Progress:
     """Return the state of work that has failed for a reason that an adapter has read out of an answer."""
-    refused = isinstance(error, UpstreamRefused) and not isinstance(error, ContentPolicyViolation)
-    return Progress(Stage.FAILED, failure="invalid_value" if refused else error.code)
+    return Progress(Stage.FAILED, failure=error.code)

@@ -14,8 +14,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.errors import ServiceUnavailable
 from domain.ids import workflow_id
 from domain.media import Job
+from temporal import faults
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
+from temporal.faults import TemporalFault
 from workflows import start
 from workflows.start import MAX_WAIT, reachable
 
@@ -40,6 +42,14 @@ class Operations:
     @classmethod
     async def of(cls, address: Address, keyring: Keyring) -> Self:
         return cls(await connect(address, converter(keyring), lazy=True))
+
+    async def away(self, address: Address) -> TemporalFault | None:
+        """Tell why Temporal cannot be used; None: it can."""
+        try:
+            await faults.look(self._client)
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            return faults.describe(error, address)
+        return None
 
     async def standing(self, job_id: UUID) -> Standing:
         try:

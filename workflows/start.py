@@ -97,6 +97,7 @@ async def start_purge(client: Client, purge: PurgeKey, *, max_wait: timedelta = 
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             priority=Priority(fairness_key=str(purge.account_id)),
             static_summary="purge",
+            static_details=f"Purge {purge.id}\n\n`yout purges list` shows how far it is, and what is left",
             rpc_timeout=max_wait,
         )
 
@@ -114,6 +115,8 @@ async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: tim
             priority=Priority(fairness_key=str(delivery.account_id)),
             search_attributes=attributes.for_account(delivery.account_id),
             static_summary="delivery of a webhook",
+            static_details=f"Delivery {delivery.id} for account {delivery.account_id}\n\n"
+            f"`yout webhooks list --account {delivery.account_id}` shows how its endpoints fare",
             rpc_timeout=max_wait,
         )
 
@@ -162,7 +165,9 @@ def _details(job: Job) -> str:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    unavailable = ServiceUnavailable("The job engine is away for the moment. Try again.")
+    unavailable = ServiceUnavailable(
+        "The job engine is away for the moment. Try again.", reported=True
+    )  # `temporal.faults` watches it
     try:
         yield
     except RPCError as error:

@@ -14,7 +14,7 @@ import httpx2
 from domain.catalog import Provider
 from domain.errors import AdapterFault, UpstreamError
 from domain.media import DEADLINES
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.polled_jobs import PolledJobs
 from providers.remote_files import opened
@@ -28,10 +28,10 @@ _VERSION = re.compile(r"([\w.-]+/[\w.-]+:)?[0-9a-f]{64}", re.ASCII)
 
 
 class ReplicateMedia(PolledJobs):
-    """Implements `providers.base.MediaProvider`."""
+    """Implements `providers.base.MediaProvider`.
 
-    traits = MediaTraits(cancels=True, tells_percent=True)
-    """Its list of predictions has nothing of ours, and no input: a submission in doubt cannot be looked up there."""
+    Its list of predictions has nothing of ours, and no input: a submission in doubt cannot be looked up there.
+    """
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
         super().__init__()

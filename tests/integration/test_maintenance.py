@@ -9,7 +9,8 @@ import pytest
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
@@ -110,6 +111,22 @@ async def test_an_account_with_many_purges_has_its_turn_beside_others(site: Site
     purges = AcceptedPurges(site.database)
     assert {key.account_id for key in await purges.waiting(timedelta(), 2)} == {flood.account_id, other.account_id}
     assert len(await purges.waiting(timedelta(), 10)) == 7
+
+
+BEGINS = {
+    "queued": ("state = 'queued'", True),
+    "begun": ("state = 'running', started_at = now()", True),
+    "waits for a place": ("state = 'running', slot_wanted_at = now()", False),
+    "submitted": ("state = 'running', submit_intended_at = now()", False),
+    "ended": ("state = 'failed'", False),
+}
+
+
+@pytest.mark.parametrize(("row", "begins"), BEGINS.values(), ids=BEGINS)
+async def test_a_job_begins_until_it_is_sent_or_waits_for_a_place(site: Site, row: str, begins: bool) -> None:
+    job, other = [await site.accepted(await site.customer()) for _ in range(2)]
+    await site.run(f"UPDATE media_jobs SET {row} WHERE id = %s", job)
+    assert set(await site.jobs.beginning([job, other])) == ({job, other} if begins else {other})
 
 
 @pytest.mark.parametrize("table", ["accounts WHERE id", "media_jobs WHERE account_id"])

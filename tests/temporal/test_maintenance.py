@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -16,6 +16,8 @@ from activities.payloads import JobCount, Maintained
 from domain.errors import ServiceUnavailable
 from domain.media import Job, State
 from domain.purges import PurgeKey
+from gateway import maintenance
+from gateway.beginnings import AT_ONCE, Beginnings
 from gateway.job_starts import REJOIN_AGE
 from temporal import attributes
 from temporal.attributes import AttributesMissing
@@ -124,6 +126,32 @@ async def test_one_orphans_trouble_is_not_the_others() -> None:
     night.starter.errors.clear()
     assert await night.maintenance.start_orphans() == 1
     assert night.fakes.log.lines == []
+
+
+async def test_no_more_orphans_are_started_than_workers_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait as rows, where accounts take turns, and the plans' priority counts."""
+    monkeypatch.setattr(maintenance, "MAX_STARTING", timedelta(0))
+    night = Night(AT_ONCE * 2)
+    for job in night.jobs:
+        night.fakes.jobs.update(job.id, account_id=night.jobs[0].account_id)
+    assert await night.maintenance.start_orphans() == AT_ONCE
+    assert await night.maintenance.start_orphans() == 0
+    for job_id in night.starter.started[:3]:
+        night.fakes.jobs.update(job_id, state=State.RUNNING)
+    await night.maintenance.beginnings.look()
+    assert await night.maintenance.start_orphans() == 3
+    assert len(set(night.starter.started)) == AT_ONCE + 3
+
+
+async def test_a_round_goes_on_while_workers_take_what_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "PAUSE", timedelta(0))
+    night = Night(AT_ONCE * 4)
+
+    async def all_begin(_job_ids: Collection[UUID]) -> Collection[UUID]:
+        return ()
+
+    night.maintenance.beginnings = Beginnings(all_begin)
+    assert await night.maintenance.start_orphans() == AT_ONCE * 4
 
 
 async def test_a_workflow_is_joined_again_after_a_while() -> None:

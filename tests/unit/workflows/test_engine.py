@@ -13,7 +13,7 @@ from domain.purges import PurgeKey
 from tests.support.queued_job import queued_job
 from workflows.engine import Engine
 
-REFUSALS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND, RPCStatusCode.RESOURCE_EXHAUSTED)
+ERRORS = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.NOT_FOUND, RPCStatusCode.RESOURCE_EXHAUSTED)
 
 
 class Refusing:
@@ -39,7 +39,7 @@ ASKS: dict[str, Callable[[Engine], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("status", REFUSALS, ids=lambda status: status.name)
+@pytest.mark.parametrize("status", ERRORS, ids=lambda status: status.name)
 @pytest.mark.parametrize("ask", ASKS)
 async def test_a_refusal_of_temporal_is_logged_and_not_the_callers_error(ask: str, status: RPCStatusCode) -> None:
     engine = Engine(cast(Client, Refusing(status)))
