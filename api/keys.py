@@ -183,11 +183,8 @@ async def create_key(
         privacy=None if body.privacy is None else Privacy(body.privacy),
     )
     async with resources.database.transaction(account=caller.account_id) as session:
-        if idempotent is None:
-            created = await keys.create(session, caller.account_id, caller.key, order)
-        else:
-            created, replayed = await keys.create_once(session, caller.account_id, caller.key, order, idempotent)
-            response.headers.update(REPLAYED if replayed else {})
+        created, replayed = await keys.create_once(session, caller.account_id, caller.key, order, idempotent)
+    response.headers.update(REPLAYED if replayed else {})
     return CreatedKey.model_validate(created)
 
 
@@ -246,11 +243,8 @@ async def rotate_key(
     of a key work. Calls in flight run to their end.
     """
     async with resources.database.transaction(account=caller.account_id) as session:
-        if idempotent is None:
-            rotated = await keys.rotate(session, caller.account_id, caller.key, rotation)
-        else:
-            rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key, rotation, idempotent)
-            response.headers.update(REPLAYED if replayed else {})
+        rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key, rotation, idempotent)
+    response.headers.update(REPLAYED if replayed else {})
     return CreatedKey.model_validate(rotated)
 
 
