@@ -143,9 +143,10 @@ class OperatorFaults:
 
     def clear(self, where: str) -> None:
         """All is well there again: says so once, if anything was wrong."""
-        for what, place in [key for key in self._lasting if key[1] == where]:
-            lasting = self._lasting.pop((what, place))
-            self._log.info(f"{what}: mended", where=place, seconds=round(self._clock() - lasting.since, 1))
+        mended = {key[0]: self._lasting.pop(key) for key in list(self._lasting) if key[1] == where}
+        if mended:
+            seconds = self._clock() - min(lasting.since for lasting in mended.values())
+            self._log.info(f"{'; '.join(mended)}: mended", where=where, seconds=round(seconds, 1))
 
 
 @dataclass(slots=True)

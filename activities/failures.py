@@ -61,7 +61,9 @@ def translated(*, give_up_after: int | None = None, retried: bool = False) -> It
         raise
     except GatewayError as error:
         info = activity.info()
-        log.warning("%s in activity %s, attempt %d", where(error), info.activity_type, info.attempt)
+        if not error.reported:
+            level = logging.INFO if isinstance(error, UpstreamRefused) else logging.WARNING  # what its caller sent
+            log.log(level, "%s in activity %s, attempt %d", where(error), info.activity_type, info.attempt)
         raise _translation(error, give_up_after, retried=retried) from None
     except Exception as error:
         log.error("%s in activity %s", where(error), activity.info().activity_type)  # its text may be a user's

@@ -1,6 +1,6 @@
 """`/api/chat/conversations/`: what an account chose to keep: list, make, read, rename, delete, export."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -149,7 +149,7 @@ async def delete_conversations(caller: MayChat, resources: CurrentResources) -> 
 @router.get("/export/", response_class=StreamingResponse, responses={200: {"content": {"application/json": {}}}})
 async def export_conversations(caller: MayChat, resources: CurrentResources) -> StreamingResponse:
     """Download all saved conversations with their messages, the oldest first, as one JSON document."""
-    return _download("yout-conversations", _written_all(resources, caller.account_id))
+    return _download("yout-conversations", resources, caller.account_id, _written_all(resources, caller.account_id))
 
 
 @router.get("/{conversation_id}/", response_model_exclude_unset=True)
@@ -192,15 +192,17 @@ async def delete_conversation(conversation_id: UUID, caller: MayChat, resources:
 async def export_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> StreamingResponse:
     """Download a conversation with all of its messages as JSON."""
     conversation = await resources.conversations.find(caller.account_id, conversation_id)
-    return _download(f"yout-conversation-{conversation_id}", _written(resources, caller.account_id, conversation))
+    written = _written(resources, caller.account_id, conversation)
+    return _download(f"yout-conversation-{conversation_id}", resources, caller.account_id, written)
 
 
-def _download(name: str, written: AsyncIterator[bytes]) -> StreamingResponse:
+def _download(name: str, resources: Resources, account_id: UUID, written: AsyncGenerator[bytes]) -> StreamingResponse:
     headers = {"content-disposition": f'attachment; filename="{name}.json"'}
-    return StreamingResponse(written, media_type="application/json", headers=headers)
+    parts = resources.reads.parts(account_id, written)
+    return StreamingResponse(parts, media_type="application/json", headers=headers)
 
 
-async def _written_all(resources: Resources, account_id: UUID) -> AsyncIterator[bytes]:
+async def _written_all(resources: Resources, account_id: UUID) -> AsyncGenerator[bytes]:
     yield b'{"exported_at":' + orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z) + b',"conversations":['
     separator = b""
     async for conversation in resources.conversations.every(account_id):
@@ -211,7 +213,7 @@ async def _written_all(resources: Resources, account_id: UUID) -> AsyncIterator[
     yield b"]}"
 
 
-async def _written(resources: Resources, account_id: UUID, conversation: Conversation) -> AsyncIterator[bytes]:
+async def _written(resources: Resources, account_id: UUID, conversation: Conversation) -> AsyncGenerator[bytes]:
     yield _view(conversation).model_dump_json().encode()[:-1] + b',"messages":['
     separator = b""
     async for message in resources.conversations.every_message(account_id, conversation.id):

@@ -28,7 +28,7 @@ PLANT = """
 SET session_replication_role = replica;
 CREATE TEMPORARY TABLE calls AS
 SELECT uuidv7(at - now()) AS id, n, at
-FROM (SELECT n, now() - interval '1 hour' * (1 - n::float / {calls}) AS at FROM generate_series(1, {calls}) AS n);
+FROM (SELECT n, now() - interval '{over}' * (1 - n::float / {calls}) AS at FROM generate_series(1, {calls}) AS n);
 INSERT INTO holds (id, account_id, kind, model, state, amount, charged, input_bound, output_limit, created_at,
                    closed_at, closed_by)
 SELECT id, '{account}', 'chat', 'bench-plain', 'settled', 30, 20, 10, 20, at, at, 'call' FROM calls;
@@ -121,7 +121,7 @@ async def measured(folder: Path, upstream: int, calls: int, seconds: float) -> E
 
 async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> Erasure:
     account, token = await stack.open_account("erased@example.test", 10**12)
-    await stack.run(PLANT.format(account=account, calls=calls))
+    await stack.run(PLANT.format(account=account, calls=calls, over="1 hour"))
     alone, _ = await _calling(stack, api, lambda: asyncio.sleep(seconds))
     assert stack.postgres.pid is not None  # noqa: S101  # it runs
     before = cpu_seconds(stack.postgres.pid)

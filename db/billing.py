@@ -50,15 +50,20 @@ SELECT CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.form
        CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=":until")} - 1 END
 FROM accounts a WHERE a.id = :account_id
 """  # noqa: S608  # our own text
+# From the next balance that is noted, or the present one, back to the position.
 _BALANCES = """
-SELECT a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
-       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0),
-       a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available' AND t.position > :last), 0),
-       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held' AND t.position > :last), 0)
-FROM accounts a
-LEFT JOIN transactions t ON t.account_id = a.id AND t.position >= :first
-LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = a.id
-WHERE a.id = :account_id GROUP BY a.id
+SELECT b.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
+       b.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0)
+FROM unnest(CAST(:positions AS bigint[])) WITH ORDINALITY AS wanted(position, number)
+CROSS JOIN LATERAL (
+    (SELECT position, available, held FROM running_balances
+     WHERE account_id = :account_id AND position >= wanted.position ORDER BY position LIMIT 1)
+    UNION ALL (SELECT movements, available, held FROM accounts WHERE id = :account_id)
+    ORDER BY position LIMIT 1
+) b
+LEFT JOIN transactions t ON t.account_id = :account_id AND t.position > wanted.position AND t.position <= b.position
+LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = :account_id
+GROUP BY wanted.number, b.available, b.held ORDER BY wanted.number
 """
 # Calls before it belong to older epochs.
 _FENCE = "SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = :account_id AND part = ''"
@@ -195,10 +200,11 @@ async def open_statement(session: AsyncSession, account_id: UUID, period: Period
 
 
 async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple[Balances, Balances]:
-    """Return the balances before and after these movements: the present ones less what moved since."""
-    values = {"account_id": account_id, "first": span.first, "last": span.last}
-    row = (await (await session.connection()).execute(text(_BALANCES), values)).one()
-    return Balances(int(row[0]), int(row[1])), Balances(int(row[2]), int(row[3]))
+    """Return the balances before and after these movements."""
+    values = {"account_id": account_id, "positions": [span.first - 1, span.last]}
+    rows = (await (await session.connection()).execute(text(_BALANCES), values)).all()
+    opening, closing = (Balances(int(available), int(held)) for available, held in rows)
+    return opening, closing
 
 
 async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:

@@ -110,6 +110,10 @@ async def opened(opening: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
 SCHEMA: LiteralString = "SELECT version_num FROM alembic_version"
 
 
+class PoolExhausted(psycopg.OperationalError):
+    """All connections of this process have been in use for as long as one is waited for."""
+
+
 class SchemaUnusable(psycopg.OperationalError):
     """The database has an older schema than this program, or none, or does not let the role see it."""
 

@@ -59,6 +59,8 @@ class GatewayError(Exception):
     """When the token of the request ends. Set together with `left`."""
     unsupported: frozenset[str] = frozenset()
     """Fields of the request that its provider names as unsupported. It can be asked again without them."""
+    reported = False
+    """True: the log has the cause and its remedy, so that whoever meets the error logs nothing more."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])
@@ -356,6 +358,10 @@ class ServiceUnavailable(GatewayError):
     """A part of this server is away for the moment. Nothing was charged; try again."""
 
     code = "service_unavailable"
+
+    def __init__(self, message: str = "", *, reported: bool = False) -> None:
+        super().__init__(message)
+        self.reported = reported
 
 
 class AmountTooLarge(GatewayError):

@@ -278,6 +278,8 @@ class JobKey:
 
     id: UUID
     account_id: UUID
+    kind: str
+    """A `Kind`, if nothing is wrong with the row."""
     deadline: datetime
 
 

@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 KEEP_IDLE_SECONDS = 30.0
 """A connection that was idle for this long is closed."""
-TELL_EVERY_SECONDS = 60.0
 _ADDED = ("host", "content-length", "user-agent", "accept-encoding", "connection", "transfer-encoding")
 
 
@@ -116,7 +115,6 @@ class _Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._waiting: WaitingCalls[HttpExchange] = WaitingCalls()
         self._sweep: asyncio.TimerHandle | None = None
-        self._reported_at = -TELL_EVERY_SECONDS
 
     def acquire(self, exchange: "HttpExchange", *, fresh: bool = False) -> None:
         """Give the exchange an idle connection, a new one, or the next that is free. `fresh` skips idle ones."""
@@ -186,8 +184,7 @@ class _Pool:
                 )
         except TimeoutError:
             exchange.fail(UpstreamTimeout())
-        except (OSError, ValueError) as failure:  # refused, unknown host, or an invalid certificate
-            self._tell(failure)
+        except (OSError, ValueError):  # refused, unknown host, or an invalid certificate
             error = UpstreamError()
             error.unreached = True
             exchange.fail(error)
@@ -205,13 +202,6 @@ class _Pool:
             self.idle(connection)
         else:
             exchange.run_on(connection)
-
-    def _tell(self, failure: Exception) -> None:
-        """Log the failure, once a minute at most."""
-        now = time.monotonic()
-        if now - self._reported_at >= TELL_EVERY_SECONDS:
-            self._reported_at = now
-            log.warning("no connection to a provider", fault=type(failure).__name__)
 
     def _close_idle(self) -> None:
         self._sweep = None

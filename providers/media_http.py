@@ -257,8 +257,6 @@ class MediaHttp:
             error = UpstreamError(retry_after=error.retry_after)
         if isinstance(error, UpstreamError):
             error.status = status
-            if error.blames_key:
-                log.error("a media provider refuses our key or our account there", provider=self._provider.name)
         return error
 
 

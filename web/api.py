@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
 NO_CONTENT = 204
@@ -64,6 +65,8 @@ class Server:
     """Of a request to the API. 0: nothing is known of it."""
     takes_loopback: bool = False
     """URLs of its users may be of the machine that it runs on, as its operator has set it for development."""
+    output_lifetime: timedelta | None = None
+    """How long files of jobs are stored, unless a plan says another time."""
 
 
 class Api(Protocol):

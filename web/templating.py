@@ -23,7 +23,12 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {"asset": assets.load().url, "percent": numbers.percent, "theme": ""}
-    environment.filters |= {"credits": numbers.credits, "dollars": numbers.dollars, "time": numbers.time}
+    environment.filters |= {
+        "credits": numbers.credits,
+        "dollars": numbers.dollars,
+        "time": numbers.time,
+        "span": numbers.span,
+    }
     environment.filters |= {"utc": numbers.utc}
     return environment
 

@@ -23,6 +23,7 @@ from tests.support.ledger.orders import Heeded
 from tests.support.ledger.postgres import PostgresBank
 from tests.support.ledger.purge_machine import PurgeMachine
 from tests.support.ledger.world import ACCOUNTS
+from tests.support.often_noted import OFTEN
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {
@@ -78,6 +79,9 @@ def fresh() -> Iterator[Callable[[], str]]:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         migrate.upgrade(server.url_of(TEMPLATE))
+        with psycopg.connect(server.url_of(TEMPLATE)) as connection:
+            for statement in OFTEN:
+                connection.execute(statement)
 
         def database_url() -> str:
             name = f"bank_{uuid.uuid4().hex}"

@@ -15,6 +15,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 from domain.errors import HoldVoided, ServiceUnavailable, UpstreamBusy, UpstreamRefused
 from domain.ids import delivery_workflow_id, purge_workflow_id
 from domain.media import State
+from domain.purges import PurgeKey
 from domain.webhooks import DeliveryKey
 from providers.base import Progress, Stage
 from tests.support.temporal.fake_deliveries import FakeStep
@@ -126,7 +127,7 @@ async def _scheduled(workflow: Any, world: World) -> Handle:
 async def _purge(world: World) -> Handle:
     async with purging(world.client, world.fakes):
         purge_id = uuid4()
-        await start_purge(world.client, purge_id)
+        await start_purge(world.client, PurgeKey(purge_id, uuid4()))
         return await _closed(world.client.get_workflow_handle(purge_workflow_id(purge_id)))
 
 
