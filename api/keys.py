@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
 from api.idempotency import REPLAYED
+from db import keys as stored_keys
 from domain.catalog import Catalog
 from domain.limits import NO_LIMITS, Limits
 from domain.privacy import Privacy
@@ -159,7 +160,7 @@ class KeyList(BaseModel):
 async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyList:
     """List the account's active keys, newest first."""
     async with resources.database.reading() as session:
-        rows = await keys.listed(session, caller.account_id)
+        rows = await stored_keys.listed(session, caller.account_id)
     return KeyList(data=[ListedKey.model_validate(row) for row in rows])
 
 
@@ -192,7 +193,7 @@ async def create_key(
 async def get_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """One key, also a revoked one."""
     async with resources.database.reading() as session:
-        row = await keys.shown(session, caller.account_id, key_id)
+        row = await stored_keys.shown(session, caller.account_id, key_id)
     return ListedKey.model_validate(row)
 
 

@@ -110,16 +110,6 @@ class CreatedKey:
 _CREATED = TypeAdapter(CreatedKey)
 
 
-async def listed(session: Session, account_id: UUID) -> list[Listed]:
-    """List the keys that are not revoked, newest first."""
-    return await stored.listed(session, account_id)
-
-
-async def shown(session: Session, account_id: UUID, key_id: UUID) -> Listed:
-    """Return one key, also a revoked one. Raises `NotFound`."""
-    return await stored.shown(session, account_id, key_id)
-
-
 def models_of(names: list[str], catalog: Catalog) -> frozenset[str]:
     """Check the models that a key may call. Raises `RequestInvalid` for one that is not active, and for none."""
     if not names:
