@@ -265,7 +265,7 @@ async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
     mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
     if settings.email_verification and mailer is None:
         log.warning("nobody can sign up without the operator: set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false")
-    passwords, outbox = await asyncio.to_thread(Passwords), Outbox(mailer)
+    passwords, outbox = Passwords(), Outbox(mailer)
     try:
         yield People(
             database=strangers,
