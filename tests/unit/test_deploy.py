@@ -45,12 +45,12 @@ class Fake:
 def families() -> dict[str, str]:
     """Every metric that `GET /metrics` has, and its type."""
     now = datetime.now(UTC)
-    calls = Fake(live={}, abandoned=(), unbilled_output=0, faults=Fake(by_provider={}))
+    calls = Fake(live={}, abandoned=(), unbilled_output=0)
     audit = AuditRow(began_at=now, whole=True, clean=True, drift_credits=0, counts={})
     registry = CollectorRegistry()
     collectors: list[Any] = [
         metrics._Ledger(Figures(0, 0, 0, 0), audit, calls, Fake(batches=0, operations=0)),  # type: ignore[arg-type]  # what it counts
-        metrics._Routes(RouteStates(lambda: 0.0)),
+        metrics._Routes(RouteStates(lambda: 0.0), {}),
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
         metrics._Maintenance(Overdue(0, 0), MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
         metrics._Payments(PaymentFigures(0, 0)),
