@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayChat
 from api.idempotency import REPLAYED
-from api.pages import CursorQuery, PageQuery, cursor, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, PageQuery, cursor, read_time, time_cursor
 from api.resources import Resources
 from api.wire.openai_chat import check_messages
 from db.conversations import Place
@@ -116,11 +116,10 @@ async def list_conversations(
     `title` finds a part of the title in any case. Titles are encrypted, so a page of a search looks at 2,000 of them at
     most: it may be short, or empty, and still have a `next`.
     """
-    after = None if query.cursor is None else _place(query.cursor)
+    after = None if query.cursor is None else Place(*read_time(query.cursor))
     page = await resources.conversations.listed(caller.account_id, Search(query.limit, after, query.title))
-    return ConversationList(
-        data=[_view(one) for one in page.data], has_more=page.next is not None, next=_cursor(page.next)
-    )
+    following = None if page.next is None else time_cursor(page.next.updated_at, page.next.id)
+    return ConversationList(data=[_view(one) for one in page.data], has_more=following is not None, next=following)
 
 
 @router.post("/", status_code=201)
@@ -231,20 +230,3 @@ def _view(one: Conversation) -> ConversationView:
 
 def _message(one: SavedMessage) -> dict[str, Any]:
     return {"position": one.position, **one.message, **one.about, "created_at": one.created_at}
-
-
-def _cursor(place: Place | None) -> str | None:
-    if place is None:
-        return None
-    return encode_cursor(f"{place.updated_at.isoformat()}|{place.id}".encode())
-
-
-def _place(text: str) -> Place:
-    try:
-        time, _, id_ = decode_cursor(text).decode("ascii").partition("|")
-        place = Place(datetime.fromisoformat(time), UUID(id_))
-        if place.updated_at.tzinfo is not None and _cursor(place) == text:
-            return place
-    except (ValueError, OverflowError):
-        pass
-    raise cursor_invalid()

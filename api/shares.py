@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayShare
 from api.idempotency import REPLAYED
-from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, id_cursor, read_id
 from api.resources import Resources
 from domain.caller import Caller
 from domain.catalog import Catalog
@@ -97,9 +97,9 @@ async def list_shares(
     caller: MayShare, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> SharedPageList:
     """List the account's shared pages, the newest first, without those that have ended."""
-    page = await resources.shares.listed(caller.account_id, _position(query.cursor), query.limit)
+    page = await resources.shares.listed(caller.account_id, read_id(query.cursor), query.limit)
     data = [_page(share, resources) for share in page.data]
-    return SharedPageList(data=data, has_more=page.next is not None, next=_cursor(page.next))
+    return SharedPageList(data=data, has_more=page.next is not None, next=id_cursor(page.next))
 
 
 @router.get("/{slug}/")
@@ -167,19 +167,3 @@ def _models(messages: Sequence[Mapping[str, Any]], usual: str | None, catalog: C
 def _shown(model: str, catalog: Catalog) -> str:
     known = catalog.models.get(model)
     return model if known is None else known.name
-
-
-def _cursor(last: UUID | None) -> str | None:
-    return None if last is None else encode_cursor(last.bytes)
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        last = UUID(bytes=decode_cursor(cursor))
-    except ValueError:
-        raise cursor_invalid() from None
-    if last.version != 7:  # no page has such an id
-        raise cursor_invalid()
-    return last

@@ -13,7 +13,7 @@ from api.body import MAX_INLINE_BYTES, StrictRoute, read
 from api.deps import CurrentResources, MayRender
 from api.edge import declared_length
 from api.multipart import FORM_MARGIN_BYTES
-from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, id_cursor, read_id
 from api.resources import Resources
 from domain.errors import InsufficientCredits, RequestInvalid, RequestTooLarge
 from domain.media_files import ACCEPTED
@@ -73,9 +73,9 @@ async def list_uploads(
     caller: MayRender, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> UploadList:
     """List the account's uploads, the newest first, without those that have expired."""
-    page = await resources.uploads.listed(caller.account_id, _position(query.cursor), query.limit)
-    following = None if page.next is None else encode_cursor(page.next.bytes)
-    return UploadList(data=[_view(upload) for upload in page.data], has_more=following is not None, next=following)
+    page = await resources.uploads.listed(caller.account_id, read_id(query.cursor), query.limit)
+    data = [_view(upload) for upload in page.data]
+    return UploadList(data=data, has_more=page.next is not None, next=id_cursor(page.next))
 
 
 @router.get("/{upload_id}/")
@@ -119,15 +119,6 @@ def _file(content_type: bytes, raw: bytes) -> bytes:
     if len(files) != 1:
         raise RequestInvalid("The form must have one 'file'.", param="file", code="missing_required_parameter")
     return files[0].content
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    raw = decode_cursor(cursor)
-    if len(raw) != 16:
-        raise cursor_invalid()
-    return UUID(bytes=raw)
 
 
 def _view(upload: Upload) -> UploadView:

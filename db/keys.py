@@ -17,6 +17,7 @@ from db import accounts
 from db.tables import AccountRow, ApiKeyRow, ApiKeySecretRow
 from domain import keys
 from domain.authority import Authority
+from domain.bounds import lowest
 from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
 from domain.limits import Limits, Used
@@ -166,7 +167,7 @@ async def live(session: AsyncSession, digest: bytes) -> StoredKey:
         raise CallerUnknown
     key = await session.get_one(ApiKeyRow, secret.key_id)
     row = await stored(session, key.id, key.account_id)
-    end = _earlier(secret.expires_at, key.expires_at)
+    end = lowest(secret.expires_at, key.expires_at)
     return replace(row, authority=replace(row.authority, expires_at=end))
 
 
@@ -271,7 +272,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
         last_used_at=key.last_used_at,
         parents=await _parents(session, key),
         models=_authority(key).models,
-        expires_at=_earlier(token_end, key.expires_at),
+        expires_at=lowest(token_end, key.expires_at),
         privacy=Privacy(key.privacy),
         strict=key.strict,
     )
@@ -315,10 +316,6 @@ async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tu
 
 def _secret(key_id: UUID, token: str, now: datetime) -> ApiKeySecretRow:
     return ApiKeySecretRow(digest=keys.digest(token), key_id=key_id, masked=keys.masked(token), created_at=now)
-
-
-def _earlier(*ends: datetime | None) -> datetime | None:
-    return min((end for end in ends if end is not None), default=None)
 
 
 def _later(end: datetime | None) -> bool:

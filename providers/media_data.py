@@ -2,11 +2,12 @@
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import field
 from typing import Any
 
-from domain.errors import UpstreamError
+from domain.errors import AdapterFault, UpstreamError
 from domain.media import MediaInput
 from domain.records import record
 from providers.base import OutputFile, Progress, Stage
@@ -63,6 +64,13 @@ async def outputs(files: Sequence[DataFile]) -> AsyncIterator[OutputFile]:
 
 async def _in_one(content: bytes) -> AsyncIterator[bytes]:
     yield content
+
+
+def job_id(value: object, form: re.Pattern[str]) -> str:
+    """Return the id by which a vendor names the work that it has begun. Raises `AdapterFault` if this is none."""
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise AdapterFault
+    return value
 
 
 def mappings(value: Any) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import httpx2
 from domain.catalog import Provider
 from domain.errors import AdapterFault, UpstreamError
 from domain.media import DEADLINES
+from providers import media_data
 from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.polled_jobs import PolledJobs
@@ -48,10 +49,7 @@ class ReplicateMedia(PolledJobs):
             path, body["version"] = "/predictions", request.model
         headers = {"Cancel-After": f"{DEADLINES[request.kind].total_seconds():.0f}s"}
         prediction = await self._json(path, HttpRequest("", json=body, headers=headers))
-        id_ = prediction.get("id")
-        if not isinstance(id_, str) or not _ID.fullmatch(id_):
-            raise AdapterFault
-        return Submitted(id_)
+        return Submitted(media_data.job_id(prediction.get("id"), _ID))
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         prediction = await self._state(provider_job_id)
