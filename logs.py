@@ -17,6 +17,8 @@ import structlog
 import exits
 from domain.request_id import REQUEST_ID
 
+_SILENT = ("psycopg",)
+"""Warns of each query that it could not cancel: `db.outage` has told of the server by then."""
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
 MIN_LOG_PAUSE = timedelta(minutes=1)
 MAX_LOG_PAUSE = timedelta(minutes=10)
@@ -55,6 +57,8 @@ def configure(form: str, more_ids: Callable[[], Mapping[str, str]] = _no_ids) ->
     root.setLevel(logging.INFO)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
     threading.excepthook = lambda thrown: _unhandled("unhandled in a thread", thrown.exc_type)
     sys.unraisablehook = lambda thrown: _unhandled("unhandled in a finaliser", thrown.exc_type)
     warnings.showwarning = _warned

@@ -182,7 +182,7 @@ async def _page_server(wired: Wired) -> Server:
         origin = f"{parts.scheme}://{parts.netloc}"
     own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
     takes = settings.max_body_bytes, settings.webhooks_allow_loopback
-    return Server(*own, origin, *takes, settings.output_lifetime)
+    return Server(*own, origin, *takes, settings.output_lifetime, settings.share_lifetime)
 
 
 @asynccontextmanager
@@ -265,7 +265,7 @@ async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
     mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
     if settings.email_verification and mailer is None:
         log.warning("nobody can sign up without the operator: set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false")
-    passwords, outbox = await asyncio.to_thread(Passwords), Outbox(mailer)
+    passwords, outbox = Passwords(), Outbox(mailer)
     try:
         yield People(
             database=strangers,

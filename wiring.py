@@ -179,6 +179,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         sealing = Sealing(wrapping(settings))
         checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
         stack.push_async_callback(_ended, checking)
+        watching = asyncio.create_task(database.watch_outage(), name="database")
+        stack.push_async_callback(_ended, watching)
         trying = asyncio.create_task(_tried(storage), name="storage")
         stack.push_async_callback(_ended, trying)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)

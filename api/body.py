@@ -149,7 +149,10 @@ class StrictRoute(APIRoute):
             account_id = await self.admit(request.scope)
             if self.max_body_bytes is not None and declared_length(request.scope["headers"]) > self.max_body_bytes:
                 raise RequestTooLarge
-            large = partial(self.places(request.app.state.resources).slot, account_id)
+
+            def large() -> AbstractAsyncContextManager[None]:
+                return self.places(request.app.state.resources).slot(account_id)
+
             raw = await read(request.receive, large=large, max_bytes=self.max_body_bytes)
             body = await self.parse(request.scope, raw, account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]

@@ -271,12 +271,14 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     While PostgreSQL is away, those of the process alone.
     """
     _require_token(request, request.app.state.metrics_token)
+    ledger: LedgerWriter = request.app.state.ledger
     stored: list[Collector] = []
-    with suppress(ServiceUnavailable, TimeoutError):
-        async with asyncio.timeout(MAX_SILENCE_SECONDS):
-            stored = await _stored(resources.database)
+    if ledger.available:
+        with suppress(ServiceUnavailable, TimeoutError):
+            async with asyncio.timeout(MAX_SILENCE_SECONDS):
+                stored = await _stored(resources.database)
     registry = CollectorRegistry()
-    registry.register(_Process(resources.calls, request.app.state.ledger, database_up=bool(stored)))
+    registry.register(_Process(resources.calls, ledger, database_up=bool(stored)))
     registry.register(_Routes(resources.calls.router.states))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(request.app.state.maintenance_errors))

@@ -177,7 +177,7 @@ def _backlog(backlogs: Sequence[Backlog]) -> Table:
 
 def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for head in numbers:
         table.add_column(head, justify="right")
     return table

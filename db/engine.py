@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Self
 from uuid import UUID
 
@@ -23,6 +23,7 @@ Session = AsyncSession
 """For code that passes a session on without using it."""
 MAX_SILENCE_SECONDS = 6.0
 """How long it may take to get a connection, and for PostgreSQL to answer on it for the first time."""
+OUTAGE_PAUSE_SECONDS = 5.0
 TURN_TIMEOUT_SECONDS = 10.0
 """How long a transaction waits for others of its account before it fails."""
 DIALECT = "postgresql+psycopg://"
@@ -117,6 +118,14 @@ class Database:
         options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         async with self._session(writes=False, **options) as session:
             yield session
+
+    async def watch_outage(self) -> None:
+        """While the database is away, try it now and then: without work, nothing else would notice that it is back."""
+        while True:
+            await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+            if self._outage is not None and self._outage.lasts:
+                with suppress(ServiceUnavailable):
+                    await self.check_writable()
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""

@@ -39,6 +39,10 @@ class Outage:
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
         return True
 
+    @property
+    def lasts(self) -> bool:
+        return self._shown is not None
+
     def over(self, *, surely: bool = False) -> None:
         """Call it whenever the database has done something; `surely` when it has written."""
         if self._shown is not None and (surely or self._clock() >= self._last + CALM_SECONDS):

@@ -67,6 +67,8 @@ class Server:
     """URLs of its users may be of the machine that it runs on, as its operator has set it for development."""
     output_lifetime: timedelta | None = None
     """How long files of jobs are stored, unless a plan says another time."""
+    share_lifetime: timedelta | None = None
+    """How long a shared page lives. None: until it is taken back."""
 
 
 class Api(Protocol):

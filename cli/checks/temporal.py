@@ -1,12 +1,13 @@
 """Checks of Temporal: does it answer, does it have what workflows need, and does somebody serve its queues."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli import temporal_clients
-from cli.checks.finding import Finding, fault, ok, warn
+from cli.checks.finding import TIMEOUT_SECONDS, Finding, fault, ok, warn
 from temporal import attributes, faults, namespaces
 from temporal.attributes import DEFINITIONS, AttributesMissing
 from temporal.backlogs import Backlogs
@@ -16,13 +17,15 @@ from workflows.options import MAINTENANCE, QUEUES
 if TYPE_CHECKING:
     from settings import Settings
 
+MAX_SECONDS = TIMEOUT_SECONDS * 2 / 3
+"""Before the doctor gives up on the whole group: then it could not say where Temporal was looked for."""
 _DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 
 async def check(settings: "Settings") -> list[Finding]:
     address = Address(*settings.temporal_server)
     try:
-        async with temporal_clients.opened(settings) as (client, upkeep):
+        async with asyncio.timeout(MAX_SECONDS), temporal_clients.opened(settings) as (client, upkeep):
             await faults.look(client)
             return [
                 ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),

@@ -12,13 +12,13 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from db import migrate
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain import pricing
 from domain.meters import TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
 from providers import tokenizer
+from tests.support import migrated
 from tests.support.doubles.entries import INPUT, OUTPUT, embedding_model, text_model
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
 from tests.support.media_stack import Customer, World, crash, until
@@ -212,8 +212,8 @@ class Site:
 async def site(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp("chat-kills")
     (folder / "catalog.toml").write_text(_catalog(upstream.url))
+    await asyncio.to_thread(migrated.copy, folder / "postgres")
     async with EmbeddedPostgres(folder / "postgres") as postgres:
-        assert migrate.upgrade(postgres.url, postgres.app_url)
         stack = Stack.on(
             postgres, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_SHUTDOWN_TIMEOUT": "1"}
         )
