@@ -94,9 +94,9 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """Open a read-only transaction."""
+        """Read what is committed, each statement by itself: none of them begins or ends a transaction."""
         async with self._session(writes=False) as session:
-            await session.connection(execution_options={"postgresql_readonly": True})
+            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             yield session
 
     @asynccontextmanager
