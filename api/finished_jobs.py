@@ -119,11 +119,11 @@ class JobBody(BaseModel):
         return {name: value for name, value in known.items() if value != "auto" or schema.allows(name, value)}
 
     def job(
-        self, kind: Kind, caller: Caller, text: str, parameters: Mapping[str, object], once: IdempotentRequest
+        self, kind: Kind, caller: Caller, text: str, parameters: Mapping[str, object], idempotent: IdempotentRequest
     ) -> JobRequest:
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
-        return JobRequest(kind, self.model, text, parameters, idempotent=once, admitted=True, privacy=required)
+        return JobRequest(kind, self.model, text, parameters, idempotent=idempotent, admitted=True, privacy=required)
 
 
 def _named(name: str, value: object) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
-NO_CONTENT = 204
 _ERRORS_FROM = 400
 
 
