@@ -14,7 +14,7 @@ from dev.errors import CannotStart
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CATEGORIES = ("devtools.timeline", "disabled-by-default-devtools.timeline", "v8")
 _TASK = "RunTask"
-_FRAMES = frozenset({"FireAnimationFrame", "Layerize", "Paint"})
+_FRAMES = frozenset({"FireAnimationFrame", "Layerize", "Paint", "Commit"})
 _PARTS = 4
 
 
@@ -46,20 +46,24 @@ def program() -> str:
     return found
 
 
-async def renderer(browser: Browser) -> int:
-    """Return the process of the page that is open, of which there is one: the one that has used most CPU."""
+async def renderers(browser: Browser) -> list[int]:
+    """Return the processes of pages. One of them may wait for a page."""
     session = await browser.new_browser_cdp_session()
     listed = (await session.send("SystemInfo.getProcessInfo"))["processInfo"]
     await session.detach()
-    return int(max((one for one in listed if one["type"] == "renderer"), key=lambda one: one["cpuTime"])["id"])
+    return [int(one["id"]) for one in listed if one["type"] == "renderer"]
 
 
-def tasks(trace: Mapping[str, Any], process: int) -> Sequence[Spent]:
-    """Return the tasks of a renderer's main thread, in their order."""
-    events: list[dict[str, Any]] = [event for event in trace["traceEvents"] if event.get("pid") == process]
-    named = (event for event in events if event["name"] == "thread_name")
-    thread = next(event["tid"] for event in named if event["args"]["name"] == "CrRendererMain")
-    whole = [event for event in events if event["tid"] == thread and event["ph"] == "X"]
+def tasks(trace: Mapping[str, Any]) -> tuple[int, Sequence[Spent]]:
+    """Return the renderer that has worked most, and the tasks of its main thread, in their order."""
+    events: list[dict[str, Any]] = trace["traceEvents"]
+    named = [event for event in events if event["name"] == "thread_name"]
+    mains = {(event["pid"], event["tid"]) for event in named if event["args"]["name"] == "CrRendererMain"}
+    of_main: dict[int, list[dict[str, Any]]] = {process: [] for process, _ in mains}
+    for event in events:
+        if event["ph"] == "X" and (event["pid"], event["tid"]) in mains:
+            of_main[event["pid"]].append(event)
+    process, whole = max(of_main.items(), key=lambda pair: sum(one["dur"] for one in pair[1] if one["name"] == _TASK))
     found = [
         Spent(event["ts"], event["dur"] / 1000, event.get("tdur", event["dur"]) / 1000)
         for event in sorted(whole, key=lambda event: event["ts"])
@@ -70,4 +74,4 @@ def tasks(trace: Mapping[str, Any], process: int) -> Sequence[Spent]:
         place = bisect_right(starts, event["ts"]) - 1
         if event["name"] != _TASK and place >= 0:
             found[place].parts[event["name"]] += event.get("dur", 0) / 1000
-    return found
+    return process, found

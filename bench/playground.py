@@ -137,8 +137,8 @@ async def _answered(page: Page, api: Api, seen: Seen, pace: int) -> Seen:
     browser = page.context.browser
     assert browser is not None  # noqa: S101  # it was launched
     devtools = await page.context.new_cdp_session(page)
-    renderer = await chromium_trace.renderer(browser)
-    before = await _size(devtools, renderer)
+    before = {one: process.memory(one) for one in await chromium_trace.renderers(browser)}
+    heap, nodes = await _heap(devtools)
     await page.get_by_label("Your message").fill("Write.")
     used, began, load = process.running_seconds(api.pid), time.perf_counter(), _load()
     await browser.start_tracing(page=page, categories=list(chromium_trace.CATEGORIES))
@@ -155,8 +155,11 @@ async def _answered(page: Page, api: Api, seen: Seen, pace: int) -> Seen:
     await page.wait_for_timeout(1000)  # what is put off until the browser is idle
     traced = await browser.stop_tracing()
     seen.api, seen.load = process.running_seconds(api.pid) - used, (load, _load())
-    seen.tasks = chromium_trace.tasks(orjson.loads(traced), renderer)
-    seen.sizes = [before, await _size(devtools, renderer)]
+    renderer, seen.tasks = chromium_trace.tasks(orjson.loads(traced))
+    seen.sizes = [
+        Size(heap, nodes, before.get(renderer, 0)),
+        Size(*await _heap(devtools), process.memory(renderer)),
+    ]
     seen.interactions = sorted(await page.evaluate("window.interactions"))
     seen.characters = await page.evaluate("document.querySelector('.answer .prose').textContent.length")
     seen.typed = await page.get_by_label("Your message").input_value()
@@ -170,13 +173,14 @@ async def _type(page: Page) -> None:
             await asyncio.sleep(TYPED_EVERY)
 
 
-async def _size(devtools: CDPSession, renderer: int) -> Size:
+async def _heap(devtools: CDPSession) -> tuple[int, int]:
+    """Return the bytes of scripts and the number of nodes."""
     await devtools.send("HeapProfiler.collectGarbage")
     await devtools.send("Performance.enable")
     metrics: list[dict[str, Any]] = (await devtools.send("Performance.getMetrics"))["metrics"]
     await devtools.send("Performance.disable")
     found = {one["name"]: int(one["value"]) for one in metrics}
-    return Size(found["JSHeapUsedSize"], found["Nodes"], process.memory(renderer))
+    return found["JSHeapUsedSize"], found["Nodes"]
 
 
 def _load() -> float:

@@ -46,6 +46,11 @@ def relative(when: datetime, now: datetime) -> str:
     return "in a moment" if seconds > 0 else "just now"
 
 
+def decimal(written: str) -> str:
+    """Write a number of the API, which may have a fraction, with commas."""
+    return f"{Decimal(written):,f}"
+
+
 def span(lasting: timedelta) -> str:
     """Write how long something lasts, in the largest unit of which there are two: `24 hours`, `7 days`."""
     seconds = lasting.total_seconds()

@@ -28,8 +28,9 @@ def _environment() -> Environment:
         "dollars": numbers.dollars,
         "time": numbers.time,
         "span": numbers.span,
+        "decimal": numbers.decimal,
+        "utc": numbers.utc,
     }
-    environment.filters |= {"utc": numbers.utc}
     return environment
 
 

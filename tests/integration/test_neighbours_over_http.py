@@ -114,11 +114,11 @@ async def test_one_account_leaves_connections_to_its_neighbours(world: World) ->
         assert max(waited) <= 2  # one transaction of the pool, and the ledger's connection for locked accounts
         for table, path in READS.items():
             assert await statuses_beside(world, neighbour, table, 4, partial(owner.http.get, path)) == {200}
-        large = {"messages": [{"role": "user", "content": "x" * 300_000}]}
+        large = {"messages": [{"role": "user", "content": "x" * 300_000}]}  # more than the model takes
         kept = (await owner.http.post("/api/chat/conversations/", json=large)).json()["id"]
         asked = {"model": "demo-chat", "conversation_id": kept, "message": "x"}
         quote = partial(owner.http.post, "/api/billing/quote/", json=asked)
-        assert await statuses_beside(world, neighbour, "messages", 1, quote) == {200, 429}
+        assert await statuses_beside(world, neighbour, "messages", 1, quote) == {400, 429}
         share = partial(owner.http.post, "/api/chat/share/", json={"conversation_id": kept, "positions": [1]})
         assert await statuses_beside(world, neighbour, "messages", 1, share) <= {201, 400, 429}
     await world.books_are_clean()

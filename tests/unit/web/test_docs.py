@@ -83,7 +83,8 @@ def no_shared_pages(_: Request) -> SharedPages:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI(docs_url=None)
-    app.include_router(routes.router(no_shared_pages, lambda _: Nobody()))
+    app.include_router(routes.pages_router(lambda _: Nobody()))
+    app.include_router(routes.router(no_shared_pages))
 
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": {"request_id": "req_1"}}, receive, send)
