@@ -149,7 +149,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
             yield (
                 Temporal(
                     wired.address,
-                    converter(wired.keyring),
+                    converter(wired.keyring, wired.faults),
                     settings.maintenance_namespace,
                     traces.interceptors(),
                     wired.faults,
