@@ -34,7 +34,7 @@ from environment import SettingsInvalid
 from gateway import delivery_starts, maintenance
 from gateway.delivery_starts import DeliveryStarts
 from gateway.erasure import AcceptedPurges
-from gateway.job_starts import RecentStarts
+from gateway.job_starts import JobStarts
 from gateway.maintenance import Maintenance
 from gateway.secret_check import check_secret
 from gateway.stored_outputs import StoredOutputsMaintenance
@@ -128,10 +128,11 @@ def url_check(outbound: OutboundClient) -> Callable[[str], None]:
     return check
 
 
-def maintenance_of(wired: Wired, starter: AnyStarter, recent: RecentStarts | None = None) -> Maintenance:
-    """`recent`: what the same process starts without being asked by maintenance."""
+def maintenance_of(wired: Wired, starter: AnyStarter, starts: JobStarts | None = None) -> Maintenance:
+    """`starts`: what the same process starts without being asked by maintenance."""
     maintenance = Maintenance(wired.jobs, AcceptedPurges(wired.database), starter, wired.errors)
-    maintenance.recent = recent or maintenance.recent
+    if starts is not None:
+        maintenance.recent, maintenance.beginnings = starts.recent, starts.beginnings
     maintenance.deliveries = DeliveryStarts(PendingDeliveries(wired.database), starter, wired.errors)
     return maintenance
 

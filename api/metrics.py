@@ -2,7 +2,7 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
@@ -25,7 +25,7 @@ from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
 from gateway.distributions import Distribution
 from gateway.route_states import RouteState, RouteStates
-from gateway.visitors import REFUSALS, Visitors
+from gateway.visitors import REFUSED_BY, Visitors
 
 router = APIRouter(tags=["health"])
 BILLION = 10**9
@@ -50,10 +50,6 @@ class _Process(Collector):
             "Output that providers reported above the limit they were given",
             self._calls.unbilled_output,
         )
-        faults = CounterMetricFamily("yout_route_faults", "Routes that failed by a fault of ours", labels=["provider"])
-        for provider, count in self._calls.faults.by_provider.items():
-            faults.add_metric([provider], count)
-        yield faults
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
 
@@ -92,10 +88,15 @@ def _known(name: str, text: str, value: float | None) -> Metric:
 class _Routes(Collector):
     """The figures of this process's routes to providers. Only the operator's own names are in them."""
 
-    def __init__(self, states: RouteStates) -> None:
-        self._states = states
+    def __init__(self, states: RouteStates, faults: Mapping[str, int]) -> None:
+        self._states, self._faults = states, faults
 
     def collect(self) -> Iterator[Metric]:
+        # Also of providers without a fault: Prometheus sees no increase in a counter that begins with 1.
+        faults = CounterMetricFamily("yout_route_faults", "Routes that failed by a fault of ours", labels=["provider"])
+        for provider, count in self._faults.items():
+            faults.add_metric([provider], count)
+        yield faults
         yield self._counter("yout_route_requests", "Attempts on a route", lambda state: state.requests)
         yield self._errors()
         yield self._counter("yout_route_output_tokens", "Output of answers", lambda state: state.output_tokens)
@@ -174,7 +175,7 @@ class _Visitors(Collector):
             "yout_visitor_messages", "Messages without an account, of this process", self._visitors.messages
         )
         refusals = CounterMetricFamily("yout_visitor_refusals", "Of them, those refused", labels=["limit"])
-        for limit in REFUSALS:
+        for limit in REFUSED_BY:
             refusals.add_metric([limit], self._visitors.refused[limit])
         yield refusals
 
@@ -277,9 +278,10 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
         with suppress(ServiceUnavailable, TimeoutError):
             async with asyncio.timeout(MAX_SILENCE_SECONDS):
                 stored = await _stored(resources.database)
+    faults = dict.fromkeys(resources.catalog().providers, 0) | resources.calls.faults.by_provider
     registry = CollectorRegistry()
     registry.register(_Process(resources.calls, ledger, database_up=bool(stored)))
-    registry.register(_Routes(resources.calls.router.states))
+    registry.register(_Routes(resources.calls.router.states, faults))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(request.app.state.maintenance_errors))
     registry.register(request.app.figures)

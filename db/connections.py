@@ -137,8 +137,8 @@ def require_schema(row: tuple[Any, ...] | None) -> None:
 
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database cannot serve now, for a reason that is not in the statement."""
-    found = cause(error)
-    return isinstance(found, _SERVER) or getattr(found, "sqlstate", None) in _UNAVAILABLE
+    fault = cause(error)
+    return isinstance(fault, _SERVER) or getattr(fault, "sqlstate", None) in _UNAVAILABLE
 
 
 def is_read_only(error: BaseException) -> bool:

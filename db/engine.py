@@ -108,8 +108,8 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """Open a read-only transaction."""
-        async with self._session(writes=False, postgresql_readonly=True) as session:
+        """Read what is committed, each statement by itself: none of them begins or ends a transaction."""
+        async with self._session(writes=False, isolation_level="AUTOCOMMIT") as session:
             yield session
 
     @asynccontextmanager

@@ -57,11 +57,10 @@ class EmbeddedPostgres(EmbeddedServer):
         *,
         log: Path | None = None,
         options: Mapping[str, str] | None = None,
-        run_as: Identity | None = None,
     ) -> None:
         super().__init__(folder, log)
         self._options = {**OPTIONS, **(options or {})}
-        self._run_as = run_as
+        self._run_as: Identity | None = None
         self._has_run = False
         self._password = ""
         self.port: int | None = None

@@ -148,12 +148,17 @@ class EmbeddedTemporal(EmbeddedServer):
         )
 
     async def _configure(self, namespace: dict[str, Any]) -> None:
-        hours = f"{RETENTION // timedelta(hours=1)}h"
         seconds = f"{RETENTION // timedelta(seconds=1)}s"
         if namespace["config"]["workflowExecutionRetentionTtl"] != seconds:
-            await self._change("namespace", "update", "--retention", hours)
+            await self._retain(seconds)
         if self._attributes:
             await self.define(self._attributes)
+
+    async def _retain(self, seconds: str) -> None:
+        change = {"config": {"workflowExecutionRetentionTtl": seconds}}
+        answer = await probe.post(f"{self.http_url}/api/v1/namespaces/{NAMESPACE}/update", change)
+        if answer is None or answer.status != 200:
+            raise CannotStart(f"Temporal refused the retention of {seconds} ({self.log}).")
 
     async def define(self, attributes: Mapping[str, str]) -> None:
         """Add the search attributes that the namespace lacks. Idempotent."""

@@ -31,8 +31,9 @@ GatewayError
 │   ├── AdapterFault              our own adapter failed
 │   ├── RetentionDenied           provider keeps a call that it must not keep
 │   ├── UpstreamBusy              provider said: later
+│   ├── UpstreamGone              provider no longer has this job, or its files
+│   ├── OutputTooLarge
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
-│       ├── OutputTooLarge
 │       └── ContentPolicyViolation
 ├── JobFailed                     the job whose output a request waits for
 ├── LinkInvalid                   a signed link that has expired, or that we did not sign
@@ -314,11 +315,20 @@ class UpstreamBusy(UpstreamError):
 class UpstreamRefused(UpstreamError):
     """The provider refused this input."""
 
+    code = "invalid_value"
     retryable = False
 
 
-class OutputTooLarge(UpstreamRefused):
+class UpstreamGone(UpstreamError):
+    """The provider no longer has this job, or no file of it that this server can get."""
+
+    retryable = False
+
+
+class OutputTooLarge(UpstreamError):
     """What the provider made is larger than this server stores."""
+
+    retryable = False
 
 
 class JobFailed(GatewayError):

@@ -8,7 +8,7 @@ from domain.errors import UpstreamError
 from domain.media import MediaRequest
 from gateway.provider_faults import ProviderFaults
 from gateway.route_states import Failure, failure
-from providers.base import MediaProvider, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
+from providers.base import MediaProvider, MediaSubmission, OutputFile, Progress, Submitted
 
 FAILURES = 3
 """Failures in a row after which it is the provider that fails, and not one request. One of our key is enough."""
@@ -46,8 +46,8 @@ class _Watched:
         self._owner, self._name, self._provider = owner, name, provider
 
     @property
-    def traits(self) -> MediaTraits:
-        return self._provider.traits
+    def find_is_complete(self) -> bool:
+        return self._provider.find_is_complete
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         with self._owner.watching(self._name):

@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,12 +14,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db import migrate
 from db.engine import Database
 from dev.postgres import EmbeddedPostgres
+from tests.support import migrated
 from tests.support.sent import Sent, recording
 
-TEMPLATE = "template_yout"
 IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 """What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 
@@ -27,6 +27,14 @@ IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests often wait, for a process that starts or a lease that runs out."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the processes of a run share. They inherit its name."""
+    if not hasattr(config, "workerinput"):
+        place = tempfile.TemporaryDirectory(prefix="yout-migrated-")
+        os.environ[migrated.PLACE] = place.name
+        config.add_cleanup(place.cleanup)
 
 
 class Folder(pytest.Package):
@@ -74,10 +82,7 @@ def tls_contexts() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres.temporary(IN_MEMORY) as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-        assert migrate.upgrade(server.url_of(TEMPLATE), server.app_url_of(TEMPLATE))
+    with migrated.temporary(IN_MEMORY) as server:
         yield server
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
@@ -88,10 +93,8 @@ def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A migrated database that no other test sees."""
     name = f"test_{uuid.uuid4().hex}"
+    yield migrated.clone(postgres, name)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-        yield postgres.url_of(name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

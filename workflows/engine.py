@@ -12,6 +12,7 @@ from temporalio.service import RPCError
 
 from domain.errors import ServiceUnavailable
 from domain.media import Job
+from domain.purges import PurgeKey
 from domain.rounds import FaultLog
 from logs import OperatorFaults
 from workflows import start
@@ -40,9 +41,9 @@ class Engine:
             return await start.cancel(self._client, job_id, max_wait=timedelta(seconds=START_TIMEOUT_SECONDS))
         return False
 
-    async def start_purge(self, purge_id: UUID) -> None:
+    async def start_purge(self, purge: PurgeKey) -> None:
         async with self._asking("start a purge", START_TIMEOUT_SECONDS):
-            await start.start_purge(self._client, purge_id)
+            await start.start_purge(self._client, purge)
 
     @asynccontextmanager
     async def _asking(self, what: str, seconds: float) -> AsyncIterator[None]:

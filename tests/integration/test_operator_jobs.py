@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from cli.command import yout
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from dev.temporal import EmbeddedTemporal
 from domain.caller import Payer

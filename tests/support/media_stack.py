@@ -12,11 +12,9 @@ from uuid import UUID
 
 import httpx2
 import psycopg
-from psycopg import sql
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from db import migrate
 from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
@@ -83,18 +81,11 @@ async def crash(server: EmbeddedServer) -> None:
 @asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, EmbeddedTemporal]]:
     """Both servers below one folder. The database is migrated."""
-    await migrated.put(folder / "postgres")
+    await asyncio.to_thread(migrated.copy, folder / "postgres")
     postgres = EmbeddedPostgres(folder / "postgres")
     temporal = EmbeddedTemporal(folder / "temporal", search_attributes=attributes.DEFINITIONS)
     async with postgres, temporal:
         yield postgres, temporal
-
-
-async def another_database(postgres: EmbeddedPostgres, name: str) -> None:
-    """One more migrated database on the same server."""
-    async with await psycopg.AsyncConnection.connect(postgres.url, autocommit=True) as connection:
-        await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    assert migrate.upgrade(postgres.url_of(name), postgres.app_url_of(name))
 
 
 @dataclass(slots=True)

@@ -45,13 +45,13 @@ class Fake:
 def families() -> dict[str, str]:
     """Every metric that `GET /metrics` has, and its type."""
     now = datetime.now(UTC)
-    calls = Fake(live={}, abandoned=(), unbilled_output=0, faults=Fake(by_provider={}))
+    calls = Fake(live={}, abandoned=(), unbilled_output=0)
     audit = AuditRow(began_at=now, whole=True, clean=True, drift_credits=0, counts={})
     registry = CollectorRegistry()
     collectors: list[Any] = [
         metrics._Process(calls, Fake(batches=0, operations=0), database_up=True),  # type: ignore[arg-type]  # what it counts
         metrics._Ledger(Figures(0, 0, 0, 0), audit),
-        metrics._Routes(RouteStates(lambda: 0.0)),
+        metrics._Routes(RouteStates(lambda: 0.0), {}),
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
         metrics._Overdue(Overdue(0, 0)),
         metrics._Maintenance(MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same

@@ -55,7 +55,7 @@ def _example() -> dict[str, str]:
 
 def _filled(value: str) -> str:
     """A value as Compose reads it with the example's variables."""
-    return re.sub(r"\$\{([A-Z0-9_]+)(?::[-?][^}]*)?\}", lambda found: _example()[found[1]], value)
+    return re.sub(r"\$\{([A-Z0-9_]+)(?::[-?][^}]*)?\}", lambda match: _example()[match[1]], value)
 
 
 def _settings(name: str) -> dict[str, Any]:
