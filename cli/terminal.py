@@ -58,7 +58,7 @@ def print_json(value: Any) -> None:
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
     """Print a table without cutting any value. `numbers` are the heads of columns that are aligned to the right.
 
-    On a terminal that is too narrow for it, the last column is folded; if that is not enough, each row of few is a block.
+    On a terminal that is too narrow for it, the last column is folded; if that is not enough, each row is a block.
     """
     table = [list(heads), *([_plain(cell) for cell in row] for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*table, strict=True)]

@@ -41,8 +41,8 @@ class Keyring:
 
 UNKNOWN = "what a workflow has was encrypted with another master secret"
 REMEDY = (
-    "every process needs the same YOUT_SECRET_KEY, and the one before it in YOUT_PREVIOUS_SECRET_KEYS: set them, and start "
-    "again; the workflow waits until then"
+    "every process needs the same YOUT_SECRET_KEY, and the one before it in YOUT_PREVIOUS_SECRET_KEYS: set them, and "
+    "start again; the workflow waits until then"
 )
 
 
