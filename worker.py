@@ -61,7 +61,8 @@ async def serve(
     await over.wait()
     log.info("stopping: what runs has %d s to end", fleet.drain.total_seconds())
     stopped.cancel()
-    await asyncio.gather(*(worker.shutdown() for worker in serving if worker.is_running))
+    # All of them: one that is about to start does not run yet, and would never learn of it.
+    await asyncio.gather(*(worker.shutdown() for worker in serving))
     await asyncio.gather(*running)
 
 
