@@ -14,7 +14,7 @@ from catalog.document import Document, Kinds, Problem, merge, parse, replaces
 from catalog.document import Path as EntryPath
 from domain.catalog import Catalog, CatalogInvalid
 
-SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
+SHIPPED = Path(__file__).resolve().parent / "catalog.toml"
 
 
 def load(

@@ -99,7 +99,7 @@ class EmbeddedTemporal(EmbeddedServer):
                 break
             if not self._fixed:
                 self.port = ports.free()
-        raise CannotStart(f"Temporal does not start ({self.log}):\n{output}")
+        raise CannotStart(f"Temporal does not start ({self.log})", output)
 
     async def _launched(self) -> dict[str, Any] | None:
         """Wait for the server's description of our namespace. Return None if the server has ended."""

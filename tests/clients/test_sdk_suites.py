@@ -177,8 +177,8 @@ def known(test: str, expected: Mapping[str, Outcome]) -> Outcome:
     """The outcome of a test, by its file and name: `tests/api_resources/<file>::<class>::<name>[<parameters>]`."""
     file, _, rest = test.removeprefix("tests/api_resources/").partition("::")
     name = f"{file}::{rest.rpartition('::')[2].partition('[')[0]}"
-    found = [outcome for pattern, outcome in expected.items() if re.fullmatch(pattern, name)]
-    return found[0] if found and "path_params" not in name else Outcome()
+    outcomes = [outcome for pattern, outcome in expected.items() if re.fullmatch(pattern, name)]
+    return outcomes[0] if outcomes and "path_params" not in name else Outcome()
 
 
 def differences(report: dict[str, dict[str, Any]], expected: Mapping[str, Outcome]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from db.audit import audit
 from db.audit_checks import CHECKS
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from tests.support.ledger.orders import Heeded
 from tests.support.ledger.postgres import PostgresBank
 from tests.support.ledger.purge_machine import PurgeMachine
 from tests.support.ledger.world import ACCOUNTS
+from tests.support.often_noted import OFTEN
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {
@@ -71,6 +73,9 @@ class PostgresMachine(PurgeMachine):
 def fresh() -> Iterator[Callable[[], str]]:
     """Databases on a server of their own: some of its processes are killed."""
     with migrated.temporary(IN_MEMORY) as server:
+        with psycopg.connect(server.url_of(migrated.TEMPLATE)) as connection:
+            for statement in OFTEN:
+                connection.execute(statement)
 
         def database_url() -> str:
             return migrated.clone(server, f"bank_{uuid.uuid4().hex}")

@@ -32,7 +32,7 @@ WHOLE = (HANGING, EMBEDDING)
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 MICRO = 1_000_000
 PRICES = TokenPrices(per_thousand(input=Decimal(INPUT), output=Decimal(OUTPUT)))
-MOST = 2000
+MAX_TOKENS = 2000
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"
 
 
@@ -77,7 +77,7 @@ class ClientResult:
 
 
 async def _stream(customer: Customer, model: str, result: ClientResult) -> ClientResult:
-    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MOST}
+    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MAX_TOKENS}
     try:
         async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             result.status, result.retry_after = answer.status_code, answer.headers.get("retry-after", "")
@@ -105,7 +105,7 @@ def _take(result: ClientResult, line: str) -> None:
 
 
 async def _whole(customer: Customer, model: str) -> ClientResult:
-    body: dict[str, Any] = {"model": model, "messages": MESSAGES, "max_tokens": MOST}
+    body: dict[str, Any] = {"model": model, "messages": MESSAGES, "max_tokens": MAX_TOKENS}
     path = "/v1/chat/completions"
     if model == EMBEDDING:
         body, path = {"model": model, "input": "What is 2+2?"}, "/v1/embeddings"
@@ -291,7 +291,7 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
             assert charged == delivered
         if model == ENDLESS:  # what was on its way to a client that still read is charged too
             assert all(paid >= got > 0 for paid, got in zip(charged, delivered, strict=True))
-            assert max(charged) <= holds[0].cost_of(MOST)
+            assert max(charged) <= holds[0].cost_of(MAX_TOKENS)
     await _is_right(site.world, customer)
 
 

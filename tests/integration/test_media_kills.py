@@ -20,7 +20,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 import worker
-from db.media import Order
+from db.media_orders import Order
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
 from domain import keys

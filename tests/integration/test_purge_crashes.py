@@ -121,5 +121,5 @@ async def is_clean(site: Site, receipts: int) -> None:
         report = await audit(connection)
     assert report.clean, report.findings
     async with await psycopg.AsyncConnection.connect(site.postgres.url) as connection:
-        found = await (await connection.execute("SELECT count(*) FROM purge_receipts")).fetchone()
-    assert found == (receipts,)
+        row = await (await connection.execute("SELECT count(*) FROM purge_receipts")).fetchone()
+    assert row == (receipts,)

@@ -78,7 +78,7 @@ class Stack:
         finally:
             end(process)
 
-    def wait_ready(self, process: Process) -> None:
+    def wait_ready(self, process: Process | subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if process.poll() is not None:

@@ -42,6 +42,19 @@ def test_times(distance: timedelta, text: str) -> None:
     assert f'datetime="{NOW + distance:%Y-%m-%dT%H:%M:%SZ}"' in shown
 
 
+@pytest.mark.parametrize(
+    ("lasting", "text"),
+    [
+        (timedelta(minutes=1), "1 minute"),
+        (timedelta(hours=24), "24 hours"),
+        (timedelta(days=7), "7 days"),
+        (timedelta(days=45), "45 days"),
+    ],
+)
+def test_how_long_something_lasts(lasting: timedelta, text: str) -> None:
+    assert numbers.span(lasting) == text
+
+
 @pytest.mark.parametrize(("part", "whole", "text"), [(331, 1000, "33.10%"), (5, 0, "0.00%"), (9, 3, "100.00%")])
 def test_shares_of_a_bar(part: int, whole: int, text: str) -> None:
     assert numbers.percent(part, whole) == text
