@@ -1,11 +1,15 @@
 """Real servers for the tests: one embedded PostgreSQL a session, a fresh database (cloned from a template) a test."""
 
+import fcntl
 import functools
 import gc
 import os
+import sys
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import httpx._transports.default
@@ -51,9 +55,25 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     return Folder.from_parent(parent, path=path) if (path / "conftest.py").exists() else None
 
 
-def pytest_collection() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Collect no garbage while tests are imported: a fifth of the CPU of it."""
     gc.disable()
+    with compiling():
+        return (yield)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """In a new checkout the first process of a run compiles what all import, while the others wait."""
+    last = Path(__file__).parent / "unit" / "workflows"
+    compiled = Path(cache_from_source(str(last / "x.py"))).parent
+    with (Path(os.environ[migrated.PLACE]) / "compiling").open("w") as lock:
+        if not compiled.exists() and not sys.dont_write_bytecode:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if compiled.exists():
+                fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
 
 
 def pytest_collection_finish() -> None:

@@ -212,7 +212,7 @@ class Site:
 async def site(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp("chat-kills")
     (folder / "catalog.toml").write_text(_catalog(upstream.url))
-    await asyncio.to_thread(migrated.copy, folder / "postgres")
+    await migrated.put(folder / "postgres")
     async with EmbeddedPostgres(folder / "postgres") as postgres:
         stack = Stack.on(
             postgres, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_SHUTDOWN_TIMEOUT": "1"}

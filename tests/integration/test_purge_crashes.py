@@ -1,6 +1,5 @@
 """PostgreSQL loses power during a purge: what was erased stays so, and no receipt is signed while anything is left."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -59,7 +58,7 @@ class Site:
 
 @pytest_asyncio.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    await asyncio.to_thread(migrated.copy, tmp_path / "postgres")
+    await migrated.put(tmp_path / "postgres")
     async with AsyncExitStack() as opened:
         postgres = await opened.enter_async_context(EmbeddedPostgres(tmp_path / "postgres", options=LAZY))
         yield Site(postgres, tmp_path, opened)

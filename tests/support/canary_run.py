@@ -148,7 +148,7 @@ async def _activity(world: World, left: Left) -> AsyncIterator[None]:
             while True:
                 shown = await connection.execute("SELECT query FROM pg_stat_activity")
                 queries.update(query for (query,) in await shown.fetchall() if query)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.05)  # a connection shows its last statement until the next one
 
     looking = asyncio.create_task(look())
     try:

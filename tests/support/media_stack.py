@@ -81,7 +81,7 @@ async def crash(server: EmbeddedServer) -> None:
 @asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, EmbeddedTemporal]]:
     """Both servers below one folder. The database is migrated."""
-    await asyncio.to_thread(migrated.copy, folder / "postgres")
+    await migrated.put(folder / "postgres")
     postgres = EmbeddedPostgres(folder / "postgres")
     temporal = EmbeddedTemporal(folder / "temporal", search_attributes=attributes.DEFINITIONS)
     async with postgres, temporal:

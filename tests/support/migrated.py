@@ -1,5 +1,6 @@
 """Databases with our schema in them, copied: to make one takes seconds. All processes of a run copy the same one."""
 
+import asyncio
 import fcntl
 import os
 import subprocess
@@ -21,27 +22,31 @@ TEMPLATE = "template_yout"
 _CLONE = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
 
 
-def copy(folder: Path) -> None:
+async def put(folder: Path) -> None:
     """Into a folder that is not there yet: a server that is started there finds a migrated database, and a template.
 
-    Blocks while another process makes the first one.
+    Waits while another process makes the first one.
     """
     place = Path(os.environ[PLACE])
     made = place / "postgres"
     with (place / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            _make(place / "unfinished").rename(made)
-    folder.mkdir(mode=0o700)
-    subprocess.run(["cp", "-a", made / "data", made / "password", folder], check=True)
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        if not await asyncio.to_thread(made.exists):
+            await _make(place / "unfinished")
+            (place / "unfinished").rename(made)
+    await asyncio.to_thread(_copy, made, folder)
 
 
-def _make(folder: Path) -> Path:
-    with EmbeddedPostgres(folder) as server:
+async def _make(folder: Path) -> None:
+    async with EmbeddedPostgres(folder) as server:
         assert migrate.upgrade(server.url, server.app_url)
         with psycopg.connect(server.url_of("postgres"), autocommit=True) as connection:
             connection.execute(_CLONE.format(sql.Identifier(TEMPLATE), sql.Identifier(DATABASE)))
-    return folder
+
+
+def _copy(made: Path, folder: Path) -> None:
+    folder.mkdir(mode=0o700)
+    subprocess.run(["cp", "-a", made / "data", made / "password", folder], check=True)
 
 
 @contextmanager
@@ -49,7 +54,9 @@ def temporary(options: Mapping[str, str]) -> Iterator[EmbeddedPostgres]:
     """Run a server in a temporary folder. For session fixtures."""
     with tempfile.TemporaryDirectory(prefix="yout-postgres-") as name:
         folder = Path(name) / "postgres"
-        copy(folder)
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(put(folder))
+        loop.close()
         with EmbeddedPostgres(folder, options=options) as server:
             yield server
 
