@@ -88,15 +88,16 @@ def main(
 async def _alone(folder: Path, calls: int, seconds: float) -> int:
     port, upstream = await start_upstream(folder / "upstream.log")
     try:
-        found = await measured(folder, port, calls, seconds)
+        figures = await measured(folder, port, calls, seconds)
     finally:
         await upstream.end()
     typer.echo(
-        f"{calls:,} calls erased in {found.seconds:.1f} s, p99 of other calls {found.slower:.2f} times as long\n"
-        f"p99 {found.alone.p99:.1f} ms, beside the purge {found.beside.p99:.1f} ms; p50 {found.alone.p50:.1f} ms and "
-        f"{found.beside.p50:.1f} ms\nCPU of PostgreSQL {found.postgres:.1f} s; books right: {found.right}"
+        f"{calls:,} calls erased in {figures.seconds:.1f} s, p99 of other calls {figures.slower:.2f} times as long\n"
+        f"p99 {figures.alone.p99:.1f} ms, beside the purge {figures.beside.p99:.1f} ms; "
+        f"p50 {figures.alone.p50:.1f} ms and {figures.beside.p50:.1f} ms\n"
+        f"CPU of PostgreSQL {figures.postgres:.1f} s; books right: {figures.right}"
     )
-    return 0 if found.right else 1
+    return 0 if figures.right else 1
 
 
 async def measured(folder: Path, upstream: int, calls: int, seconds: float) -> Erasure:

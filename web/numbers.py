@@ -1,6 +1,6 @@
 """How pages write numbers and times. Dollars are rounded down where they are owned, and up where they are spent."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from markupsafe import Markup
@@ -44,6 +44,19 @@ def relative(when: datetime, now: datetime) -> str:
             text = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"in {text}" if seconds > 0 else f"{text} ago"
     return "in a moment" if seconds > 0 else "just now"
+
+
+def decimal(written: str) -> str:
+    """Write a number of the API, which may have a fraction, with commas."""
+    return f"{Decimal(written):,f}"
+
+
+def span(lasting: timedelta) -> str:
+    """Write how long something lasts, in the largest unit of which there are two: `24 hours`, `7 days`."""
+    seconds = lasting.total_seconds()
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= 2 * size), _UNITS[-1])
+    count = int(seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def time(written: str, now: datetime) -> Markup:
