@@ -87,11 +87,10 @@ class MediaActivities:
                 return await uninterrupted(self._submitted(ref, beat))
 
     async def _submitted(self, ref: JobRef, beat: Beat) -> Accepted:
-        provider = await self._submissions.submit(ref.job_id, beat)
-        job = await self._jobs.load(ref.job_id)
+        job = await self._submissions.submit(ref.job_id, beat)
         # No vendor has a film at once: the wait for news begins with the first look.
         standing = PollResult(done=False) if job.kind is Kind.VIDEO and job.produced is None else None
-        return Accepted(provider=provider, outputs=job.produced if ref.revision else None, standing=standing)
+        return Accepted(provider=job.provider, outputs=job.produced if ref.revision else None, standing=standing)
 
     @activity.defn
     async def poll(self, watch: Watch) -> PollResult:

@@ -19,16 +19,16 @@ async def running(jobs: Jobs, job_id: UUID) -> Job:
     return job
 
 
-async def delete_unserved(jobs: Jobs, outputs: OutputStore, job: Job) -> bool:
-    """Delete the job's objects if it has ended without outputs, or a purge has erased it. Return whether it has.
+async def delete_unserved(jobs: Jobs, outputs: OutputStore, job: Job) -> Job | None:
+    """Delete the job's objects if it has ended without outputs, or a purge has erased it: None. Else the job as it is.
 
     A worker that was frozen learns only here, after it has written, what happened meanwhile.
     """
     try:
-        state = (await jobs.load(job.id)).state
+        now = await jobs.load(job.id)
     except NotFound:
-        state = State.CANCELLED
-    has_ended = state.terminal and state is not State.SUCCEEDED
-    if has_ended:
+        now = None
+    if now is None or (now.state.terminal and now.state is not State.SUCCEEDED):
         await outputs.delete(job)
-    return has_ended
+        return None
+    return now

@@ -71,8 +71,8 @@ class Submissions:
     outputs: OutputStore
     limits: SubmitLimits
 
-    async def submit(self, job_id: UUID, beat: Beat) -> str:
-        """Return the name of the provider that has the job. Routes take turns: each is tried once at most."""
+    async def submit(self, job_id: UUID, beat: Beat) -> Job:
+        """Return the job as its provider has it. Routes take turns: each is tried once at most."""
         clock = asyncio.get_running_loop().time
         moves_until = clock() + self.limits.max_moving.total_seconds()
         job = await running(self.jobs, job_id)
@@ -92,11 +92,11 @@ class Submissions:
         except _NotAccepted as refused:
             raise refused.error from None
 
-    async def _submit_to(self, job: Job, inputs: tuple[MediaInput, ...], beat: Beat) -> str:
+    async def _submit_to(self, job: Job, inputs: tuple[MediaInput, ...], beat: Beat) -> Job:
         if job.provider_job_id is not None:
-            return job.provider
+            return job
         request, provider = await self.jobs.request(job.id), self._provider(job)
-        intent, complete = await self._intended(job), provider.traits.find_is_complete
+        intent, complete = await self._intended(job), provider.find_is_complete
         if intent.again or complete:
             # Without an intent, too: Postgres may be a backup from before it was submitted.
             if intent.again and complete and beat.last is None:
@@ -104,21 +104,21 @@ class Submissions:
             accepted = beat.last or await provider.find(str(job.id))
             if accepted is not None:
                 await self._record(job, accepted)
-                return job.provider
+                return await self.jobs.load(job.id)
             if not complete:
                 raise failures.submission_in_doubt()
-        has_ended = False
+        submitted: Job | None = None
         try:
             lease = Lease(self.jobs, job.id, intent, self.limits.submit_lease)
             submission = MediaSubmission(request, str(job.id), inputs, lease)
             accepted, produced = await self._accepted(job, intent, submission, beat)
             await self._record(job, accepted, produced)
         finally:
-            has_ended = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
-        if has_ended:  # its workflow has cleaned up before the provider's id was known
+            submitted = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+        if submitted is None:  # its workflow has cleaned up before the provider's id was known
             await self._take_back(job, accepted)
             raise failures.job_ended()
-        return job.provider
+        return submitted
 
     async def _take_back(self, job: Job, accepted: str) -> None:
         """Stop and delete what nobody else knows that the provider has."""

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from domain.errors import UpstreamError, UpstreamTimeout
 from domain.plans import DEFAULT_PRIORITY, DEFAULT_SHARE
 from domain.privacy import PrivacyClass
 from domain.records import record
@@ -179,6 +180,14 @@ INTERNAL_ERROR = JobError(
     code="internal_error",
     message="Something went wrong on our side. The credits held for this job were given back.",
 )
+PROVIDER_FAILED = JobError(
+    code=UpstreamError.code,
+    message="The provider failed to make this. The credits held for this job were given back.",
+)
+TOO_LATE = JobError(
+    code=UpstreamTimeout.code,
+    message="The provider did not make this in time. The credits held for this job were given back.",
+)
 
 
 class JobRoute(BaseModel):
@@ -269,6 +278,8 @@ class JobKey:
 
     id: UUID
     account_id: UUID
+    kind: str
+    """A `Kind`, if nothing is wrong with the row."""
     deadline: datetime
 
 

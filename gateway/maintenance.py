@@ -4,16 +4,18 @@ Every API process does it in a loop, and a worker by Temporal's schedule: either
 round, safe to do twice, safe from many processes at once. One job's trouble does not keep the others waiting.
 """
 
+import asyncio
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.errors import UpstreamTimeout
-from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
+from domain.media import INTERNAL_ERROR, TOO_LATE, Job, JobError, JobKey, State
+from domain.purges import PurgeKey
 from domain.rounds import MaintenanceErrors, Round
+from gateway.beginnings import Beginnings
 from gateway.delivery_starts import DeliveryStarts
-from gateway.job_starts import RecentStarts
+from gateway.job_starts import PAUSE, RecentStarts
 
 ORPHAN_AGE = timedelta(seconds=5)
 """A job or a purge that is so old, and still waits, was started by nobody."""
@@ -23,7 +25,9 @@ RESEND_AGE = timedelta(minutes=5)
 """A job that still runs so long after its workflow was asked to cancel it: it is asked again."""
 BATCH = 500
 ORPHANS = 200
-"""Jobs that are started in a round, those of accounts in turn. One after another: a round is over in seconds."""
+"""Jobs that are started in a round, those of accounts in turn."""
+MAX_STARTING = timedelta(seconds=5)
+"""A round starts as many as workers take meanwhile. The next round knows what others have accepted since."""
 MAX_OVERDUE = timedelta(minutes=10)
 """Past its deadline by that much, a job is closed even though its workflow is open: nobody can be working on it."""
 
@@ -43,6 +47,9 @@ class MaintainedJobs(Protocol):
     async def waiting(self, older_than: timedelta, limit: int, *, but: Collection[UUID]) -> list[JobKey]:
         """Jobs still `queued` that long after their acceptance, but these: nobody may have started their workflow."""
 
+    async def beginning(self, job_ids: Collection[UUID]) -> Collection[UUID]:
+        """Those of the jobs that wait for a worker still, on their way to the vendor."""
+
     async def begun(self, since: timedelta, limit: int) -> list[JobKey]:
         """Jobs that have been `running` for that long."""
 
@@ -57,7 +64,7 @@ class MaintainedJobs(Protocol):
 
 
 class AcceptedPurges(Protocol):
-    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[PurgeKey]:
         """Purges that are not complete so long after their acceptance: their workflow may be lost, or never began."""
 
 
@@ -73,7 +80,7 @@ class Starter(Protocol):
     async def alive(self, job_id: UUID) -> bool:
         """Whether the job's workflow is open."""
 
-    async def start_purge(self, purge_id: UUID) -> bool:
+    async def start_purge(self, purge: PurgeKey) -> bool:
         """Start the purge's workflow or join the running one. True."""
 
 
@@ -94,6 +101,7 @@ class Maintenance:
         self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now
         self.recent = RecentStarts(now)
+        self.beginnings = Beginnings(jobs.beginning, now)
         self.deliveries: DeliveryStarts | None = None
         """Webhooks whose workflows are to be started too."""
 
@@ -102,12 +110,30 @@ class Maintenance:
 
         Also pass on what owners want cancelled, if Temporal was away when they said so.
         """
-        purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
+        purges: Round[PurgeKey] = Round(
+            "start_purges", lambda one: f"purge {one.id}", lambda one: one.account_id, self._errors
+        )
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
         waiting = await self._jobs.waiting(ORPHAN_AGE, ORPHANS, but=self.recent.ids())
         orphans = [job for job in waiting if job.deadline > self._now()]
-        started += await self._round("start_orphans").run(orphans, self._revive)
+        started += await self._start_as_taken(orphans)
         await self._round("cancel").run(await self._jobs.to_cancel(RESEND_AGE, BATCH), self._cancel)
+        return started
+
+    async def _start_as_taken(self, orphans: Collection[JobKey]) -> int:
+        """Start as many as workers take. The others wait as rows, from which accounts are served in turn."""
+        clock, turns, started = asyncio.get_running_loop().time, self._round("start_orphans"), 0
+        end = clock() + MAX_STARTING.total_seconds()
+        while orphans:
+            ready, left = list[JobKey](), list[JobKey]()
+            for job in orphans:
+                (ready if self.beginnings.enter(job) else left).append(job)
+            started += await turns.run(ready, self._revive)
+            orphans = left
+            if not orphans or clock() >= end:
+                break
+            await asyncio.sleep(PAUSE.total_seconds())
+            await self.beginnings.look()
         return started
 
     async def start_deliveries(self) -> int:
@@ -132,9 +158,12 @@ class Maintenance:
         """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
 
         Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
-        ended meanwhile stays as it is.
+        ended meanwhile stays as it is, and gets no workflow: a purge may have deleted its histories already.
         """
-        if await self._starter.start(await self._jobs.load(job.id)):
+        stored = await self._jobs.load(job.id)
+        if stored.state.terminal:
+            return False
+        if await self._starter.start(stored):
             self.recent.note(job.id)
             return True
         return await self._fail(job, INTERNAL_ERROR)
@@ -149,8 +178,7 @@ class Maintenance:
     async def _close(self, job: JobKey) -> bool:
         if await self._starter.alive(job.id) and self._now() - job.deadline < MAX_OVERDUE:
             return False
-        late = UpstreamTimeout()
-        return await self._fail(job, JobError(code=late.code, message=late.message))
+        return await self._fail(job, TOO_LATE)
 
     async def _fail(self, job: JobKey, why: JobError) -> bool:
         ended = await self._jobs.end(job.id, State.FAILED, why, wait=False)

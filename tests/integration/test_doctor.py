@@ -81,7 +81,7 @@ def test_temporal_before_and_after_its_set_up(stack: Stack, temporal: EmbeddedTe
         "public address",
     ]
     _, checks = examined(stack, YOUT_TEMPORAL_NAMESPACE="elsewhere")
-    assert checks["temporal"][:2] == ("fault", "there is no namespace elsewhere")
+    assert checks["temporal"][:2] == ("fault", f"Temporal has no namespace elsewhere ({temporal.address})")
 
 
 def test_everything_is_away(stack: Stack, tmp_path: Path) -> None:
@@ -265,6 +265,6 @@ def test_a_check_that_hangs_and_one_that_breaks(stack: Stack, monkeypatch: pytes
 def test_the_table(stack: Stack) -> None:
     result = CliRunner().invoke(yout, ["doctor"], env=stack.environment)
     assert result.exit_code == 1
-    assert re.search(r"^temporal +fault  nothing answers at 127\.0\.0\.1:1$", result.stdout, re.MULTILINE)
+    assert re.search(r"^temporal +fault  Temporal does not answer \(127\.0\.0\.1:1\)$", result.stdout, re.MULTILINE)
     assert "\nfault, temporal: see that it runs there" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("1 fault, 2 warnings")

@@ -9,11 +9,13 @@ import pytest
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
 from domain.pricing import FlatTerms
+from domain.purges import PurgeKey
 from gateway.erasure import AcceptedPurges
 from gateway.maintenance import Maintenance
 from tests.support.bank import WRAPPING, Customer, balance, open_account
@@ -32,8 +34,8 @@ class NoTemporal:
         self.started.append(job.id)
         return True
 
-    async def start_purge(self, purge_id: UUID) -> bool:
-        raise AssertionError(purge_id)
+    async def start_purge(self, purge: PurgeKey) -> bool:
+        raise AssertionError(purge)
 
     async def cancel(self, job_id: UUID) -> bool:
         return False
@@ -99,6 +101,32 @@ async def test_an_account_with_many_orphans_has_its_turn_beside_others(site: Sit
     rest = await site.jobs.waiting(timedelta(), 10, but=[job.id for job in some])
     assert {job.id for job in (*some, *rest)} == orphans | {alone}
     assert len(rest) == 5
+
+
+async def test_an_account_with_many_purges_has_its_turn_beside_others(site: Site) -> None:
+    flood, other = await site.customer(), await site.customer()
+    begin = "SELECT begin_purge(gen_random_uuid(), %s, 'conversation', gen_random_uuid()::text, false)"
+    for customer in (*[flood] * 6, other):
+        await site.run(begin, customer.account_id)
+    purges = AcceptedPurges(site.database)
+    assert {key.account_id for key in await purges.waiting(timedelta(), 2)} == {flood.account_id, other.account_id}
+    assert len(await purges.waiting(timedelta(), 10)) == 7
+
+
+BEGINS = {
+    "queued": ("state = 'queued'", True),
+    "begun": ("state = 'running', started_at = now()", True),
+    "waits for a place": ("state = 'running', slot_wanted_at = now()", False),
+    "submitted": ("state = 'running', submit_intended_at = now()", False),
+    "ended": ("state = 'failed'", False),
+}
+
+
+@pytest.mark.parametrize(("row", "begins"), BEGINS.values(), ids=BEGINS)
+async def test_a_job_begins_until_it_is_sent_or_waits_for_a_place(site: Site, row: str, begins: bool) -> None:
+    job, other = [await site.accepted(await site.customer()) for _ in range(2)]
+    await site.run(f"UPDATE media_jobs SET {row} WHERE id = %s", job)
+    assert set(await site.jobs.beginning([job, other])) == ({job, other} if begins else {other})
 
 
 @pytest.mark.parametrize("table", ["accounts WHERE id", "media_jobs WHERE account_id"])

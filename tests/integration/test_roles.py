@@ -113,6 +113,7 @@ FIXED = {
     ),
     "transactions": ("id", "kind", "account_id", "hold_id", "ref", "note", "position", "created_at", "checksum"),
     "lines": ("transaction_id", "book", "account_id", "amount"),
+    "running_balances": ("account_id", "position", "available", "held", "epoch"),
     "usage": (
         *("hold_id", "account_id", "key_id", "kind", "model", "input_tokens", "cached_tokens", "cache_write_tokens"),
         *("output_tokens", "credits", "written_off", "source", "created_at", "provider", "provider_cost", "meters"),

@@ -6,13 +6,15 @@ from uuid import UUID, uuid4
 from domain.media import Job, Kind, State
 
 
-def queued_job(account: UUID | None = None, job: UUID | None = None, *, age: timedelta = timedelta()) -> Job:
+def queued_job(
+    account: UUID | None = None, job: UUID | None = None, *, age: timedelta = timedelta(), kind: Kind = Kind.IMAGE
+) -> Job:
     """Ids that are not given are new. `age` is the time since its acceptance."""
     created = datetime.now(UTC) - age
     return Job(
         id=job or uuid4(),
         account_id=account or uuid4(),
-        kind=Kind.IMAGE,
+        kind=kind,
         model="demo-image",
         provider="demo",
         state=State.QUEUED,

@@ -24,11 +24,15 @@ def _breaks(well: int, ill: int) -> str:
 
 ILL: dict[str, dict[str, str]] = {
     "YoutLedgerDrift": {"yout_ledger_drift_credits": _breaks(0, 5), "yout_ledger_findings": _breaks(0, 0)},
-    "YoutAuditMissing": {"yout_audit_timestamp_seconds": f"0+60x{BREAK} {BREAK * 60}x{LONG - BREAK}"},
+    "YoutAuditMissing": {
+        "yout_audit_timestamp_seconds": f"0+60x{BREAK} {BREAK * 60}x{LONG - BREAK}",
+        "yout_database_up": _breaks(1, 1),
+    },
     "YoutHoldsStuck": {"yout_holds_overdue": _breaks(0, 1)},
     "YoutUnbilledOutput": {"yout_unbilled_output_tokens_total": f"0x{BREAK - 1} 0+9x{LONG - BREAK}"},
     "YoutPaymentsUnmatched": {"yout_payments_unmatched": _breaks(0, 1)},
     "YoutApiDown": {'up{job="yout"}': _breaks(1, 0)},
+    "YoutDatabaseDown": {"yout_database_up": _breaks(1, 0)},
     "YoutErrorsHigh": {
         'yout_http_requests_total{status="200"}': f"{GROWS}{LONG}",
         'yout_http_requests_total{status="503"}': f"0x{BREAK - 1} 0+2x{LONG - BREAK}",

@@ -37,6 +37,7 @@ def _closed(*required: str, **properties: Any) -> dict[str, Any]:
 TEXT, COUNT = {"type": "string"}, {"type": "integer", "minimum": 0}
 QUEUED = ("endpoint", "namespace", "taskQueue", "queueTypes", "targetQueueSize")
 TRIGGER = _closed(*QUEUED, **dict.fromkeys(QUEUED, TEXT))
+CPU = _closed("value", value={"type": "string", "pattern": "^[0-9]+m$"})
 SCALED = _closed(
     *("scaleTargetRef", "triggers", "minReplicaCount", "maxReplicaCount"),
     scaleTargetRef=_closed("name", name=TEXT),
@@ -54,7 +55,12 @@ SCALED = _closed(
     triggers={
         "type": "array",
         "minItems": 1,
-        "items": _closed("type", "metadata", type={"const": "temporal"}, metadata=TRIGGER),
+        "items": {
+            "oneOf": [
+                _closed("type", "metadata", type={"const": "temporal"}, metadata=TRIGGER),
+                _closed("type", "metricType", "metadata", type={"const": "cpu"}, metricType={}, metadata=CPU),
+            ]
+        },
     },
 )
 """The fields of KEDA's specification that are used here. It comes with no schema of Kubernetes."""
@@ -286,13 +292,19 @@ def test_nothing_is_reached_but_what_a_policy_names() -> None:
 
 @pytest.mark.parametrize("name", _of("ScaledObject"))
 def test_a_fleet_grows_by_its_own_queues(name: str) -> None:
-    """Those of its activities; the fleet that decides grows by the workflows of all, but `ledger`, which has none."""
+    """Those of its activities; the fleet that decides grows by the workflows of all, but `ledger`, which has none.
+
+    Jobs that nobody has begun are in no queue of Temporal: the fleets that begin them grow by their CPU, too.
+    """
     scaled, given = _of("ScaledObject")[name]["spec"], CONFIG["yout"]
-    triggers = [trigger["metadata"] for trigger in scaled["triggers"]]
+    triggers = [trigger["metadata"] for trigger in scaled["triggers"] if trigger["type"] == "temporal"]
     assert {trigger["queueTypes"] for trigger in triggers} == {"activity" if _queues(name) else "workflow"}
     assert sorted(trigger["taskQueue"] for trigger in triggers) == sorted(_queues(name) or {*QUEUES} - {LEDGER})
     for trigger in triggers:
         assert trigger["endpoint"] == given["YOUT_TEMPORAL_ADDRESS"]
         apart = "_MAINTENANCE" if trigger["taskQueue"] == MAINTENANCE else ""
         assert trigger["namespace"] == given[f"YOUT_TEMPORAL{apart}_NAMESPACE"]
+    assert len(scaled["triggers"]) - len(triggers) == (
+        not _queues(name) or bool(_queues(name) & {*MEDIA_QUEUES, LEDGER})
+    )
     assert scaled["minReplicaCount"] >= 1

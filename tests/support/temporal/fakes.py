@@ -24,7 +24,7 @@ from domain.media import (
 )
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from storage.base import Listed, Stored
 from tests.support.temporal.fake_deliveries import FakeDeliveries
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
@@ -163,6 +163,9 @@ class FakeJobs:
         queued = (row.job for row in self.rows.values() if row.job.state is State.QUEUED)
         return [_key(job) for job in queued if job.created_at < before and job.id not in but][:limit]
 
+    async def beginning(self, job_ids: Collection[UUID]) -> set[UUID]:
+        return {job_id for job_id in job_ids if self.rows[job_id].job.state is State.QUEUED}
+
     async def to_cancel(self, resend_after: timedelta, limit: int) -> list[JobKey]:
         wanted = (row.job for row in self.rows.values() if row.job.cancel_requested_at and not row.job.state.terminal)
         return [_key(job) for job in wanted if job.id not in self.cancels_sent][:limit]
@@ -200,7 +203,7 @@ class FakeJobs:
 
 
 def _key(job: Job) -> JobKey:
-    return JobKey(job.id, job.account_id, job.deadline)
+    return JobKey(job.id, job.account_id, job.kind, job.deadline)
 
 
 class FakeProvider:
@@ -221,10 +224,6 @@ class FakeProvider:
         self.inputs: list[tuple[MediaInput, ...]] = []
         self.cancelled: list[str] = []
         self.discarded: list[str] = []
-
-    @property
-    def traits(self) -> MediaTraits:
-        return MediaTraits(synchronous=self.synchronous, find_is_complete=self.find_is_complete, cancels=True)
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         reference = submission.reference
