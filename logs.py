@@ -17,6 +17,8 @@ import structlog
 import exits
 from domain.request_id import REQUEST_ID
 
+_SILENT = ("psycopg",)
+"""Warns of each query that it could not cancel: `db.outage` has told of the server by then."""
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
 MIN_LOG_PAUSE = timedelta(minutes=1)
 MAX_LOG_PAUSE = timedelta(minutes=10)
@@ -55,6 +57,8 @@ def configure(form: str, more_ids: Callable[[], Mapping[str, str]] = _no_ids) ->
     root.setLevel(logging.INFO)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
     threading.excepthook = lambda thrown: _unhandled("unhandled in a thread", thrown.exc_type)
     sys.unraisablehook = lambda thrown: _unhandled("unhandled in a finaliser", thrown.exc_type)
     warnings.showwarning = _warned
@@ -143,9 +147,10 @@ class OperatorFaults:
 
     def clear(self, where: str) -> None:
         """All is well there again: says so once, if anything was wrong."""
-        for what, place in [key for key in self._lasting if key[1] == where]:
-            lasting = self._lasting.pop((what, place))
-            self._log.info(f"{what}: mended", where=place, seconds=round(self._clock() - lasting.since, 1))
+        mended = {key[0]: self._lasting.pop(key) for key in list(self._lasting) if key[1] == where}
+        if mended:
+            seconds = self._clock() - min(lasting.since for lasting in mended.values())
+            self._log.info(f"{'; '.join(mended)}: mended", where=where, seconds=round(seconds, 1))
 
 
 @dataclass(slots=True)

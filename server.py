@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -11,27 +10,25 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from socket import socket
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 import structlog
-import uvicorn
 from fastapi import FastAPI
 from temporalio.client import Client
 
 import api.app
 import settings as configuration
-from api import background, client_address, sockets
+from api import background, client_address
 from api.app import Gateway
 from api.background import MaintenanceTask
 from api.client_address import ClientAddresses
 from api.codec import CodecServer
 from api.cors import Cors
-from api.http_protocol import Http1Protocol
 from api.multipart import FORM_MARGIN_BYTES
 from api.outputs import Outputs
 from api.resources import Resources
+from api.serving import serve
 from api.session_cookie import SessionCookie
 from api.statement_cursor import StatementCursor
 from api.visitor_cookie import VisitorCookie
@@ -48,7 +45,6 @@ from db.writer import LedgerWriter
 from domain.media_files import MIB
 from domain.secrets import Purpose
 from domain.visitors import VisitorCookies
-from exits import CANNOT_RUN, Failure
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.account_files import AccountFiles
 from gateway.beginnings import Beginnings
@@ -72,6 +68,7 @@ from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.payments import EventReader, Payments
 from gateway.people import People
+from gateway.provider_faults import ProviderFaults
 from gateway.purge_receipts import ReceiptKeys
 from gateway.renewals import renew_for_ever
 from gateway.saved_turns import ConversationTurns
@@ -90,6 +87,7 @@ from providers import tokenizer
 from settings import Settings
 from storage import facts
 from storage.lengths import Lengths
+from temporal import faults as temporal_faults
 from temporal.backlogs import Backlogs
 from temporal.client import connect, converter
 from temporal.codec import EncryptionCodec
@@ -108,8 +106,6 @@ MAIL_PATIENCE = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
 STRANGERS_POOL = 4
 """Connections for what needs no key: sign-in, shared pages, visitors. Strangers wait for these, and for no others."""
-LAST_WORDS = 2.0
-"""Seconds before the end of the shutdown timeout in which streams are settled and their clients get the error."""
 
 
 def create_app(settings: Settings, traces: Untraced = NO_TRACES) -> Gateway:
@@ -133,24 +129,32 @@ def _lifespan(
         async with _recording(app), AsyncExitStack() as stack:
             wired = await stack.enter_async_context(open_wired(settings))
             wired = replace(wired, jobs=traces.jobs(wired.jobs))
-            ledger = await stack.enter_async_context(LedgerWriter(settings.database_url.get_secret_value()))
+            ledger = await stack.enter_async_context(
+                LedgerWriter(settings.database_url.get_secret_value(), outage=wired.outage)
+            )
             ledger.check()
             await asyncio.to_thread(tokenizer.load)
             calls = Calls(
                 traces.ledger(ledger), wired.catalog, wired.registry.upstream, tokenizer.count, settings.ceiling
             )
             calls.traces = traces.calls()
-            calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, calls.turns)
+            calls.router.faults = ProviderFaults(wired.faults)
             calls.abandoned = AbandonedStreams(settings.abandoned_stream_timeout, settings.max_abandoned_streams)
             temporal = await connect(
                 wired.address, converter(wired.keyring), lazy=True, interceptors=traces.interceptors()
             )
-            strangers = Database.open(settings.database_url.get_secret_value(), pool=STRANGERS_POOL)
+            strangers = Database.open(
+                settings.database_url.get_secret_value(), pool=STRANGERS_POOL, outage=wired.outage
+            )
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
-            starts = JobStarts(Engine(temporal).start_job, wired.jobs.owned, Beginnings(wired.jobs.beginning))
+            watching = temporal_faults.watch(temporal, wired.address, wired.faults)
+            await stack.enter_async_context(_running([asyncio.create_task(watching, name="temporal")]))
+            engine = Engine(temporal, wired.faults)
+            starts = JobStarts(engine.start_job, wired.jobs.owned, Beginnings(wired.jobs.beginning))
             stack.push_async_callback(starts.close)
-            app.state.resources = _resources(wired, calls, temporal, people, starts)
+            app.state.resources = resources = _resources(wired, calls, temporal, people, starts)
+            calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, resources.conversations.whole)
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.page_server = await _page_server(wired)
             app.state.ledger = ledger
@@ -177,7 +181,8 @@ async def _page_server(wired: Wired) -> Server:
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
     own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
-    return Server(*own, origin, settings.max_body_bytes, settings.webhooks_allow_loopback)
+    takes = settings.max_body_bytes, settings.webhooks_allow_loopback
+    return Server(*own, origin, *takes, settings.output_lifetime, settings.share_lifetime)
 
 
 @asynccontextmanager
@@ -202,7 +207,7 @@ def _settle_garbage() -> None:
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, starts: JobStarts) -> Resources:
-    engine, settings = Engine(temporal), wired.settings
+    engine, settings = Engine(temporal, wired.faults), wired.settings
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
@@ -244,7 +249,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
         backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
-        payments=Payments(wired.database, wired.catalog, _event_reader(settings), OperatorFaults(log)),
+        payments=Payments(wired.database, wired.catalog, _event_reader(settings), wired.faults),
     )
 
 
@@ -260,7 +265,7 @@ async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
     mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
     if settings.email_verification and mailer is None:
         log.warning("nobody can sign up without the operator: set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false")
-    passwords, outbox = await asyncio.to_thread(Passwords), Outbox(mailer)
+    passwords, outbox = Passwords(), Outbox(mailer)
     try:
         yield People(
             database=strangers,
@@ -336,55 +341,10 @@ def _end(*_: object) -> NoReturn:
     sys.exit(0)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn cuts what still runs at the shutdown timeout: shortly before, streams end with an error."""
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        app, grace = self.config.app, self.config.timeout_graceful_shutdown or 0
-        assert isinstance(app, Gateway)  # noqa: S101  # what it was made with
-        app.end_listeners()
-        asyncio.get_running_loop().call_later(max(0.0, grace - LAST_WORDS), app.end_streams)
-        await super().shutdown(sockets)
-
-
 def main() -> int:
     settings = configuration.load()
     with exporting("yout-api", OperatorFaults(log)) as traces:
         configure(settings.log_format, traces.log_ids)
-        return _serve(settings, traces)
-
-
-def _serve(settings: Settings, traces: Untraced) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _end)
-    app = create_app(settings, traces)
-    configured = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        loop="uvloop",
-        http=Http1Protocol,
-        ws="none",
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        log_config=None,
-        timeout_graceful_shutdown=int(settings.shutdown_timeout.total_seconds()),
-        backlog=4096,
-    )
-    logging.getLogger("uvicorn.error").addFilter(_is_no_traceback)
-    server = _Server(configured)
-    try:
-        server.run(sockets.listening(settings.host, settings.port))
-    except SystemExit:
-        if server.started or not hasattr(app.state, "start_error"):
-            raise
-    if server.started:
-        return 0
-    raise getattr(app.state, "start_error", None) or Failure("the API could not start", CANNOT_RUN)
-
-
-def _is_no_traceback(record: logging.LogRecord) -> bool:
-    """Of a fault at start, which ends the process with a line of its own."""
-    text = record.getMessage()
-    return not text.startswith(("Traceback", "Exception in 'lifespan'", "Application startup failed"))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _end)
+        return serve(create_app(settings, traces), settings.host, settings.port, settings.shutdown_timeout)

@@ -21,6 +21,7 @@ from db.data_keys import Sealing
 from db.deliveries import PendingDeliveries
 from db.engine import Database
 from db.media import MediaJobs
+from db.outage import Outage
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid, ServiceUnavailable, where
@@ -61,6 +62,8 @@ class Wired:
     settings: Settings
     catalog: CurrentCatalog
     database: Database
+    outage: Outage
+    faults: OperatorFaults
     sealing: Sealing
     jobs: MediaJobs
     storage: ObjectStorage
@@ -155,7 +158,10 @@ async def _ended(task: asyncio.Task[None]) -> None:
 async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
     async with AsyncExitStack() as stack:
         catalog = CurrentCatalog(lambda: load_catalog(settings.catalog))
-        database = Database.open(settings.database_url.get_secret_value(), pool=settings.database_pool)
+        faults = OperatorFaults(log)
+        url = settings.database_url.get_secret_value()
+        outage = Outage(url, faults)
+        database = Database.open(url, pool=settings.database_pool, outage=outage)
         stack.push_async_callback(database.close)
         timeouts = Timeouts(
             connect=settings.upstream_connect_timeout,
@@ -169,11 +175,12 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         media = media_client()
         stack.push_async_callback(media.aclose)
         upstream = Upstream(transport, timeouts, demo, settings.referer, media)
-        faults = OperatorFaults(log)
         storage, errors = open_storage(settings, faults), MaintenanceErrors(faults, where)
         sealing = Sealing(wrapping(settings))
         checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
         stack.push_async_callback(_ended, checking)
+        watching = asyncio.create_task(database.watch_outage(), name="database")
+        stack.push_async_callback(_ended, watching)
         trying = asyncio.create_task(_tried(storage), name="storage")
         stack.push_async_callback(_ended, trying)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
@@ -182,6 +189,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             settings=settings,
             catalog=catalog,
             database=database,
+            outage=outage,
+            faults=faults,
             sealing=sealing,
             jobs=MediaJobs(
                 database,

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 from temporalio.client import Client, Interceptor
@@ -19,10 +19,12 @@ from temporalio.service import RPCError
 import exits
 import logs
 import settings as configuration
+from domain.rounds import FaultLog
 from environment import SettingsInvalid
 from fleets import Fleet, Parts, Role, build_id, workers
 from settings import Settings, WorkflowWorkerSettings
-from temporal import attributes, failpoints, namespaces
+from temporal import attributes, failpoints, faults, namespaces
+from temporal.attributes import AttributesMissing
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
 from temporal.slots import Slots
@@ -59,7 +61,8 @@ async def serve(
     await over.wait()
     log.info("stopping: what runs has %d s to end", fleet.drain.total_seconds())
     stopped.cancel()
-    await asyncio.gather(*(worker.shutdown() for worker in serving if worker.is_running))
+    # All of them: one that is about to start does not run yet, and would never learn of it.
+    await asyncio.gather(*(worker.shutdown() for worker in serving))
     await asyncio.gather(*running)
 
 
@@ -70,6 +73,7 @@ class Temporal:
     maintenance: str | None = None
     """The namespace of maintenance. None: that of the jobs."""
     interceptors: Sequence[Interceptor] = ()
+    faults: FaultLog = field(default_factory=lambda: logs.OperatorFaults(structlog.get_logger(__name__)))
 
     @property
     def maintenance_address(self) -> Address:
@@ -78,19 +82,19 @@ class Temporal:
 
 async def run(temporal: Temporal, parts: Parts | None, fleet: Fleet, stop: asyncio.Event) -> None:
     """Serve until `stop` is set, whatever becomes of Temporal meanwhile."""
-    unavailable = False
     while not stop.is_set():
         try:
             client = await connect(temporal.address, temporal.conversion, interceptors=temporal.interceptors)
             await attributes.ensure(client)
             upkeep = await _upkeep(temporal, client) if MAINTENANCE in fleet.served else client
             log.info("serving %s of %s, build %s", fleet.role.value, ", ".join(fleet.served), build_id())
-            unavailable = False
-            await serve(client, parts, fleet, stop, upkeep)
-        except (RPCError, RuntimeError) as error:
-            if not unavailable:
-                log.warning("Temporal is away (%s); trying again until it is back", type(error).__name__)
-            unavailable = True
+            watching = asyncio.create_task(faults.watch(client, temporal.address, temporal.faults), name="temporal")
+            try:
+                await serve(client, parts, fleet, stop, upkeep)
+            finally:
+                watching.cancel()
+        except (RPCError, RuntimeError, AttributesMissing) as error:
+            faults.note(error, temporal.address, temporal.faults)
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _RETRY_SECONDS)
 
@@ -135,6 +139,8 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
     from gateway.erasure_steps import ErasureSteps
     from gateway.media_keys import MediaKeys
     from gateway.plans import PlanGrants
+    from gateway.provider_faults import ProviderFaults
+    from gateway.watched_media import WatchedMedia
     from storage import sniff
     from storage.posters import Posters
     from wiring import maintenance_of, open_wired, wrapping  # here: fleets without a database driver are built too
@@ -143,11 +149,15 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
         with wired.catalog.reloading():
             yield (
                 Temporal(
-                    wired.address, converter(wired.keyring), settings.maintenance_namespace, traces.interceptors()
+                    wired.address,
+                    converter(wired.keyring, wired.faults),
+                    settings.maintenance_namespace,
+                    traces.interceptors(),
+                    wired.faults,
                 ),
                 Parts(
                     wired.jobs,
-                    traces.providers(MediaKeys(wired.registry.media)),
+                    traces.providers(WatchedMedia(MediaKeys(wired.registry.media), ProviderFaults(wired.faults))),
                     wired.storage,
                     sniff.content_type,
                     Audits(wired.database),

@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from domain.errors import (
+    AdapterFault,
     ContentPolicyViolation,
     GatewayError,
     ServiceUnavailable,
@@ -18,31 +19,28 @@ from domain.errors import (
     UpstreamTimeout,
     where,
 )
-from domain.media import INTERNAL_ERROR
+from domain.media import INTERNAL_ERROR, PROVIDER_FAILED, TOO_LATE
 
 JOB_ENDED = "job_ended"
 WORKER_STOPPING = "worker_stopping"
 STILL_RUNNING = "still_running"
-INTERNAL, INTERNAL_SENTENCE = INTERNAL_ERROR.code, INTERNAL_ERROR.message
-PUBLIC = frozenset(
-    {
-        *(INTERNAL, "upstream_error", "upstream_timeout", "rate_limit_exceeded", "invalid_value"),
-        ContentPolicyViolation.code,
-    }
-)
-"""The codes that a job's error may have."""
 
 _EXPECTED = ApplicationErrorCategory.BENIGN
 """Told in one line of our own: the SDK then writes no stack trace, and counts no fault of this program."""
 
 _MIN_BUSY_PAUSE, _BUSY_PAUSE, _MAX_BUSY_PAUSE = timedelta(seconds=1), timedelta(seconds=5), timedelta(minutes=2)
 _AT_PROVIDER = {
-    UpstreamError.code: UpstreamError(),
-    UpstreamTimeout.code: UpstreamTimeout(),
-    UpstreamBusy.code: UpstreamBusy(),
-    "invalid_value": UpstreamRefused(),
-    ContentPolicyViolation.code: ContentPolicyViolation(),
+    error.code: error
+    for error in (UpstreamError(), UpstreamTimeout(), UpstreamBusy(), UpstreamRefused(), ContentPolicyViolation())
 }
+PUBLIC = frozenset({*_AT_PROVIDER, INTERNAL_ERROR.code})
+"""The codes that a job's error may have."""
+_OF_JOBS = {
+    UpstreamError().message: PROVIDER_FAILED.message,
+    AdapterFault().message: PROVIDER_FAILED.message,
+    UpstreamTimeout().message: TOO_LATE.message,
+}
+"""In place of sentences about a call, which can be sent again: the same request would find its failed job again."""
 
 log = logging.getLogger(__name__)
 
@@ -63,11 +61,13 @@ def translated(*, give_up_after: int | None = None, retried: bool = False) -> It
         raise
     except GatewayError as error:
         info = activity.info()
-        log.warning("%s in activity %s, attempt %d", where(error), info.activity_type, info.attempt)
+        if not error.reported:
+            level = logging.INFO if isinstance(error, UpstreamRefused) else logging.WARNING  # what its caller sent
+            log.log(level, "%s in activity %s, attempt %d", where(error), info.activity_type, info.attempt)
         raise _translation(error, give_up_after, retried=retried) from None
     except Exception as error:
         log.error("%s in activity %s", where(error), activity.info().activity_type)  # its text may be a user's
-        raise ApplicationError(INTERNAL_SENTENCE, type=INTERNAL) from None
+        raise ApplicationError(INTERNAL_ERROR.message, type=INTERNAL_ERROR.code) from None
 
 
 def _translation(error: GatewayError, give_up_after: int | None, *, retried: bool) -> ApplicationError:
@@ -81,8 +81,12 @@ def _translation(error: GatewayError, give_up_after: int | None, *, retried: boo
     elif isinstance(error, ServiceUnavailable):
         final = False
     return ApplicationError(
-        error.message, type=error.code, non_retryable=final, next_retry_delay=delay, category=_EXPECTED
+        _of_a_job(error), type=error.code, non_retryable=final, next_retry_delay=delay, category=_EXPECTED
     )
+
+
+def _of_a_job(error: GatewayError) -> str:
+    return _OF_JOBS.get(error.message, error.message)
 
 
 def job_ended() -> ApplicationError:
@@ -98,7 +102,7 @@ def submission_in_doubt() -> ApplicationError:
 def at_provider(code: str | None) -> ApplicationError:
     """The work failed at the provider. `code` is one of our own; anything else counts as the provider's failure."""
     known = code if code in _AT_PROVIDER else UpstreamError.code
-    return _final(_AT_PROVIDER[known].message, known)
+    return _final(_of_a_job(_AT_PROVIDER[known]), known)
 
 
 def unusable_output() -> ApplicationError:

@@ -96,7 +96,7 @@ class Submissions:
         if job.provider_job_id is not None:
             return job
         request, provider = await self.jobs.request(job.id), self._provider(job)
-        intent, complete = await self._intended(job), provider.traits.find_is_complete
+        intent, complete = await self._intended(job), provider.find_is_complete
         if intent.again or complete:
             # Without an intent, too: Postgres may be a backup from before it was submitted.
             if intent.again and complete and beat.last is None:

@@ -219,6 +219,7 @@ def create_app(
     app.hot = {wire.path: ChatEndpoint(wire, app.figures) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
+    app.include_router(web.routes.pages_router(PageCalls))
     for router in (
         models.router,
         messages.router,
@@ -257,7 +258,7 @@ def create_app(
     ):
         app.include_router(router)
     app.include_router(outputs.router(_outputs))
-    app.include_router(web.routes.router(_shared_pages, PageCalls))
+    app.include_router(web.routes.router(_shared_pages))
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

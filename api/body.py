@@ -4,6 +4,7 @@ import codecs
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from api.multipart import Form
 from api.resources import Resources
 from domain.errors import CallerUnknown, RequestInvalid, RequestTooLarge, ServiceUnavailable
 from gateway.calls import BIG_BODY
+from gateway.concurrent_requests import ConcurrentRequests
 from gateway.fair_turns import FairTurns
 
 MAX_UNKNOWN_BYTES = BIG_BODY
@@ -30,35 +32,36 @@ MAX_FIELDS = 1000
 """Of a request itself: every one that no provider takes is named in the answer."""
 SHALLOW = 200
 """A text with no more opening brackets than this cannot be nested too deeply."""
+Place = Callable[[], AbstractAsyncContextManager[object]]
+"""Where a large body is read: few of one account at a time, since it lies in memory until its last byte has come."""
 _BODY_BYTES = "body_bytes"
 _FORM = "form"
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 """An integer of so many digits may exceed 64 bits: orjson would turn it into a float."""
 
 
-async def read(
-    receive: Receive, *, admit: Callable[[], Awaitable[object]] | None = None, max_bytes: int | None = None
-) -> bytes:
+async def read(receive: Receive, *, large: Place | None = None, max_bytes: int | None = None) -> bytes:
     """Read the whole body. The edge bounds its size and time.
 
-    `admit` is called once, before more than a small part is read, and raises for an unknown caller. Raises
-    `RequestTooLarge` above `max_bytes`.
+    `large` is entered once, before more than a small part is read, and left when all is read. It raises for an unknown
+    caller. Raises `RequestTooLarge` above `max_bytes`.
     """
     parts: list[bytes] = []
     size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ServiceUnavailable("The client left before its request was whole.")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if max_bytes is not None and size > max_bytes:
-            raise RequestTooLarge
-        if admit is not None and size > MAX_UNKNOWN_BYTES:
-            await admit()
-            admit = None
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+    async with AsyncExitStack() as stack:
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ServiceUnavailable("The client left before its request was whole.")
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if max_bytes is not None and size > max_bytes:
+                raise RequestTooLarge
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+            if large is not None and size > MAX_UNKNOWN_BYTES:
+                await stack.enter_async_context(large())
+                large = None
 
 
 async def parse(raw: bytes, turns: FairTurns, account_id: UUID | None) -> dict[str, Any]:
@@ -146,7 +149,11 @@ class StrictRoute(APIRoute):
             account_id = await self.admit(request.scope)
             if self.max_body_bytes is not None and declared_length(request.scope["headers"]) > self.max_body_bytes:
                 raise RequestTooLarge
-            raw = await read(request.receive, max_bytes=self.max_body_bytes)
+
+            def large() -> AbstractAsyncContextManager[None]:
+                return self.places(request.app.state.resources).slot(account_id)
+
+            raw = await read(request.receive, large=large, max_bytes=self.max_body_bytes)
             body = await self.parse(request.scope, raw, account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
@@ -157,6 +164,10 @@ class StrictRoute(APIRoute):
 
     async def parse(self, scope: Scope, raw: bytes, account_id: UUID | None) -> dict[str, Any]:
         return await parse(raw, _turns(scope), account_id)
+
+    def places(self, resources: Resources) -> ConcurrentRequests:
+        """Return what bounds how many large bodies of an account are read at a time."""
+        return resources.bodies
 
     async def answer(self, handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
         return await handler(request)
@@ -206,6 +217,9 @@ class LargeBodyRoute(StrictRoute):
 
 class FormRoute(LargeBodyRoute):
     """A route that takes JSON, or a form with files. For the `Idempotency-Key`, a file of a form is its hash."""
+
+    def places(self, resources: Resources) -> ConcurrentRequests:
+        return resources.file_bodies
 
     async def parse(self, scope: Scope, raw: bytes, account_id: UUID | None) -> dict[str, Any]:
         content_type = dict(scope["headers"]).get(b"content-type", b"")

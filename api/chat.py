@@ -4,9 +4,10 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 `api/openapi_chat.py` describes them.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -77,8 +78,8 @@ class ChatEndpoint:
         if isinstance(caller, Caller) and isinstance(caller.credential, Visitor):
             await self._answer_visitor(exchange, caller)
             return
-        raw = await body.read(exchange.receive, admit=lambda: auth.admit(scope, caller, SCOPE))
         resources: Resources = scope["app"].state.resources
+        raw = await body.read(exchange.receive, large=partial(_place, resources, scope, caller))
         request, call = await self._open(resources, scope, raw, caller)
         if isinstance(call, Replay):
             ratelimit.note(scope, call.requests, call.tokens, call.key_expires)
@@ -141,7 +142,7 @@ class ChatEndpoint:
         first = resources.claims.first_attempt(self.wire.endpoint, parsed, caller.replay_secret)
         try:
             async with resources.visitors.message(request, caller, first) as (call, message):
-                ratelimit.note(scope, message.allowance.left(resources.visitors.now()), None)
+                ratelimit.note(scope, message.allowance.left(datetime.now(UTC)), None)
                 writer = writer_of(call.head, lambda: message.allowance)
                 client = StreamResponse(exchange, self.wire.stream_content_type, writer.KEEP_ALIVE)
                 if call.candidates:
@@ -210,6 +211,14 @@ class ChatEndpoint:
         else:
             headers = [self._type, *_charged(replayed.bill), *always]
             await exchange.reply(200, headers, whole(replace(replayed.answer, request=request.call), replayed.bill))
+
+
+@asynccontextmanager
+async def _place(resources: Resources, scope: Scope, caller: AnyCaller) -> AsyncIterator[None]:
+    """Count the request, and have a place of its account to send a large body in."""
+    admitted = await auth.admit(scope, caller, SCOPE)
+    async with resources.bodies.slot(admitted.account_id):
+        yield
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

@@ -1,6 +1,6 @@
 """`/api/chat/conversations/`: what an account chose to keep: list, make, read, rename, delete, export."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayChat
 from api.idempotency import REPLAYED
-from api.pages import CursorQuery, PageQuery, cursor, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, PageQuery, cursor, read_time, time_cursor
 from api.resources import Resources
 from api.wire.openai_chat import check_messages
 from db.conversations import Place
@@ -116,11 +116,10 @@ async def list_conversations(
     `title` finds a part of the title in any case. Titles are encrypted, so a page of a search looks at 2,000 of them at
     most: it may be short, or empty, and still have a `next`.
     """
-    after = None if query.cursor is None else _place(query.cursor)
+    after = None if query.cursor is None else Place(*read_time(query.cursor))
     page = await resources.conversations.listed(caller.account_id, Search(query.limit, after, query.title))
-    return ConversationList(
-        data=[_view(one) for one in page.data], has_more=page.next is not None, next=_cursor(page.next)
-    )
+    following = None if page.next is None else time_cursor(page.next.updated_at, page.next.id)
+    return ConversationList(data=[_view(one) for one in page.data], has_more=following is not None, next=following)
 
 
 @router.post("/", status_code=201)
@@ -150,7 +149,7 @@ async def delete_conversations(caller: MayChat, resources: CurrentResources) -> 
 @router.get("/export/", response_class=StreamingResponse, responses={200: {"content": {"application/json": {}}}})
 async def export_conversations(caller: MayChat, resources: CurrentResources) -> StreamingResponse:
     """Download all saved conversations with their messages, the oldest first, as one JSON document."""
-    return _download("yout-conversations", _written_all(resources, caller.account_id))
+    return _download("yout-conversations", resources, caller.account_id, _written_all(resources, caller.account_id))
 
 
 @router.get("/{conversation_id}/", response_model_exclude_unset=True)
@@ -192,16 +191,18 @@ async def delete_conversation(conversation_id: UUID, caller: MayChat, resources:
 )
 async def export_conversation(conversation_id: UUID, caller: MayChat, resources: CurrentResources) -> StreamingResponse:
     """Download a conversation with all of its messages as JSON."""
-    found = await resources.conversations.find(caller.account_id, conversation_id)
-    return _download(f"yout-conversation-{conversation_id}", _written(resources, caller.account_id, found))
+    conversation = await resources.conversations.find(caller.account_id, conversation_id)
+    written = _written(resources, caller.account_id, conversation)
+    return _download(f"yout-conversation-{conversation_id}", resources, caller.account_id, written)
 
 
-def _download(name: str, written: AsyncIterator[bytes]) -> StreamingResponse:
+def _download(name: str, resources: Resources, account_id: UUID, written: AsyncGenerator[bytes]) -> StreamingResponse:
     headers = {"content-disposition": f'attachment; filename="{name}.json"'}
-    return StreamingResponse(written, media_type="application/json", headers=headers)
+    parts = resources.reads.parts(account_id, written)
+    return StreamingResponse(parts, media_type="application/json", headers=headers)
 
 
-async def _written_all(resources: Resources, account_id: UUID) -> AsyncIterator[bytes]:
+async def _written_all(resources: Resources, account_id: UUID) -> AsyncGenerator[bytes]:
     yield b'{"exported_at":' + orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z) + b',"conversations":['
     separator = b""
     async for conversation in resources.conversations.every(account_id):
@@ -212,7 +213,7 @@ async def _written_all(resources: Resources, account_id: UUID) -> AsyncIterator[
     yield b"]}"
 
 
-async def _written(resources: Resources, account_id: UUID, conversation: Conversation) -> AsyncIterator[bytes]:
+async def _written(resources: Resources, account_id: UUID, conversation: Conversation) -> AsyncGenerator[bytes]:
     yield _view(conversation).model_dump_json().encode()[:-1] + b',"messages":['
     separator = b""
     async for message in resources.conversations.every_message(account_id, conversation.id):
@@ -229,20 +230,3 @@ def _view(one: Conversation) -> ConversationView:
 
 def _message(one: SavedMessage) -> dict[str, Any]:
     return {"position": one.position, **one.message, **one.about, "created_at": one.created_at}
-
-
-def _cursor(place: Place | None) -> str | None:
-    if place is None:
-        return None
-    return encode_cursor(f"{place.updated_at.isoformat()}|{place.id}".encode())
-
-
-def _place(text: str) -> Place:
-    try:
-        time, _, id_ = decode_cursor(text).decode("ascii").partition("|")
-        place = Place(datetime.fromisoformat(time), UUID(id_))
-        if place.updated_at.tzinfo is not None and _cursor(place) == text:
-            return place
-    except (ValueError, OverflowError):
-        pass
-    raise cursor_invalid()

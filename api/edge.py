@@ -112,8 +112,8 @@ class Edge:
         return always
 
     def _bounded(self, scope: Scope, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
-        most = self.max_file_bytes if scope["path"] in FILES else self._max_body_bytes
-        return _Body(receive, has_body, scope["headers"], most, self._max_body_time)
+        max_bytes = self.max_file_bytes if scope["path"] in FILES else self._max_body_bytes
+        return _Body(receive, has_body, scope["headers"], max_bytes, self._max_body_time)
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:

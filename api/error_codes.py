@@ -79,6 +79,7 @@ TABLE: Mapping[type[GatewayError], Row] = {
     errors.UpstreamRefused: Row(400, "Change the input: this provider does not take it."),
     errors.ServiceUnavailable: Row(503, _SOON, Repeat.LATER),
     errors.AmountTooLarge: Row(400, "Ask for less."),
+    errors.UpstreamGone: Row(502, "Order it again."),
     errors.OutputTooLarge: Row(502, "Ask for a smaller output."),
     errors.JobFailed: Row(502, "Send it again for a new job, with another `Idempotency-Key` if it had one."),
     errors.ContentPolicyViolation: Row(400, "Change the input: its content is not allowed there."),
@@ -86,7 +87,7 @@ TABLE: Mapping[type[GatewayError], Row] = {
 }
 """A test asserts that every subclass of `GatewayError` is here."""
 
-OF_JOBS: frozenset[type[GatewayError]] = frozenset({errors.UpstreamRefused, errors.OutputTooLarge})
+OF_JOBS: frozenset[type[GatewayError]] = frozenset({errors.UpstreamRefused, errors.UpstreamGone, errors.OutputTooLarge})
 """What a media job may end with, and no request is answered with."""
 
 IN_STREAMS: frozenset[type[GatewayError]] = frozenset(

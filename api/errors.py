@@ -223,7 +223,7 @@ def _sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
         return known.format_map(context)
     if kind.endswith("_parsing"):  # behind the comma is what was sent
         message = message.partition(",")[0]
-    return _SUBJECT.sub(lambda found: "must " if found[3] else "", message).rstrip(".")
+    return _SUBJECT.sub(lambda match: "must " if match[3] else "", message).rstrip(".")
 
 
 def _where(error: Exception) -> str:

@@ -27,6 +27,7 @@ from domain.errors import (
     ReplayGone,
     RequestInvalid,
     ServiceUnavailable,
+    UpstreamRefused,
 )
 from domain.media import Job, Kind, Output, State
 from domain.media_schema import MediaSchema, ParameterType
@@ -37,6 +38,7 @@ from gateway.idempotency import IdempotentRequest
 from gateway.jobs import JobRequest
 
 JOB_ID = "x-yout-job-id"
+_ANEW = "For a new job, send it with another Idempotency-Key or with none."
 _ABOUT_THE_CALLER = frozenset({"user", "metadata", "safety_identifier"})
 """Never sent to a provider, and not named as dropped."""
 
@@ -117,11 +119,11 @@ class JobBody(BaseModel):
         return {name: value for name, value in known.items() if value != "auto" or schema.allows(name, value)}
 
     def job(
-        self, kind: Kind, caller: Caller, text: str, parameters: Mapping[str, object], once: IdempotentRequest
+        self, kind: Kind, caller: Caller, text: str, parameters: Mapping[str, object], idempotent: IdempotentRequest
     ) -> JobRequest:
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
-        return JobRequest(kind, self.model, text, parameters, idempotent=once, admitted=True, privacy=required)
+        return JobRequest(kind, self.model, text, parameters, idempotent=idempotent, admitted=True, privacy=required)
 
 
 def _named(name: str, value: object) -> str:
@@ -193,13 +195,13 @@ def named_as_dropped(names: Collection[str]) -> dict[str, str]:
 def failure(job: Job) -> GatewayError:
     """Return the error of a job that made nothing. It cost nothing."""
     if job.error is None:
-        return JobFailed("The job was cancelled. Its credits were given back.", job_id=job.id)
+        return JobFailed(f"The job was cancelled. Its credits were given back. {_ANEW}", job_id=job.id)
     match job.error.code:
         case ContentPolicyViolation.code:
             return ContentPolicyViolation()
-        case "invalid_value":
+        case UpstreamRefused.code:
             return RequestInvalid(job.error.message)
-    return JobFailed(job.error.message, code=job.error.code, job_id=job.id)
+    return JobFailed(f"{job.error.message} {_ANEW}", code=job.error.code, job_id=job.id)
 
 
 async def chunks_of(request: Request, output: Output) -> AsyncIterator[bytes]:

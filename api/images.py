@@ -53,13 +53,13 @@ class EditImages(CreateImages):
 
 @router.post("/generations", response_class=Response)
 async def create_images(
-    request: Request, body: CreateImages, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
+    request: Request, body: CreateImages, caller: MayOrder, resources: CurrentResources, idempotent: RetriedRequest
 ) -> Response:
     """Make images, and answer when they are there. The job goes on, and is charged once, if the client leaves."""
     body.require_whole()
     schema = resources.jobs.schema(body.model, Kind.IMAGE)
     dropped = body.dropped({schema.text_name, *schema.parameters})
-    order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), once)
+    order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), idempotent)
     return await _made(request, caller, body, order, dropped)
 
 
@@ -69,7 +69,7 @@ _DESCRIBED = finished_jobs.described(EditImages, image={"type": "array", "items"
 
 @editing.post("/edits", response_class=Response, openapi_extra={"requestBody": _DESCRIBED})
 async def edit_images(
-    request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
+    request: Request, caller: MayOrder, resources: CurrentResources, idempotent: RetriedRequest
 ) -> Response:
     """Change images, and answer when the new ones are there. The body is a form with files, or JSON that names them."""
     body = EditImages.of(request, await request.json() or {})
@@ -82,7 +82,7 @@ async def edit_images(
     if not files[role]:
         message = "'image' is required: a picture to change."
         raise RequestInvalid(message, param="image", code="missing_required_parameter")
-    order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), once)
+    order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), idempotent)
     return await _made(request, caller, body, replace(order, files=files, aliases={role: "image"}), dropped)
 
 

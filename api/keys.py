@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageKeys
 from api.idempotency import REPLAYED
+from db import keys as stored_keys
 from domain.catalog import Catalog
 from domain.limits import NO_LIMITS, Limits
 from domain.privacy import Privacy
@@ -159,7 +160,7 @@ class KeyList(BaseModel):
 async def list_keys(caller: MayManageKeys, resources: CurrentResources) -> KeyList:
     """List the account's active keys, newest first."""
     async with resources.database.reading() as session:
-        rows = await keys.listed(session, caller.account_id)
+        rows = await stored_keys.listed(session, caller.account_id)
     return KeyList(data=[ListedKey.model_validate(row) for row in rows])
 
 
@@ -183,11 +184,8 @@ async def create_key(
         privacy=None if body.privacy is None else Privacy(body.privacy),
     )
     async with resources.database.transaction(account=caller.account_id) as session:
-        if idempotent is None:
-            created = await keys.create(session, caller.account_id, caller.key, order)
-        else:
-            created, replayed = await keys.create_once(session, caller.account_id, caller.key, order, idempotent)
-            response.headers.update(REPLAYED if replayed else {})
+        created, replayed = await keys.create_once(session, caller.account_id, caller.key, order, idempotent)
+    response.headers.update(REPLAYED if replayed else {})
     return CreatedKey.model_validate(created)
 
 
@@ -195,7 +193,7 @@ async def create_key(
 async def get_key(key_id: UUID, caller: MayManageKeys, resources: CurrentResources) -> ListedKey:
     """One key, also a revoked one."""
     async with resources.database.reading() as session:
-        row = await keys.shown(session, caller.account_id, key_id)
+        row = await stored_keys.shown(session, caller.account_id, key_id)
     return ListedKey.model_validate(row)
 
 
@@ -246,11 +244,8 @@ async def rotate_key(
     of a key work. Calls in flight run to their end.
     """
     async with resources.database.transaction(account=caller.account_id) as session:
-        if idempotent is None:
-            rotated = await keys.rotate(session, caller.account_id, caller.key, rotation)
-        else:
-            rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key, rotation, idempotent)
-            response.headers.update(REPLAYED if replayed else {})
+        rotated, replayed = await keys.rotate_once(session, caller.account_id, caller.key, rotation, idempotent)
+    response.headers.update(REPLAYED if replayed else {})
     return CreatedKey.model_validate(rotated)
 
 

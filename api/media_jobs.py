@@ -1,6 +1,5 @@
 """`/api/media/jobs/`: list media jobs, and cancel one."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from api import auth
 from api.body import StrictRoute
 from api.deps import CurrentResources, MayRender
 from api.media import JobView, view
-from api.pages import CursorQuery, Moment, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, Moment, read_time, time_cursor
 from db import media_lists
 from db.media_lists import JobFilter, JobPlace
 from domain.errors import RequestInvalid
@@ -46,11 +45,12 @@ async def list_jobs(caller: MayRender, resources: CurrentResources, query: Annot
 
     A page looks at 5,000 jobs at most: with a filter it may be short, or empty, and still have a `next`.
     """
-    place = None if query.cursor is None else _place(query.cursor)
+    place = None if query.cursor is None else JobPlace(*read_time(query.cursor))
     async with resources.database.reading() as session:
         page = await media_lists.listed(session, caller.account_id, query.filter, query.limit, place)
     data = [view(resources, job) for job in page.jobs]
-    return JobList(data=data, has_more=page.next is not None, next=None if page.next is None else _cursor(page.next))
+    following = None if page.next is None else time_cursor(page.next.created_at, page.next.id)
+    return JobList(data=data, has_more=following is not None, next=following)
 
 
 @router.post("/{job_uuid}/cancel/", status_code=202, responses={200: {"model": JobView}})
@@ -66,18 +66,3 @@ async def cancel_job(
     job = await resources.cancellations.request(caller.account_id, job_uuid)
     response.status_code = 200 if job.state.terminal else 202
     return view(resources, job)
-
-
-def _cursor(place: JobPlace) -> str:
-    return encode_cursor(f"{place.created_at.isoformat()}|{place.id}".encode())
-
-
-def _place(text: str) -> JobPlace:
-    try:
-        time, _, job_id = decode_cursor(text).decode("ascii").partition("|")
-        place = JobPlace(datetime.fromisoformat(time), UUID(job_id))
-        if place.created_at.tzinfo is not None and _cursor(place) == text:
-            return place
-    except (ValueError, OverflowError):
-        pass
-    raise cursor_invalid()

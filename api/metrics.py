@@ -1,44 +1,46 @@
 """`GET /metrics` for Prometheus. The ledger's figures come from the database, so every process gives the same."""
 
+import asyncio
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from api.deps import CurrentResources
-from api.queue_metrics import Queues
+from api.queue_metrics import Queues, UnendedJobs
 from db import holds, media_figures, operator_figures, payment_lists
 from db.audit import latest
+from db.engine import Database
 from db.holds import Figures
 from db.media_figures import Overdue
 from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
 from db.tables import AuditRow
 from db.writer import LedgerWriter
-from domain.errors import CallerUnknown
+from domain.errors import CallerUnknown, ServiceUnavailable
 from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
 from gateway.distributions import Distribution
 from gateway.route_states import RouteState, RouteStates
-from gateway.visitors import REFUSALS, Visitors
+from gateway.visitors import REFUSED_BY, Visitors
 
 router = APIRouter(tags=["health"])
 BILLION = 10**9
+MAX_SILENCE_SECONDS = 5.0
+"""How long PostgreSQL may take. Prometheus gives up after ten seconds, and then has nothing of this process."""
 
 
-class _Ledger:
-    """The collector of one scrape. It keeps nothing for the next one."""
+class _Process(Collector):
+    """What this process knows by itself."""
 
-    def __init__(self, figures: Figures, audit: AuditRow | None, calls: Calls, writer: LedgerWriter) -> None:
-        self._figures, self._audit, self._calls, self._writer = figures, audit, calls, writer
+    def __init__(self, calls: Calls, writer: LedgerWriter, *, database_up: bool) -> None:
+        self._calls, self._writer, self._database_up = calls, writer, database_up
 
     def collect(self) -> Iterator[Metric]:
-        figures, audit = self._figures, self._audit
-        yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
-        yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
-        yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
-        yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
+        yield GaugeMetricFamily("yout_database_up", "PostgreSQL answers this process", int(self._database_up))
         yield GaugeMetricFamily("yout_live_calls", "Chat calls in flight in this process", len(self._calls.live))
         yield GaugeMetricFamily(
             "yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned)
@@ -48,12 +50,22 @@ class _Ledger:
             "Output that providers reported above the limit they were given",
             self._calls.unbilled_output,
         )
-        faults = CounterMetricFamily("yout_route_faults", "Routes that failed by a fault of ours", labels=["provider"])
-        for provider, count in self._calls.faults.by_provider.items():
-            faults.add_metric([provider], count)
-        yield faults
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
+
+
+class _Ledger(Collector):
+    """The collector of one scrape. It keeps nothing for the next one."""
+
+    def __init__(self, figures: Figures, audit: AuditRow | None) -> None:
+        self._figures, self._audit = figures, audit
+
+    def collect(self) -> Iterator[Metric]:
+        figures, audit = self._figures, self._audit
+        yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
+        yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
+        yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
+        yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
         yield _known(
             "yout_ledger_drift_credits",
             "Difference of balances and lines",
@@ -73,13 +85,18 @@ def _known(name: str, text: str, value: float | None) -> Metric:
     return family
 
 
-class _Routes:
+class _Routes(Collector):
     """The figures of this process's routes to providers. Only the operator's own names are in them."""
 
-    def __init__(self, states: RouteStates) -> None:
-        self._states = states
+    def __init__(self, states: RouteStates, faults: Mapping[str, int]) -> None:
+        self._states, self._faults = states, faults
 
     def collect(self) -> Iterator[Metric]:
+        # Also of providers without a fault: Prometheus sees no increase in a counter that begins with 1.
+        faults = CounterMetricFamily("yout_route_faults", "Routes that failed by a fault of ours", labels=["provider"])
+        for provider, count in self._faults.items():
+            faults.add_metric([provider], count)
+        yield faults
         yield self._counter("yout_route_requests", "Attempts on a route", lambda state: state.requests)
         yield self._errors()
         yield self._counter("yout_route_output_tokens", "Output of answers", lambda state: state.output_tokens)
@@ -147,7 +164,7 @@ class _Routes:
         return family
 
 
-class _Visitors:
+class _Visitors(Collector):
     """The figures of this process's visitors."""
 
     def __init__(self, visitors: Visitors) -> None:
@@ -158,22 +175,31 @@ class _Visitors:
             "yout_visitor_messages", "Messages without an account, of this process", self._visitors.messages
         )
         refusals = CounterMetricFamily("yout_visitor_refusals", "Of them, those refused", labels=["limit"])
-        for limit in REFUSALS:
+        for limit in REFUSED_BY:
             refusals.add_metric([limit], self._visitors.refused[limit])
         yield refusals
 
 
-class _Maintenance:
-    """The figures of what maintenance could not do."""
+class _Overdue(Collector):
+    """What nothing can end."""
 
-    def __init__(self, overdue: Overdue, errors: MaintenanceErrors) -> None:
-        self._overdue, self._errors = overdue, errors
+    def __init__(self, overdue: Overdue) -> None:
+        self._overdue = overdue
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("yout_jobs_overdue", "Media jobs that nothing can end", self._overdue.jobs)
         yield GaugeMetricFamily(
             "yout_outputs_overdue", "Jobs whose expired outputs cannot be deleted", self._overdue.outputs
         )
+
+
+class _Maintenance(Collector):
+    """The figures of what maintenance could not do."""
+
+    def __init__(self, errors: MaintenanceErrors) -> None:
+        self._errors = errors
+
+    def collect(self) -> Iterator[Metric]:
         errors = CounterMetricFamily(
             "yout_maintenance_errors",
             "What maintenance failed to do in this process; the log names it",
@@ -184,7 +210,7 @@ class _Maintenance:
         yield errors
 
 
-class _Operator:
+class _Operator(Collector):
     """The figures of all accounts together, and of what waits to be told to receivers of webhooks."""
 
     def __init__(self, accounts: AccountFigures, deliveries: DeliveryFigures, jobs: RecentJobs) -> None:
@@ -211,7 +237,7 @@ class _Operator:
         yield recent
 
 
-class _Payments:
+class _Payments(Collector):
     """The figures of payments that need the operator."""
 
     def __init__(self, figures: payment_lists.Figures) -> None:
@@ -241,21 +267,41 @@ def _require_token(request: Request, token: str | None) -> None:
 
 @router.get("/metrics", response_class=_Text)
 async def metrics(request: Request, resources: CurrentResources) -> Response:
-    """Metrics for Prometheus. They need the operator's token where one is set; else keep this path off the internet."""
+    """Metrics for Prometheus. They need the operator's token where one is set; else keep this path off the internet.
+
+    While PostgreSQL is away, those of the process alone.
+    """
     _require_token(request, request.app.state.metrics_token)
-    async with resources.database.reading() as session:
-        figures, audit = await holds.figures(session), await latest(session)
-        overdue, jobs = await media_figures.overdue(session), await media_figures.open_jobs(session)
-        paid = await payment_lists.figures(session)
-        accounts, deliveries = await operator_figures.accounts(session), await operator_figures.deliveries(session)
-        recent = await operator_figures.recent_jobs(session)
+    ledger: LedgerWriter = request.app.state.ledger
+    stored: list[Collector] = []
+    if ledger.available:
+        with suppress(ServiceUnavailable, TimeoutError):
+            async with asyncio.timeout(MAX_SILENCE_SECONDS):
+                stored = await _stored(resources.database)
+    faults = dict.fromkeys(resources.catalog().providers, 0) | resources.calls.faults.by_provider
     registry = CollectorRegistry()
-    registry.register(_Ledger(figures, audit, resources.calls, request.app.state.ledger))
-    registry.register(_Routes(resources.calls.router.states))
+    registry.register(_Process(resources.calls, ledger, database_up=bool(stored)))
+    registry.register(_Routes(resources.calls.router.states, faults))
     registry.register(_Visitors(resources.visitors))
-    registry.register(_Maintenance(overdue, request.app.state.maintenance_errors))
-    registry.register(_Payments(paid))
-    registry.register(_Operator(accounts, deliveries, recent))
+    registry.register(_Maintenance(request.app.state.maintenance_errors))
     registry.register(request.app.figures)
-    registry.register(Queues(jobs, await resources.backlogs()))
+    registry.register(Queues(await resources.backlogs()))
+    for collector in stored:
+        registry.register(collector)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _stored(database: Database) -> list[Collector]:
+    """What PostgreSQL has: the same from every process."""
+    async with database.reading() as session:
+        return [
+            _Ledger(await holds.figures(session), await latest(session)),
+            _Overdue(await media_figures.overdue(session)),
+            UnendedJobs(await media_figures.open_jobs(session)),
+            _Payments(await payment_lists.figures(session)),
+            _Operator(
+                await operator_figures.accounts(session),
+                await operator_figures.deliveries(session),
+                await operator_figures.recent_jobs(session),
+            ),
+        ]

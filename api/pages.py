@@ -4,6 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Protocol, TypeVar
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -86,6 +87,41 @@ def decode_cursor(text: str) -> bytes:
     if encode_cursor(position) != text:
         raise cursor_invalid()
     return position
+
+
+def id_cursor(last: UUID | None) -> str | None:
+    """Write the cursor of a list by ids. None: there is no next page."""
+    return None if last is None else encode_cursor(last.bytes)
+
+
+def read_id(text: str | None) -> UUID | None:
+    """Raises `RequestInvalid` for what `id_cursor` has not written."""
+    if text is None:
+        return None
+    try:
+        last = UUID(bytes=decode_cursor(text))
+    except ValueError:
+        raise cursor_invalid() from None
+    if last.version != 7:  # no entry has such an id
+        raise cursor_invalid()
+    return last
+
+
+def time_cursor(moment: datetime, last: UUID) -> str:
+    """Write the cursor of a list by times, and by ids at the same time."""
+    return encode_cursor(f"{moment.isoformat()}|{last}".encode())
+
+
+def read_time(text: str) -> tuple[datetime, UUID]:
+    """Raises `RequestInvalid` for what `time_cursor` has not written."""
+    try:
+        time, _, last = decode_cursor(text).decode("ascii").partition("|")
+        place = datetime.fromisoformat(time), UUID(last)
+        if place[0].tzinfo is not None and time_cursor(*place) == text:
+            return place
+    except (ValueError, OverflowError):
+        pass
+    raise cursor_invalid()
 
 
 def cursor(position: int | None) -> str | None:

@@ -170,8 +170,8 @@ async def choose_password(body: NewPassword, resources: CurrentResources) -> Res
 @signed_in.get("/me/")
 async def me(caller: AnyCaller, resources: CurrentResources) -> Me:
     """Tell who is signed in, or whose account the key is of."""
-    found = await _me(resources, caller.account_id)
-    return found if isinstance(caller.credential, WebSession) else found.model_copy(update={"email": None})
+    profile = await _me(resources, caller.account_id)
+    return profile if isinstance(caller.credential, WebSession) else profile.model_copy(update={"email": None})
 
 
 @signed_in.get("/sessions/")

@@ -183,5 +183,5 @@ def _at_most(priced: _PricedCall, bound: Bound) -> int:
         return bound.amount
     terms = priced.terms
     output = max(terms.model_limit, priced.grown_limit) * terms.choices
-    most = max(bound.amount, pricing.at_most(terms.prices, terms.input_bound, output))
-    return most if priced.max_credits is None else max(bound.amount, min(most, priced.max_credits))
+    credits = max(bound.amount, pricing.at_most(terms.prices, terms.input_bound, output))
+    return credits if priced.max_credits is None else max(bound.amount, min(credits, priced.max_credits))

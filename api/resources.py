@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from api.client_address import ClientAddresses
@@ -17,7 +18,7 @@ from domain.signed_urls import SignedUrls
 from domain.task_queues import Backlog
 from gateway.account_files import AccountFiles
 from gateway.calls import Calls
-from gateway.concurrent_requests import OF_ACCOUNTS, ConcurrentRequests
+from gateway.concurrent_requests import OF_ACCOUNTS, OF_BODIES, ConcurrentRequests
 from gateway.conversations import Conversations
 from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
@@ -43,6 +44,12 @@ MAX_OPEN = 64
 """Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
 MAX_READS = 4
 """Requests without a body of one account that are answered at a time. Half of the connections, by default."""
+MAX_BODIES = 8
+"""Bodies above 64 KiB of one account that are read at a time. They lie in memory, however slowly they come."""
+MAX_FILE_BODIES = 2
+"""The same of forms with files."""
+BODY_PATIENCE = timedelta(seconds=10)
+"""How long one more waits. The edge's time for the body runs meanwhile."""
 MAX_OPEN_WAITING = 16
 """More requests of one network, that wait. One more is answered with 429."""
 
@@ -90,7 +97,13 @@ class Resources:
     job_waits: JobWaits = field(default_factory=JobWaits)
     reads: ConcurrentRequests = field(default_factory=lambda: ConcurrentRequests(MAX_READS, message=OF_ACCOUNTS))
     """Of each account, requests without a body: each takes a connection to the database."""
+    bodies: ConcurrentRequests = field(default_factory=lambda: _places(MAX_BODIES))
+    file_bodies: ConcurrentRequests = field(default_factory=lambda: _places(MAX_FILE_BODIES))
     stopping: bool = False
+
+
+def _places(limit: int) -> ConcurrentRequests:
+    return ConcurrentRequests(limit, BODY_PATIENCE, OF_BODIES)
 
 
 def path_of(job_id: UUID) -> str:

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayShare
 from api.idempotency import REPLAYED
-from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, id_cursor, read_id
 from api.resources import Resources
 from domain.caller import Caller
 from domain.catalog import Catalog
@@ -26,7 +26,7 @@ class _Route(StrictRoute):
 
 router = APIRouter(prefix="/api/chat/share", tags=["share"], route_class=_Route)
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
-_MOST_SECONDS = 100 * 366 * 24 * 3600
+_MAX_SECONDS = 100 * 366 * 24 * 3600
 
 
 class CreateShare(BaseModel):
@@ -43,7 +43,7 @@ class CreateShare(BaseModel):
     title: Annotated[str | None, Field(max_length=MAX_TITLE, pattern=_PRINTABLE, repr=False)] = None
     model: Annotated[str | None, Field(max_length=200, pattern=_PRINTABLE)] = None
     """The model that answered. A message may have a `model` of its own."""
-    expires_in: Annotated[int | None, Field(ge=1, le=_MOST_SECONDS)] = None
+    expires_in: Annotated[int | None, Field(ge=1, le=_MAX_SECONDS)] = None
     """Seconds."""
     expires_at: Annotated[AwareDatetime | None, Field(strict=False)] = None
     """Null, where the operator allows it: never."""
@@ -97,9 +97,9 @@ async def list_shares(
     caller: MayShare, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> SharedPageList:
     """List the account's shared pages, the newest first, without those that have ended."""
-    page = await resources.shares.listed(caller.account_id, _position(query.cursor), query.limit)
+    page = await resources.shares.listed(caller.account_id, read_id(query.cursor), query.limit)
     data = [_page(share, resources) for share in page.data]
-    return SharedPageList(data=data, has_more=page.next is not None, next=_cursor(page.next))
+    return SharedPageList(data=data, has_more=page.next is not None, next=id_cursor(page.next))
 
 
 @router.get("/{slug}/")
@@ -167,19 +167,3 @@ def _models(messages: Sequence[Mapping[str, Any]], usual: str | None, catalog: C
 def _shown(model: str, catalog: Catalog) -> str:
     known = catalog.models.get(model)
     return model if known is None else known.name
-
-
-def _cursor(last: UUID | None) -> str | None:
-    return None if last is None else encode_cursor(last.bytes)
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        last = UUID(bytes=decode_cursor(cursor))
-    except ValueError:
-        raise cursor_invalid() from None
-    if last.version != 7:  # no page has such an id
-        raise cursor_invalid()
-    return last

@@ -43,12 +43,12 @@ class CreateSpeech(JobBody):
 
 @router.post("/speech", response_class=Response)
 async def create_speech(
-    request: Request, body: CreateSpeech, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
+    request: Request, body: CreateSpeech, caller: MayOrder, resources: CurrentResources, idempotent: RetriedRequest
 ) -> Response:
     """Speak a text, and answer with the sound. The job goes on, and is charged once, if the client leaves."""
     schema = resources.jobs.schema(body.model, Kind.SPEECH)
     dropped = body.dropped({schema.text_name, *schema.parameters})
-    order = body.job(Kind.SPEECH, caller, body.input, body.parameters(schema), once)
+    order = body.job(Kind.SPEECH, caller, body.input, body.parameters(schema), idempotent)
     finished = await finished_jobs.finished(resources, request, caller, order)
     finished.headers.update(finished_jobs.named_as_dropped(dropped))
     output = finished.outputs[0]

@@ -1,6 +1,6 @@
 """`/api/privacy/`: what is stored for an account: counted, and as one file."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,10 +86,11 @@ async def export_stored(_: SignedIn, caller: AnyCaller, resources: CurrentResour
     For the owner alone, signed in: it needs what every scope opens.
     """
     headers = {"content-disposition": 'attachment; filename="yout-account.json"'}
-    return StreamingResponse(_written(caller, resources), media_type="application/json", headers=headers)
+    written = resources.reads.parts(caller.account_id, _written(caller, resources))
+    return StreamingResponse(written, media_type="application/json", headers=headers)
 
 
-async def _written(caller: Caller, resources: Resources) -> AsyncIterator[bytes]:
+async def _written(caller: Caller, resources: Resources) -> AsyncGenerator[bytes]:
     yield b'{"exported_at":' + orjson.dumps(datetime.now(UTC), option=orjson.OPT_UTC_Z)
     for name, one in (
         ("account", await people.me(caller, resources)),
@@ -105,7 +106,7 @@ async def _written(caller: Caller, resources: Resources) -> AsyncIterator[bytes]
     yield b"}"
 
 
-async def _entries(caller: Caller, resources: Resources, listed: _List) -> AsyncIterator[bytes]:
+async def _entries(caller: Caller, resources: Resources, listed: _List) -> AsyncGenerator[bytes]:
     separator, cursor = "", None
     while True:
         page = await listed(caller, resources, cursor)

@@ -77,7 +77,7 @@ _DESCRIBED = finished_jobs.described(CreateTranscription, file=_FILE)
 
 @router.post("/transcriptions", response_class=Response, openapi_extra={"requestBody": _DESCRIBED})
 async def create_transcription(
-    request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest
+    request: Request, caller: MayOrder, resources: CurrentResources, idempotent: RetriedRequest
 ) -> Response:
     """Write down what is said in a recording. The job goes on, and is charged once, if the client leaves."""
     body = CreateTranscription.of(request, await request.json() or {})
@@ -85,7 +85,7 @@ async def create_transcription(
     body.require_streamable()
     schema = resources.jobs.schema(body.model, Kind.TRANSCRIPTION)
     dropped = body.dropped({schema.text_name, *schema.parameters})
-    order = body.job(Kind.TRANSCRIPTION, caller, body.prompt, body.parameters(schema), once)
+    order = body.job(Kind.TRANSCRIPTION, caller, body.prompt, body.parameters(schema), idempotent)
     order = replace(order, files={"audio": body.files("file")}, aliases={"audio": "file"})
     finished = await finished_jobs.finished(resources, request, caller, order)
     finished.headers.update(finished_jobs.named_as_dropped(dropped))

@@ -13,7 +13,7 @@ from api.body import MAX_INLINE_BYTES, StrictRoute, read
 from api.deps import CurrentResources, MayRender
 from api.edge import declared_length
 from api.multipart import FORM_MARGIN_BYTES
-from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, id_cursor, read_id
 from api.resources import Resources
 from domain.errors import InsufficientCredits, RequestInvalid, RequestTooLarge
 from domain.media_files import ACCEPTED
@@ -73,9 +73,9 @@ async def list_uploads(
     caller: MayRender, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> UploadList:
     """List the account's uploads, the newest first, without those that have expired."""
-    page = await resources.uploads.listed(caller.account_id, _position(query.cursor), query.limit)
-    following = None if page.next is None else encode_cursor(page.next.bytes)
-    return UploadList(data=[_view(upload) for upload in page.data], has_more=following is not None, next=following)
+    page = await resources.uploads.listed(caller.account_id, read_id(query.cursor), query.limit)
+    data = [_view(upload) for upload in page.data]
+    return UploadList(data=data, has_more=page.next is not None, next=id_cursor(page.next))
 
 
 @router.get("/{upload_id}/")
@@ -91,11 +91,11 @@ async def delete_upload(upload_id: str, caller: MayRender, resources: CurrentRes
 
 async def _content(request: Request, resources: Resources, account_id: UUID) -> bytes:
     """Read the file: the body, or the one part of a form that is a file."""
-    most = resources.inputs.max_bytes(ACCEPTED)
+    limit = resources.inputs.max_bytes(ACCEPTED)
     content_type = dict(request.scope["headers"]).get(b"content-type", b"")
     form = multipart.is_form(content_type)
-    allowed = most + FORM_MARGIN_BYTES if form else most
-    too_large = RequestTooLarge(f"'file' has more than {most:,} bytes.", param="file")
+    allowed = limit + FORM_MARGIN_BYTES if form else limit
+    too_large = RequestTooLarge(f"'file' has more than {limit:,} bytes.", param="file")
     if declared_length(request.scope["headers"]) > allowed:
         raise too_large
     content = await read(request.receive, max_bytes=allowed)
@@ -103,7 +103,7 @@ async def _content(request: Request, resources: Resources, account_id: UUID) -> 
         content = await resources.calls.turns.run_large(
             len(content) > MAX_INLINE_BYTES, account_id, partial(_file, content_type, content)
         )
-        if len(content) > most:
+        if len(content) > limit:
             raise too_large
     if not content:
         raise RequestInvalid("The body must be the file.", param="file", code="missing_required_parameter")
@@ -119,15 +119,6 @@ def _file(content_type: bytes, raw: bytes) -> bytes:
     if len(files) != 1:
         raise RequestInvalid("The form must have one 'file'.", param="file", code="missing_required_parameter")
     return files[0].content
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    raw = decode_cursor(cursor)
-    if len(raw) != 16:
-        raise cursor_invalid()
-    return UUID(bytes=raw)
 
 
 def _view(upload: Upload) -> UploadView:

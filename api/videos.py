@@ -121,7 +121,7 @@ _DESCRIBED = finished_jobs.described(CreateVideo, input_reference=_FILE)
 
 @creating.post("", response_model=Video, openapi_extra={"requestBody": _DESCRIBED})
 async def create_video(
-    request: Request, caller: MayOrder, resources: CurrentResources, once: RetriedRequest, response: Response
+    request: Request, caller: MayOrder, resources: CurrentResources, idempotent: RetriedRequest, response: Response
 ) -> Video:
     """Start a video job, by JSON or a form. Poll it, or use `create_and_poll` of OpenAI's SDK."""
     body = CreateVideo.of(request, await request.json() or {})
@@ -130,7 +130,7 @@ async def create_video(
     sized = {"size"} if video_sizes.of(schema) else set()
     dropped = body.dropped({schema.text_name, *schema.parameters, "input_reference", *sized})
     role = next((name for name in _REFERENCES if name in schema.inputs), _REFERENCES[0])
-    order = body.job(Kind.VIDEO, caller, body.prompt, body.parameters(schema), once)
+    order = body.job(Kind.VIDEO, caller, body.prompt, body.parameters(schema), idempotent)
     aliases = {role: "input_reference"} | (_OF_SIZE if body.has_size_for(schema) else {})
     order = replace(order, files={role: body.files("input_reference")}, aliases=aliases)
     accepted = await resources.jobs.accept(caller, order)

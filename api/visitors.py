@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -35,7 +36,7 @@ def visitor_of(scope: Scope) -> Caller | None:
 
 
 def _visitor(scope: Scope, resources: Resources) -> Visitor:
-    now = resources.visitors.now()
+    now = datetime.now(UTC)
     visitor_id = resources.visitor_cookie.read(scope, now)
     if visitor_id is None:
         visitor_id = UUID(bytes=os.urandom(visitors.ID_BYTES))

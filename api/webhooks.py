@@ -12,7 +12,7 @@ from api import auth
 from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayManageWebhooks
 from api.idempotency import REPLAYED
-from api.pages import CursorQuery, cursor_invalid, decode_cursor, encode_cursor
+from api.pages import CursorQuery, id_cursor, read_id
 from domain.errors import RequestInvalid
 from domain.webhooks import MAX_OVERLAP, OVERLAP, EventType
 from gateway.delivery_log import Delivery, DeliveryPage
@@ -207,7 +207,7 @@ async def list_deliveries(
     caller: MayManageWebhooks, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> DeliveryList:
     """List deliveries to all endpoints and to URLs of jobs, the newest first."""
-    return _page(await resources.delivery_log.listed(caller.account_id, None, _position(query.cursor), query.limit))
+    return _page(await resources.delivery_log.listed(caller.account_id, None, read_id(query.cursor), query.limit))
 
 
 @router.get("/deliveries/{delivery_id}/")
@@ -271,7 +271,7 @@ async def list_endpoint_deliveries(
     endpoint_id: UUID, caller: MayManageWebhooks, resources: CurrentResources, query: Annotated[CursorQuery, Query()]
 ) -> DeliveryList:
     """List the deliveries to one endpoint, the newest first."""
-    position = _position(query.cursor)
+    position = read_id(query.cursor)
     return _page(await resources.delivery_log.listed(caller.account_id, endpoint_id, position, query.limit))
 
 
@@ -325,14 +325,5 @@ def _delivery(delivery: Delivery) -> DeliveryView:
 
 
 def _page(page: DeliveryPage) -> DeliveryList:
-    cursor = None if page.next is None else encode_cursor(page.next.bytes)
-    return DeliveryList(data=[_delivery(one) for one in page.data], has_more=cursor is not None, next=cursor)
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    position = decode_cursor(cursor)
-    if len(position) != 16:
-        raise cursor_invalid()
-    return UUID(bytes=position)
+    data = [_delivery(one) for one in page.data]
+    return DeliveryList(data=data, has_more=page.next is not None, next=id_cursor(page.next))

@@ -109,20 +109,20 @@ def _others(result: Result) -> list[tuple[str, Subject]]:
 
 
 def _panel(panel: Panel, top: int) -> str:
-    most = max((bar.value for bar in panel.bars), default=1.0) or 1.0
-    room = WIDTH - LEFT - RIGHT
+    highest = max((bar.value for bar in panel.bars), default=1.0) or 1.0
+    width = WIDTH - LEFT - RIGHT
     parts = [
         f'<text x="28" y="{top + 12}" class="t h">{escape(panel.title)}'
         f'<tspan class="q s" dx="10" font-weight="400">{escape(panel.note)}</tspan></text>'
     ]
     for number, bar in enumerate(panel.bars):
         y = top + 28 + number * ROW
-        length = max(3.0, room * bar.value / most)
+        length = max(3.0, width * bar.value / highest)
         parts += [
             _text(28, y + 13, "t", bar.name),
-            f'<rect class="track" x="{LEFT}" y="{y}" width="{room}" height="{BAR}" rx="4"/>',
+            f'<rect class="track" x="{LEFT}" y="{y}" width="{width}" height="{BAR}" rx="4"/>',
             f'<rect class="{bar.look}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" rx="4"/>',
-            _text(LEFT + room + 14, y + 13, "t b", bar.label),
+            _text(LEFT + width + 14, y + 13, "t b", bar.label),
         ]
     return "\n".join(parts)
 

@@ -45,6 +45,8 @@ _RUN_AGAIN = """
     .venv/bin/python -m bench.media     # media jobs; --docs writes their part of this page, --only wait measures a part
     .venv/bin/python -m bench.media --quick --against COMMIT    # that commit, then this tree, with few jobs
     .venv/bin/python -m bench.purge     # the purge alone
+    .venv/bin/python -m bench.pages     # the web app's pages; --against COMMIT: in turns with that commit
+    .venv/bin/python -m bench.playground    # a long answer in Chromium, at 200 tokens a second; --kind for other texts
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 
 It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not
@@ -54,7 +56,7 @@ paused, and then every credit accounted for, call by call, and every receipt com
 
 
 def write(result: Result, media: str = "") -> str:
-    """The page. `media`: its section about media jobs, which `python -m bench.media --docs` writes."""
+    """The page. `media`: its section about media jobs, which `python -m bench.media --docs` writes, and about pages."""
     machine, books = result.machine, result.books
     head = _HEAD.format(
         durable=", ".join(f"`{name}` {value}" for name, value in books.durability.items()),

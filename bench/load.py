@@ -20,7 +20,7 @@ TOPICS = (
     *("the weather in Oslo", "group commit", "a red bicycle", "Sägezähne", "東京の夜", "leases and clocks"),
     *("an inventory of apples", "why fsync matters", "the second law", "double entry"),
 )
-MOST_COMPLAINTS = 10
+MAX_COMPLAINTS = 10
 COUNTER = b"%010d"
 
 
@@ -74,7 +74,7 @@ class Run:
     def failed(self, complaint: str) -> None:
         self.open -= 1
         self.errors += 1
-        if len(self.complaints) < MOST_COMPLAINTS:
+        if len(self.complaints) < MAX_COMPLAINTS:
             self.complaints.append(complaint)
 
     def outcome(self, seconds: float) -> Outcome:

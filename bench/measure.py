@@ -19,7 +19,7 @@ CONNECTIONS = (1, 16, 64, 256)
 CADENCE_MS = 20
 SLOW_MS = 500
 SAMPLES = 40
-MOST_SECONDS = 900.0
+MAX_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,13 @@ def _ledger(figures: dict[str, float]) -> tuple[float, float]:
 async def drive(plan: Plan) -> Outcome:
     """The load, in a process of its own."""
     program = Program(name="load", command=(sys.executable, "-m", "bench.load"), environment=os.environ, folder=ROOT)
-    async with asyncio.timeout(MOST_SECONDS):
+    async with asyncio.timeout(MAX_SECONDS):
         done = await finish(program, orjson.dumps(asdict(plan)))
     if done.code != 0:
         raise CannotStart(f"the load generator failed:\n{done.errors}")
-    found = orjson.loads(done.output)
-    spreads = {name: Spread(**found[name]) for name in ("latency", "first_byte", "gap")}
-    return Outcome(**{**found, **spreads})
+    results = orjson.loads(done.output)
+    spreads = {name: Spread(**results[name]) for name in ("latency", "first_byte", "gap")}
+    return Outcome(**{**results, **spreads})
 
 
 def quick_pace(seconds: float) -> str:

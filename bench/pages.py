@@ -1,16 +1,20 @@
-"""`python -m bench.pages`: what the web app's pages cost with very many charges in the account.
+"""`python -m bench.pages`: what the web app's pages cost with very many charges, keys, jobs and kept chats.
 
-The calls are planted by SQL, as the ledger would have written them, with a roll-up of 90 days and 50 models.
-CPU seconds are those of the processes, so that another load on the machine changes them little.
+What lies in the account is planted by SQL, as the product would have written it: charges of 60 days, and a roll-up of
+90 days and 50 models. CPU seconds are those of the processes, so that another load on the machine changes them little.
+`--against COMMIT` measures that commit in the same run, page by page in turns.
 """
 
 import asyncio
+import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import aiohttp
@@ -18,11 +22,12 @@ import typer
 from rich.table import Table
 
 from bench import report
+from bench.older import checked_out
 from bench.plan import percentile
 from bench.process import running_seconds
 from bench.purge import PLANT
-from bench.stack import Api, Stack
-from dev import ports
+from bench.stack import HERE, STATE, Api, Checkout, Stack, start_upstream
+from dev.errors import CannotStart
 
 CHARGES = 10_000
 WARM = 5
@@ -40,69 +45,168 @@ SELECT '{account}', (now() AT TIME ZONE 'UTC')::date - day, 'bench-' || model, m
        10, 1000, 1000, 1000 + model * day
 FROM generate_series(0, 89) AS day, generate_series(1, 50) AS model
 """
+KEPT_CHATS = 10
+"""By calls. Older ones are planted: no page opens them."""
+MORE = """
+INSERT INTO api_keys (id, account_id, name, scopes, limits, created_at, revoked_at)
+SELECT gen_random_uuid(), '{account}', 'key ' || n, ARRAY['chat', 'billing'], '{{"credits_day": 1000000}}', now(),
+       CASE WHEN n > 100 THEN now() END FROM generate_series(1, 1000) AS n;
+INSERT INTO api_key_secrets (digest, key_id, masked, created_at)
+SELECT sha256(id::text::bytea), id, 'yout-Ab3f…9xQ2', now() FROM api_keys WHERE account_id = '{account}';
+INSERT INTO media_jobs (id, account_id, kind, model, provider, state, credits_cost, created_at, finished_at, deadline,
+                        error, outputs_deleted_at)
+SELECT gen_random_uuid(), '{account}', 'image', 'demo-image', 'demo', 'failed', 5, now() - n * interval '1 minute',
+       now(), now(), '{{"code": "upstream_error", "message": "It failed."}}', now() FROM generate_series(1, 5000) AS n;
+INSERT INTO conversations (id, account_id, epoch, title, created_at, updated_at)
+SELECT gen_random_uuid(), '{account}', 1, 'sealed', at, at
+FROM (SELECT now() - n * interval '1 hour' AS at FROM generate_series(1, 1000) AS n) AS times;
+VACUUM ANALYZE
+"""
+"""At the end what autovacuum does by and by."""
+NOTED = """
+INSERT INTO running_balances (account_id, position, available, held, epoch)
+SELECT '{account}', 2 * n + 1, (SELECT available FROM accounts WHERE id = '{account}') + 20 * ({calls} - n), 0, 1
+FROM generate_series(1, {calls}) AS n WHERE (2 * n + 1) / 500 > (2 * n - 1) / 500
+"""
+out = report.console()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Site:
+    """One tree with its own database, and a browser that is signed in."""
+
+    name: str
+    stack: Stack
+    api: Api
+    browser: aiohttp.ClientSession
+    costs: dict[str, "Cost"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Cost:
-    path: str
-    times: Sequence[float]
-    """Seconds of each request, in order of size."""
-    python: float
-    """CPU seconds of the API process for one request."""
-    postgres: float
+    """Of one page."""
+
+    turns: list[list[float]] = field(default_factory=list)
+    """Seconds of each request, by turn."""
+    python: float = 0.0
+    """CPU seconds of the API process."""
+    postgres: float = 0.0
+
+    @property
+    def times(self) -> Sequence[float]:
+        return sorted(seconds for turn in self.turns for seconds in turn)
+
+    def cells(self) -> list[str]:
+        count = len(self.times)
+        wall = [f"{percentile(self.times, part) * 1000:.1f}" for part in (50, 95)]
+        cpu = [f"{seconds / count * 1000:.1f}" for seconds in (self.python, self.postgres)]
+        return [*wall, *cpu]
 
 
 def main(
     charges: Annotated[int, typer.Option(help="Of the account.")] = CHARGES,
-    times: Annotated[int, typer.Option(help="How often each page is requested.")] = 60,
+    times: Annotated[int, typer.Option(help="How often each page is requested in a turn.")] = 20,
+    turns: Annotated[int, typer.Option(help="How often each page has its turn.")] = 3,
+    against: Annotated[str, typer.Option(help="Measure this commit too, in the same run.")] = "",
 ) -> None:
     """Print the time and the CPU time of each page."""
-    with tempfile.TemporaryDirectory(prefix="yout-pages-") as folder:
-        costs = asyncio.run(measured(Path(folder), charges, times))
-    columns = ("page", "p50 ms", "p95 ms", "API CPU ms", "PostgreSQL CPU ms", f"times {BASE}")
-    shown = Table(*columns, title=f"{charges:,} charges")
-    for cost in costs:
-        wall = [f"{percentile(cost.times, part) * 1000:.1f}" for part in (50, 95)]
-        ratio = percentile(cost.times, 50) / percentile(costs[0].times, 50)
-        shown.add_row(cost.path, *wall, f"{cost.python * 1000:.1f}", f"{cost.postgres * 1000:.1f}", f"{ratio:.1f}")
-    report.console().print(shown)
-
-
-async def measured(folder: Path, charges: int, times: int) -> list[Cost]:
-    stack = Stack(folder, ports.free(), ["plain"])
     try:
+        sites = asyncio.run(measured(charges, times, turns, against))
+    except CannotStart as problem:
+        out.print(f"error: {problem}", markup=False)
+        raise typer.Exit(2) from None
+    for site in sites:
+        columns = ("page", "p50 ms", "p95 ms", "API CPU ms", "PostgreSQL CPU ms", f"times {BASE}")
+        shown = Table(*columns, title=f"{site.name}: {charges:,} charges")
+        for path, cost in site.costs.items():
+            shown.add_row(path, *cost.cells(), f"{ratio(cost, site.costs[BASE]):.1f}")
+        out.print(shown)
+    if against:
+        older, newer = sites
+        shown = Table("page", "p50, this tree times the commit", "p95", "CPU of both processes")
+        for path, cost in newer.costs.items():
+            shown.add_row(path, *compared(cost, older.costs[path]))
+        out.print(shown)
+
+
+def ratio(cost: Cost, base: Cost, part: int = 50) -> float:
+    """Return the median over turns: what disturbs a turn disturbs both sides."""
+    pairs = zip(cost.turns, base.turns, strict=True)
+    return median(percentile(sorted(one), part) / percentile(sorted(other), part) for one, other in pairs)
+
+
+def compared(cost: Cost, older: Cost) -> list[str]:
+    cpu = (cost.python + cost.postgres) / (older.python + older.postgres)
+    return [f"{value:.2f}" for value in (ratio(cost, older), ratio(cost, older, 95), cpu)]
+
+
+async def measured(charges: int, times: int, turns: int, against: str) -> list[Site]:
+    STATE.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="pages-", dir=STATE))
+    async with AsyncExitStack() as ending:
+        ending.callback(shutil.rmtree, folder, ignore_errors=True)
+        trees = [("this tree", HERE)]
+        if against:
+            trees.insert(0, (against, await ending.enter_async_context(checked_out(against, folder / "checkout"))))
+        upstream, child = await start_upstream(folder / "upstream.log")
+        ending.push_async_callback(child.end)
+        sites = []
+        for number, (name, checkout) in enumerate(trees):
+            stack = Stack(folder / str(number), upstream, ["plain"], checkout)
+            site = await ending.enter_async_context(_site(name, checkout, stack))
+            await _fill(site, charges)
+            sites.append(site)
+        for path in PAGES:
+            for turn in range(turns):
+                for site in sites if turn % 2 else reversed(sites):
+                    await _measure(site, path, times)
+        return sites
+
+
+@asynccontextmanager
+async def _site(name: str, checkout: Checkout, stack: Stack) -> AsyncIterator[Site]:
+    async with AsyncExitStack() as ending:
+        ending.push_async_callback(stack.stop)
         await stack.start(0)
-        api = Api(stack.checkout, stack.environment | OPEN, folder / "api.log")
+        api = Api(checkout, stack.environment | OPEN, stack.folder / "api.log")
+        ending.push_async_callback(api.stop)
         await api.start()
-        try:
-            return await _measured(stack, api, charges, times)
-        finally:
-            await api.stop()
-    finally:
-        await stack.stop()
+        own = {"sec-fetch-site": "same-origin", "accept-encoding": "gzip"}
+        jar = aiohttp.CookieJar(unsafe=True)
+        browser = await ending.enter_async_context(aiohttp.ClientSession(api.url, headers=own, cookie_jar=jar))
+        yield Site(name, stack, api, browser)
 
 
-async def _measured(stack: Stack, api: Api, charges: int, times: int) -> list[Cost]:
-    own = {"sec-fetch-site": "same-origin", "accept-encoding": "gzip"}
-    async with aiohttp.ClientSession(api.url, headers=own, cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
-        person = {"email": f"{uuid.uuid4().hex}@example.com", "password": uuid.uuid4().hex}
-        async with browser.post("/api/auth/signup/", json=person) as answer:
+async def _fill(site: Site, charges: int) -> None:
+    """Open an account with kept chats, and plant the rest."""
+    person = {"email": f"{uuid.uuid4().hex}@example.com", "password": uuid.uuid4().hex}
+    async with site.browser.post("/api/auth/signup/", json=person) as answer:
+        answer.raise_for_status()
+    ((account,),) = await site.stack.rows("SELECT account_id FROM users WHERE email = %s", person["email"])
+    await site.stack.rows(RICH, account)
+    await site.stack.run(PLANT.format(account=account, calls=charges, over="60 days"))
+    if await site.stack.number("SELECT count(*) FROM pg_class WHERE relname = 'running_balances'"):
+        await site.stack.run(NOTED.format(account=account, calls=charges))
+    await site.stack.run(DAYS.format(account=account))
+    await site.stack.run(MORE.format(account=account))
+    async with site.browser.patch("/api/chat/settings/", json={"keep_history": True}) as answer:
+        answer.raise_for_status()
+    say = {"model": "bench-plain", "message": "Hello", "save": True, "max_tokens": 20}
+    for _ in range(KEPT_CHATS):
+        async with site.browser.post("/api/chat/stream/", json=say) as answer:
             answer.raise_for_status()
-        ((account,),) = await stack.rows("SELECT account_id FROM users WHERE email = %s", person["email"])
-        await stack.rows(RICH, account)
-        await stack.run(PLANT.format(account=account, calls=charges))
-        await stack.run(DAYS.format(account=account))
-        return [await _cost(stack, api, browser, path, times) for path in PAGES]
+            await answer.read()
 
 
-async def _cost(stack: Stack, api: Api, browser: aiohttp.ClientSession, path: str, times: int) -> Cost:
-    postgres = stack.postgres.pid
+async def _measure(site: Site, path: str, times: int) -> None:
+    """Add a turn of a page."""
+    cost, postgres = site.costs.setdefault(path, Cost()), site.stack.postgres.pid
     assert postgres is not None  # noqa: S101  # it runs
-    await _read(browser, path, WARM)
-    before = running_seconds(api.pid), running_seconds(postgres)
-    taken = await _read(browser, path, times)
-    python, sql = running_seconds(api.pid) - before[0], running_seconds(postgres) - before[1]
-    return Cost(path, sorted(taken), python / times, sql / times)
+    await _read(site.browser, path, WARM)
+    before = running_seconds(site.api.pid), running_seconds(postgres)
+    cost.turns.append(await _read(site.browser, path, times))
+    cost.python += running_seconds(site.api.pid) - before[0]
+    cost.postgres += running_seconds(postgres) - before[1]
 
 
 async def _read(browser: aiohttp.ClientSession, path: str, times: int) -> list[float]:

@@ -123,8 +123,8 @@ async def _chunk(side: Side) -> Values:
 
 
 async def _first_byte(side: Side) -> Values:
-    found = await first_byte.first_byte(side.measure.server, side.seconds)
-    return {FIRST_CPU: found.cpu + found.postgres_cpu, FIRST_TIME: found.milliseconds}
+    times = await first_byte.first_byte(side.measure.server, side.seconds)
+    return {FIRST_CPU: times.cpu + times.postgres_cpu, FIRST_TIME: times.milliseconds}
 
 
 _MEASUREMENTS: Mapping[Kind, Callable[[Side], Awaitable[Values]]] = {

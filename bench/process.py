@@ -32,8 +32,8 @@ def cpu_seconds(pid: int) -> float:
     ticks = 0
     for one in tree(pid):
         with suppress(OSError):
-            found = fields(Path(f"/proc/{one}/stat").read_text())
-            ticks += sum(int(found[n]) for n in (11, 12, 13, 14))
+            stat = fields(Path(f"/proc/{one}/stat").read_text())
+            ticks += sum(int(stat[n]) for n in (11, 12, 13, 14))
     return ticks / TICKS
 
 

@@ -28,7 +28,7 @@ PLANT = """
 SET session_replication_role = replica;
 CREATE TEMPORARY TABLE calls AS
 SELECT uuidv7(at - now()) AS id, n, at
-FROM (SELECT n, now() - interval '1 hour' * (1 - n::float / {calls}) AS at FROM generate_series(1, {calls}) AS n);
+FROM (SELECT n, now() - interval '{over}' * (1 - n::float / {calls}) AS at FROM generate_series(1, {calls}) AS n);
 INSERT INTO holds (id, account_id, kind, model, state, amount, charged, input_bound, output_limit, created_at,
                    closed_at, closed_by)
 SELECT id, '{account}', 'chat', 'bench-plain', 'settled', 30, 20, 10, 20, at, at, 'call' FROM calls;
@@ -88,15 +88,16 @@ def main(
 async def _alone(folder: Path, calls: int, seconds: float) -> int:
     port, upstream = await start_upstream(folder / "upstream.log")
     try:
-        found = await measured(folder, port, calls, seconds)
+        figures = await measured(folder, port, calls, seconds)
     finally:
         await upstream.end()
     typer.echo(
-        f"{calls:,} calls erased in {found.seconds:.1f} s, p99 of other calls {found.slower:.2f} times as long\n"
-        f"p99 {found.alone.p99:.1f} ms, beside the purge {found.beside.p99:.1f} ms; p50 {found.alone.p50:.1f} ms and "
-        f"{found.beside.p50:.1f} ms\nCPU of PostgreSQL {found.postgres:.1f} s; books right: {found.right}"
+        f"{calls:,} calls erased in {figures.seconds:.1f} s, p99 of other calls {figures.slower:.2f} times as long\n"
+        f"p99 {figures.alone.p99:.1f} ms, beside the purge {figures.beside.p99:.1f} ms; "
+        f"p50 {figures.alone.p50:.1f} ms and {figures.beside.p50:.1f} ms\n"
+        f"CPU of PostgreSQL {figures.postgres:.1f} s; books right: {figures.right}"
     )
-    return 0 if found.right else 1
+    return 0 if figures.right else 1
 
 
 async def measured(folder: Path, upstream: int, calls: int, seconds: float) -> Erasure:
@@ -120,7 +121,7 @@ async def measured(folder: Path, upstream: int, calls: int, seconds: float) -> E
 
 async def _measured(stack: Stack, api: Api, calls: int, seconds: float) -> Erasure:
     account, token = await stack.open_account("erased@example.test", 10**12)
-    await stack.run(PLANT.format(account=account, calls=calls))
+    await stack.run(PLANT.format(account=account, calls=calls, over="1 hour"))
     alone, _ = await _calling(stack, api, lambda: asyncio.sleep(seconds))
     assert stack.postgres.pid is not None  # noqa: S101  # it runs
     before = cpu_seconds(stack.postgres.pid)

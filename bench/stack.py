@@ -186,8 +186,8 @@ class Stack:
 
     async def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         async with await psycopg.AsyncConnection.connect(self.postgres.url, autocommit=True) as connection:
-            found = await connection.execute(query.encode(), values)
-            return await found.fetchall() if found.description else []
+            cursor = await connection.execute(query.encode(), values)
+            return await cursor.fetchall() if cursor.description else []
 
     async def run(self, statements: str) -> None:
         """Statements that end with a semicolon and a new line, on one connection."""
@@ -196,8 +196,8 @@ class Stack:
                 await connection.execute(statement.encode())
 
     async def number(self, query: str, *values: object) -> int:
-        ((found,),) = await self.rows(query, *values)
-        return int(found or 0)
+        ((value,),) = await self.rows(query, *values)
+        return int(value or 0)
 
     async def _yout(self, *words: str, codes: Sequence[int] = (0,)) -> str:
         program = Program(

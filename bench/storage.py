@@ -43,7 +43,7 @@ async def measured(folder: Path, calls: int) -> Sizes:
         await stack.start(0)
         account, _ = await stack.open_account("stored@example.test", 10**12)
         before = await _sizes(stack)
-        await stack.run(PLANT.format(account=account, calls=calls))
+        await stack.run(PLANT.format(account=account, calls=calls, over="1 hour"))
         after = await _sizes(stack)
     finally:
         await stack.stop()

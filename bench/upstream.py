@@ -4,6 +4,8 @@ The model's name says how it answers:
 
 - `plain`: at once
 - `pace-20-200`: 200 chunks, one every 20 ms (a whole answer takes as long)
+- `markdown-5-200`: 200 pieces of such a text, one every 5 ms, and more at once after a delay (`bench/texts.py` has all
+  kinds)
 - `cut-3`: breaks off after 3 chunks (a whole answer: after the head)
 - `status-500`: refuses
 - `unmetered`: reports no usage
@@ -12,11 +14,14 @@ The model's name says how it answers:
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
 import orjson
 import uvloop
+
+from bench import texts
 
 BURST = 8
 """Chunks of a stream that has no pace."""
@@ -129,7 +134,11 @@ class Answering(asyncio.Protocol):
             self._write(_REFUSED % (behaviour.first, len(error), error))
         elif request.get("stream"):
             self._write(_STREAM + FIRST)
-            self._tick(behaviour, number, 0)
+            if behaviour.kind in texts.KINDS:
+                pieces = iter(texts.tokens(behaviour.kind, behaviour.second))
+                self._write_text(behaviour, number, pieces, asyncio.get_running_loop().time())
+            else:
+                self._tick(behaviour, number, 0)
         elif behaviour.kind == "cut":
             self._write(_HEAD % 1000)
             self._close()
@@ -147,6 +156,18 @@ class Answering(asyncio.Protocol):
         else:
             self._write(FRAMES[(number + sent) % len(FRAMES)])
             self._later(behaviour.cadence, lambda: self._tick(behaviour, number, sent + 1))
+
+    def _write_text(self, behaviour: Behaviour, number: int, pieces: Iterator[str], due: float) -> None:
+        """Write the pieces whose time has come."""
+        now = asyncio.get_running_loop().time()
+        while due <= now:
+            piece = next(pieces, None)
+            if piece is None:
+                self._end(behaviour, number)
+                return
+            self._write(frame(orjson.dumps(_chunk({"content": piece}))))
+            due += behaviour.first / 1000
+        self._later(due - now, lambda: self._write_text(behaviour, number, pieces, due))
 
     def _end(self, behaviour: Behaviour, number: int) -> None:
         if behaviour.kind == "cut":

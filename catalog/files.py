@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from catalog import toml_lines
@@ -13,7 +14,7 @@ from catalog.document import Document, Kinds, Problem, merge, parse, replaces
 from catalog.document import Path as EntryPath
 from domain.catalog import Catalog, CatalogInvalid
 
-SHIPPED = Path(__file__).resolve().parent.parent / "catalog.toml"
+SHIPPED = Path(__file__).resolve().parent / "catalog.toml"
 
 
 def load(
@@ -41,11 +42,22 @@ def load(
     return catalog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Source:
     name: str
+    text: str = field(repr=False)
     document: Document = field(repr=False)
-    lines: dict[EntryPath, int]
+
+    @cached_property
+    def lines(self) -> dict[EntryPath, int]:
+        """Needed for problems alone, of which there are none as a rule."""
+        return toml_lines.index(self.text)
+
+
+@lru_cache(maxsize=2)
+def _parsed(text: str) -> Document:
+    """Of the two files of a process, what has not changed is not parsed again. Nobody writes into a document."""
+    return tomllib.loads(text, parse_float=Decimal)
 
 
 def _read(path: Path, name: str) -> _Source:
@@ -56,7 +68,7 @@ def _read(path: Path, name: str) -> _Source:
     except OSError as failed:
         raise CatalogInvalid([f"{name}: cannot be read: {failed.__class__.__name__}"]) from None
     try:
-        document = tomllib.loads(text, parse_float=Decimal)
+        document = _parsed(text)
     except tomllib.TOMLDecodeError as invalid:
         line = re.search(r"\(at line (\d+), column \d+\)", str(invalid))
         place = line[1] if line else str(text.count("\n") + 1)
@@ -64,7 +76,7 @@ def _read(path: Path, name: str) -> _Source:
         raise CatalogInvalid([f"{name}:{place}: not valid TOML: {why}"]) from None
     except ArithmeticError:
         raise CatalogInvalid([f"{name}: holds a number that is out of all range"]) from None
-    return _Source(name, document, toml_lines.index(text))
+    return _Source(name, text, document)
 
 
 def _located(problem: Problem, sources: list[_Source]) -> tuple[tuple[int, int], str]:

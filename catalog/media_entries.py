@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainValidator, StrictStr, model_validator
@@ -151,6 +152,7 @@ class Priced(Entry):
         return by_size(document, cls.unit_keys())
 
     @classmethod
+    @cache
     def unit_keys(cls) -> frozenset[str]:
         return frozenset(name for name in cls.model_fields if name.rpartition("_per_")[2] in set(Unit))
 

@@ -11,6 +11,7 @@ from cli.credits import reason, refund
 from cli.database import account_id, open_database, reading, run, settings
 from cli.temporal_clients import THREADS_END
 from cli.terminal import as_json, fail, limit, print_json, print_table, say
+from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
     from db.media import MediaJobs
@@ -140,6 +141,7 @@ def _with_temporal(work: "Callable[[MediaJobs, Operations], Awaitable[Value]]") 
     async def running() -> Value:
         from db.data_keys import Sealing
         from db.media import MediaJobs
+        from domain.errors import ServiceUnavailable
         from domain.sealing import Wrapping
         from domain.secrets import Purpose
         from temporal.client import Address
@@ -152,9 +154,16 @@ def _with_temporal(work: "Callable[[MediaJobs, Operations], Awaitable[Value]]") 
         keyring = Keyring.of(chosen.secrets.derive(Purpose.TEMPORAL_PAYLOADS))
         sealing = Sealing(Wrapping(chosen.secrets.derive(Purpose.DATA_KEYS).every))
         database = open_database()
+        stored = MediaJobs(database, sealing, output_lifetime=chosen.output_lifetime)
+        operations = await Operations.of(address, keyring)
         try:
-            stored = MediaJobs(database, sealing, output_lifetime=chosen.output_lifetime)
-            return await work(stored, await Operations.of(address, keyring))
+            return await work(stored, operations)
+        except ServiceUnavailable:
+            async with database.reading():  # if it is the database, this raises, and `run` says what is wrong there
+                pass
+            if (away := await operations.away(address)) is not None:
+                fail(str(away), CANNOT_RUN)
+            raise
         finally:
             await database.close()
             await asyncio.sleep(THREADS_END)

@@ -27,10 +27,10 @@ def keys() -> None:
 def keys_list(account: str, as_json: bool) -> None:
     """An account's keys that are not revoked, the newest first."""
     from db import accounts as stored
-    from gateway import keys as use_cases
+    from db import keys as stored_keys
 
     async def work(session: "AsyncSession") -> "list[Listed]":
-        return await use_cases.listed(session, await stored.find(session, account))
+        return await stored_keys.listed(session, await stored.find(session, account))
 
     rows = reading(work)
     if as_json:

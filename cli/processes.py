@@ -7,7 +7,7 @@ import sys
 import click
 
 from cli.database import with_url
-from cli.terminal import fail
+from cli.terminal import as_json, fail, print_json, say
 
 
 @click.command()
@@ -36,9 +36,11 @@ def worker() -> None:
 
 
 @click.command()
-def migrate() -> None:
+@as_json
+def migrate(as_json: bool) -> None:
     """Bring the database to this version's schema. Safe to run twice, and from several machines at once."""
     import environment
+    from db.connections import REVISIONS
     from db.migrate import upgrade
     from db.roles import SINGLE_ROLE, RoleUnfit
 
@@ -47,5 +49,9 @@ def migrate() -> None:
         restricted = with_url(lambda app_url: upgrade(owner, app_url))
     except RoleUnfit as unfit:
         fail(str(unfit))
+    if as_json:
+        print_json({"schema": max(REVISIONS), "role_owns_nothing": restricted})
+    else:
+        say(f"the schema is at {max(REVISIONS)}, as this program needs")
     if not restricted:
         click.echo(f"warning: {SINGLE_ROLE}", err=True)

@@ -46,6 +46,10 @@ class Standing:
 @as_json
 def status(as_json: bool) -> None:
     """Accounts, holds, drift, jobs, queues, deliveries and the last rounds of maintenance, on one screen."""
+    _print_once(as_json=as_json)
+
+
+def _print_once(*, as_json: bool) -> None:
     from cli import status_screen
 
     standing = run(_once())
@@ -58,12 +62,13 @@ def status(as_json: bool) -> None:
 @click.command()
 @click.option("--every", type=click.FloatRange(0.5, 3600), default=2.0, show_default=True, help="Seconds.")
 @click.option("--once", is_flag=True, help="Print it once, and end.")
-def top(every: float, once: bool) -> None:
-    """The same as `yout status`, live. Ctrl+C ends it."""
+@as_json
+def top(every: float, once: bool, as_json: bool) -> None:
+    """The same as `yout status`, live. Ctrl+C ends it. With --json, once."""
     from cli import status_screen
 
-    if once:
-        status_screen.show(run(_once()))
+    if once or as_json:
+        _print_once(as_json=as_json)
         return
     if not sys.stdout.isatty():
         fail("`yout top` needs a terminal: use --once, or `yout status`", CANNOT_RUN)

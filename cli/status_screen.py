@@ -1,6 +1,6 @@
 """Draws how everything stands, as lines and tables of a terminal, or as JSON."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,6 +14,7 @@ from rich.text import Text
 from cli.status import Standing
 from cli.terminal import duration, say
 from domain.media import State
+from domain.task_queues import Backlog
 
 WIDTH = 100
 """Columns, where there is no terminal."""
@@ -93,7 +94,8 @@ def live() -> Iterator[Callable[[Standing | None], None]]:
 
 
 def screen(standing: Standing) -> RenderableType:
-    return Group(_summary(standing), Text(""), _jobs(standing), Text(""), _backlog(standing))
+    queues: list[RenderableType] = [] if standing.backlogs is None else [Text(""), _backlog(standing.backlogs)]
+    return Group(_summary(standing), Text(""), _jobs(standing), *queues)
 
 
 def _summary(standing: Standing) -> Table:
@@ -128,7 +130,7 @@ def _books(standing: Standing) -> Text:
 
 def _rounds(standing: Standing) -> Text:
     if standing.rounds is None:
-        return _marked("Temporal does not answer", bad=True)
+        return _marked("Temporal does not answer: `yout doctor` says what to do", bad=True)
     words = Text()
     for number, one in enumerate(standing.rounds):
         age = None if one.began_at is None else standing.at - one.began_at
@@ -161,10 +163,10 @@ def _jobs(standing: Standing) -> Table:
     return table
 
 
-def _backlog(standing: Standing) -> Table:
+def _backlog(backlogs: Sequence[Backlog]) -> Table:
     table = _table("queue", "tasks wait", "oldest", "workers")
-    by_queue: dict[str, list[Any]] = {}
-    for one in standing.backlogs or ():
+    by_queue: dict[str, list[Backlog]] = {}
+    for one in backlogs:
         by_queue.setdefault(one.queue, []).append(one)
     for queue, both in by_queue.items():
         waiting, workers = sum(one.waiting for one in both), max(one.workers for one in both)
@@ -175,7 +177,7 @@ def _backlog(standing: Standing) -> Table:
 
 def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(first)
+    table.add_column(first, no_wrap=True)
     for head in numbers:
         table.add_column(head, justify="right")
     return table

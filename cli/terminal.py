@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import shutil
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,11 @@ account = click.argument("account")
 """The account's id, or its owner's e-mail address."""
 limit = click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True)
 """The most rows of a list."""
+_GAP = "  "
+_MIN_FOLDED = 30
+"""Columns that the last one needs to be folded."""
+_MAX_BLOCKS = 20
+"""Rows that are blocks at most: more are searched, not read."""
 
 
 def accept_any_text() -> None:
@@ -49,13 +56,46 @@ def print_json(value: Any) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
-    """Print a table without cutting any value. `numbers` are the heads of columns that are aligned to the right."""
+    """Print a table without cutting any value. `numbers` are the heads of columns that are aligned to the right.
+
+    On a terminal that is too narrow for it, the last column is folded; if that is not enough, each row is a block.
+    """
     table = [list(heads), *([_plain(cell) for cell in row] for row in rows)]
     widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    columns = _columns()
+    last = None if columns is None else columns - sum(width + len(_GAP) for width in widths[:-1])
+    if last is None or last >= widths[-1]:
+        last = widths[-1]
+    elif last < _MIN_FOLDED and len(rows) <= _MAX_BLOCKS:
+        _print_blocks(table)
+        return
+    elif last < _MIN_FOLDED:
+        last = widths[-1]
     for cells in table:
-        columns = zip(heads, cells, widths, strict=True)
-        padded = [_padded(cell, width, right=head in numbers) for head, cell, width in columns]
-        write("  ".join(padded).rstrip() + "\n")
+        first, *more = [cells[-1]] if last >= widths[-1] else textwrap.wrap(cells[-1], last) or [""]
+        padded = [
+            _padded(cell, width, right=head in numbers)
+            for head, cell, width in zip(heads, (*cells[:-1], first), widths, strict=True)
+        ]
+        write(_GAP.join(padded).rstrip() + "\n")
+        for line in more:
+            write(" " * sum(width + len(_GAP) for width in widths[:-1]) + line + "\n")
+
+
+def _print_blocks(table: Sequence[Sequence[str]]) -> None:
+    heads, *rows = table
+    width = max(map(_width, heads))
+    for number, row in enumerate(rows):
+        if number:
+            write("\n")
+        for head, cell in zip(heads, row, strict=True):
+            write(f"{_padded(head, width, right=False)}{_GAP}{cell}".rstrip() + "\n")
+
+
+def _columns() -> int | None:
+    """None where no terminal shows the output: a program reads it, and takes lines of any length."""
+    on_screen = sys.stdout is not None and sys.stdout.isatty()
+    return shutil.get_terminal_size().columns if on_screen else None
 
 
 def on_terminal() -> bool:
@@ -87,7 +127,7 @@ def duration(span: timedelta) -> str:
     return f"{seconds} s"
 
 
-def _padded(cell: str, width: int, *, right: bool) -> str:
+def _padded(cell: str, width: int, *, right: bool) -> str:  # the columns of a table, zipped
     space = " " * (width - _width(cell))
     return space + cell if right else cell + space
 

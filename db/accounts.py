@@ -88,10 +88,10 @@ async def _row(session: AsyncSession, account_id: UUID) -> AccountRow:
 
 async def epoch(session: AsyncSession, account_id: UUID) -> int:
     """Return the account's epoch. What is written belongs to it; a purge begins a new one."""
-    found = (await session.exec(select(AccountRow.epoch).where(AccountRow.id == account_id))).one_or_none()
-    if found is None:
+    value = (await session.exec(select(AccountRow.epoch).where(AccountRow.id == account_id))).one_or_none()
+    if value is None:
         raise NotFound("There is no such account.")
-    return found
+    return value
 
 
 def is_active(plan_active: bool, plan_until: datetime | None, now: datetime) -> bool:

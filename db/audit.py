@@ -4,11 +4,12 @@ The checks compare sums and projections, holds and their transactions, charges a
 names the check, what is wrong and where; the queries read only numbers and ids.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -97,12 +98,26 @@ async def _report(connection: AsyncConnection, since: datetime | None) -> Report
             await _run_all(connection, audit_scope.enter(scope, since))
         if scope is Scope.ACCOUNTS:
             totals = tuple((await connection.execute(text(_TOTALS))).one())
-        for name, query in CHECKS.items():
-            if SCOPES.get(name, Scope.MOVED) is scope and (rows := await _run(connection, query)):
+        checks = {name: query for name, query in CHECKS.items() if SCOPES.get(name, Scope.MOVED) is scope}
+        for name, rows in zip(checks, await _checked(connection, checks.values()), strict=True):
+            if rows:
                 counts[name] = len(rows)
                 findings += [Finding(name, str(row[0]), str(row[1])) for row in rows[:MAX_FINDINGS]]
     accounts, transactions, holds_open, drift = totals
     return Report(len(CHECKS), accounts, transactions, holds_open, int(drift), counts, findings)
+
+
+async def _checked(connection: AsyncConnection, queries: Collection[str]) -> list[Sequence[Any]]:
+    """Return the rows of each check. All are sent at once, and one by one if the data of one cannot be read."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    if not isinstance(driver, psycopg.AsyncConnection):
+        raise TypeError("not a psycopg connection")
+    try:
+        async with connection.begin_nested(), driver.pipeline():
+            running = [await driver.execute(query.encode()) for query in queries]
+            return [await each.fetchall() for each in running]
+    except psycopg.DataError:
+        return [await _run(connection, query) for query in queries]
 
 
 async def _run(connection: AsyncConnection, query: str) -> Sequence[Any]:

@@ -51,6 +51,21 @@ POSTINGS = {
            OR r.n IS NULL AND (coalesce(t.last, 0) <> coalesce(t.n, 0) OR coalesce(t.first, 1) <> 1
                                OR a.moved_at IS DISTINCT FROM t.at)
     """,
+    # Of an account whose calls were erased, the first one adds up all that is left before it.
+    "running_balance_drift": """
+        SELECT b.account_id, 'after movement ' || b.position || ' it says ' || b.available || ' and ' || b.held
+        FROM (
+            SELECT account_id, position, available, held, coalesce(lag(position) OVER earlier, 0) AS since,
+                   coalesce(lag(available) OVER earlier, 0) AS had, coalesce(lag(held) OVER earlier, 0) AS had_held
+            FROM running_balances WHERE account_id IN (SELECT id FROM accounts)
+            WINDOW earlier AS (PARTITION BY account_id ORDER BY position)
+        ) b
+        LEFT JOIN transactions t ON t.account_id = b.account_id AND t.position > b.since AND t.position <= b.position
+        LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = b.account_id
+        GROUP BY b.account_id, b.position, b.available, b.held, b.had, b.had_held
+        HAVING b.available - b.had <> coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0)
+            OR b.held - b.had_held <> coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0)
+    """,
     "movement_out_of_order": """
         SELECT t.id, t.kind || ' of ' || t.created_at || ' after one of ' || t.before FROM (
             SELECT id, kind, created_at, lag(created_at) OVER (PARTITION BY account_id ORDER BY position) AS before

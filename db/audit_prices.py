@@ -8,7 +8,9 @@ def _in(meters: frozenset[str]) -> str:
     return ", ".join(f"'{meter}'" for meter in sorted(meters))
 
 
-_MOST = " + ".join(f"coalesce((rates ->> '{meter}')::numeric, 0) * {most}" for meter, most in MAX_PER_CALL.items())
+_MAX_COST = " + ".join(
+    f"coalesce((rates ->> '{meter}')::numeric, 0) * {count}" for meter, count in MAX_PER_CALL.items()
+)
 # Each price list once, however many holds have it: the highest rate of a token, by the tier that the input reaches.
 _HIGHEST = f"""
     WITH price AS MATERIALIZED (SELECT DISTINCT prices FROM holds WHERE prices IS NOT NULL),
@@ -20,7 +22,7 @@ _HIGHEST = f"""
         UNION ALL SELECT prices, (t ->> 'above')::bigint, t -> 'rates'
         FROM every, jsonb_array_elements(coalesce(price -> 'tiers', '[]')) t
     ), highest AS MATERIALIZED (
-        SELECT prices, above, {_MOST} AS whole,
+        SELECT prices, above, {_MAX_COST} AS whole,
                (SELECT max(value::numeric) FROM jsonb_each_text(rates) WHERE key IN ({_in(INPUT_METERS)})) AS input,
                (SELECT max(value::numeric) FROM jsonb_each_text(rates) WHERE key IN ({_in(OUTPUT_METERS)})) AS output
         FROM rated

@@ -106,7 +106,7 @@ _CALLS = {
     """,
 }
 
-_KEPT = {
+_RETAINED = {
     "idempotency_contradicts_itself": """
         SELECT i.account_id, 'an Idempotency-Key of ' || i.created_at || ' until ' || i.expires_at
                || ', which names what was made at ' || coalesce(h.created_at, k.created_at)
@@ -153,4 +153,4 @@ _KEPT = {
     """,
 }
 
-ROWS = {**_CALLERS, **_CALLS, **_KEPT}
+ROWS = {**_CALLERS, **_CALLS, **_RETAINED}

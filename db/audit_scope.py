@@ -21,6 +21,7 @@ class Scope(StrEnum):
 
 SCOPES: dict[str, Scope] = {
     **dict.fromkeys(("available_drift", "held_drift", "lines_of_missing_account", "position_drift"), Scope.ACCOUNTS),
+    "running_balance_drift": Scope.ACCOUNTS,
     **dict.fromkeys(("key_budget_drift", "key_month_drift", "key_period_wrong"), Scope.ACCOUNTS),
     **dict.fromkeys(("key_rate_behind_its_calls", "key_contradicts_itself"), Scope.ACCOUNTS),
     **dict.fromkeys(("payment_not_as_given", "payment_not_as_taken", "payment_not_as_returned"), Scope.ACCOUNTS),

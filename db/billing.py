@@ -45,23 +45,32 @@ _POSITION = """coalesce((
     SELECT t.position FROM transactions t WHERE t.account_id = a.id AND t.created_at >= {at}
     ORDER BY t.created_at, t.position LIMIT 1), a.movements + 1)"""
 """The position of the first movement that is not earlier. Times follow positions: later positions are not earlier."""
+_FENCE = "(SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = a.id AND part = '')"
+"""Calls before it belong to older epochs."""
 _SPAN = f"""
 SELECT CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=":since")} END,
-       CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=":until")} - 1 END
+       CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=":until")} - 1 END,
+       {_FENCE}
 FROM accounts a WHERE a.id = :account_id
 """  # noqa: S608  # our own text
+# From the next balance that is noted, or the present one, back to the position. `OFFSET 0` has the lines looked up by
+# their transaction: the planner cannot know how few those are.
 _BALANCES = """
-SELECT a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
-       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0),
-       a.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available' AND t.position > :last), 0),
-       a.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held' AND t.position > :last), 0)
-FROM accounts a
-LEFT JOIN transactions t ON t.account_id = a.id AND t.position >= :first
-LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = a.id
-WHERE a.id = :account_id GROUP BY a.id
+SELECT b.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
+       b.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0)
+FROM unnest(CAST(:positions AS bigint[])) WITH ORDINALITY AS wanted(position, number)
+CROSS JOIN LATERAL (
+    (SELECT position, available, held FROM running_balances
+     WHERE account_id = :account_id AND position >= wanted.position ORDER BY position LIMIT 1)
+    UNION ALL (SELECT movements, available, held FROM accounts WHERE id = :account_id)
+    ORDER BY position LIMIT 1
+) b
+LEFT JOIN transactions t ON t.account_id = :account_id AND t.position > wanted.position AND t.position <= b.position
+LEFT JOIN LATERAL (
+    SELECT book, amount FROM lines WHERE transaction_id = t.id AND account_id = :account_id OFFSET 0
+) l ON true
+GROUP BY wanted.number, b.available, b.held ORDER BY wanted.number
 """
-# Calls before it belong to older epochs.
-_FENCE = "SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = :account_id AND part = ''"
 # If the lock is free, every later movement is later than now. If not, the movement in progress is later than the last.
 _CERTAIN = "SELECT clock_timestamp() FROM accounts WHERE id = :account_id FOR KEY SHARE SKIP LOCKED"
 _CERTAIN_WHILE_LOCKED = """
@@ -149,8 +158,7 @@ async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID |
 
 async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
     """Return charges, newest first by when the credits were held. One more than the limit if there is a next page."""
-    span = await _span(session, account_id, wanted.period)
-    fence = (await (await session.connection()).execute(text(_FENCE), {"account_id": account_id})).scalar_one()
+    span, fence = await _span(session, account_id, wanted.period)
     query: Any = (
         select(HoldRow, UsageRow, TransactionRow.position)
         .join(TransactionRow, col(TransactionRow.hold_id) == col(HoldRow.id))
@@ -189,16 +197,17 @@ async def open_statement(session: AsyncSession, account_id: UUID, period: Period
     """Open a statement of the movements from `period.since` to the period's end, or to `certain` if that is earlier."""
     since = period.since or datetime.min.replace(tzinfo=UTC)
     until = max(since, min(period.until or certain, certain))
-    span = await _span(session, account_id, Period(period.since, until))
+    span, _ = await _span(session, account_id, Period(period.since, until))
     opening, closing = await balances(session, account_id, span)
     return Opened(since, until, span, opening, closing)
 
 
 async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple[Balances, Balances]:
-    """Return the balances before and after these movements: the present ones less what moved since."""
-    values = {"account_id": account_id, "first": span.first, "last": span.last}
-    row = (await (await session.connection()).execute(text(_BALANCES), values)).one()
-    return Balances(int(row[0]), int(row[1])), Balances(int(row[2]), int(row[3]))
+    """Return the balances before and after these movements."""
+    values = {"account_id": account_id, "positions": [span.first - 1, span.last]}
+    rows = (await (await session.connection()).execute(text(_BALANCES), values)).all()
+    opening, closing = (Balances(int(available), int(held)) for available, held in rows)
+    return opening, closing
 
 
 async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:
@@ -232,10 +241,11 @@ async def movements(session: AsyncSession, account_id: UUID, span: Span, page: P
     ]
 
 
-async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span:
+async def _span(session: AsyncSession, account_id: UUID, period: Period) -> tuple[Span, int]:
+    """Return the movements of a period, and the last one at which a purge began."""
     values = {"account_id": account_id, "since": period.since, "until": period.until}
     row = (await (await session.connection()).execute(text(_SPAN), values)).one()
-    return Span(int(row[0]), int(row[1]))
+    return Span(int(row[0]), int(row[1])), int(row[2])
 
 
 async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID]) -> dict[UUID, str]:

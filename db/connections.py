@@ -110,6 +110,10 @@ async def opened(opening: Mapping[str, Any]) -> psycopg.AsyncConnection[Any]:
 SCHEMA: LiteralString = "SELECT version_num FROM alembic_version"
 
 
+class PoolExhausted(psycopg.OperationalError):
+    """All connections of this process have been in use for as long as one is waited for."""
+
+
 class SchemaUnusable(psycopg.OperationalError):
     """The database has an older schema than this program, or none, or does not let the role see it."""
 
@@ -133,8 +137,8 @@ def require_schema(row: tuple[Any, ...] | None) -> None:
 
 def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database cannot serve now, for a reason that is not in the statement."""
-    found = cause(error)
-    return isinstance(found, _SERVER) or getattr(found, "sqlstate", None) in _UNAVAILABLE
+    fault = cause(error)
+    return isinstance(fault, _SERVER) or getattr(fault, "sqlstate", None) in _UNAVAILABLE
 
 
 def is_read_only(error: BaseException) -> bool:

@@ -84,13 +84,13 @@ async def listed(
 
 async def last_of(session: AsyncSession, endpoint_ids: Sequence[UUID]) -> dict[UUID, WebhookDeliveryRow]:
     """Return the newest delivery of each endpoint."""
-    found: dict[UUID, WebhookDeliveryRow] = {}
+    rows: dict[UUID, WebhookDeliveryRow] = {}
     for endpoint_id in endpoint_ids:
         query = select(WebhookDeliveryRow).where(WebhookDeliveryRow.endpoint_id == endpoint_id)
         row = (await session.exec(query.order_by(col(WebhookDeliveryRow.id).desc()).limit(1))).one_or_none()
         if row is not None:
-            found[endpoint_id] = row
-    return found
+            rows[endpoint_id] = row
+    return rows
 
 
 MAX_COUNTED = 2000
@@ -179,8 +179,12 @@ class PendingDeliveries:
     database: Database
 
     async def due(self, limit: int) -> list[DeliveryKey]:
-        """Return deliveries that no workflow was started for, and those whose workflow is lost. In random order."""
+        """Return deliveries that no workflow was started for, and those whose workflow is lost.
+
+        One of each account, then a second of each, and so on; in random order otherwise.
+        """
         late = datetime.now(UTC) - START_AGAIN
+        turn = func.row_number().over(partition_by=col(WebhookDeliveryRow.account_id), order_by=func.random())
         query = select(WebhookDeliveryRow.id, WebhookDeliveryRow.account_id, WebhookDeliveryRow.round).where(
             WebhookDeliveryRow.state == DeliveryState.PENDING,
             or_(
@@ -189,7 +193,7 @@ class PendingDeliveries:
             ),
         )
         async with self.database.reading() as session:
-            return [DeliveryKey(*row) for row in await session.exec(query.order_by(func.random()).limit(limit))]
+            return [DeliveryKey(*row) for row in await session.exec(query.order_by(turn, func.random()).limit(limit))]
 
     async def started(self, key: DeliveryKey) -> None:
         statement = (

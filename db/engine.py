@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Self
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -14,11 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import connections
+from db.outage import Outage
 from db.turns import Turns
 from domain.errors import ServiceUnavailable
 
 Session = AsyncSession
 """For code that passes a session on without using it."""
+MAX_SILENCE_SECONDS = 6.0
+"""How long it may take to get a connection, and for PostgreSQL to answer on it for the first time."""
+OUTAGE_PAUSE_SECONDS = 5.0
 TURN_TIMEOUT_SECONDS = 10.0
 """How long a transaction waits for others of its account before it fails."""
 DIALECT = "postgresql+psycopg://"
@@ -33,13 +38,17 @@ _SETTINGS = {
 class Database:
     """Opens sessions. Functions of `db/` take one and never commit."""
 
-    def __init__(self, engine: AsyncEngine, *, pool: int) -> None:
+    def __init__(self, engine: AsyncEngine, outage: Outage | None, *, pool: int) -> None:
         self._engine = engine
+        self._outage = outage
         self._turns = Turns(max(1, pool - 2))
 
     @classmethod
-    def open(cls, url: str, *, pool: int = 8) -> Self:
-        """Make the pool. It does not connect yet: the server may start later. Raises `DatabaseUrlInvalid`."""
+    def open(cls, url: str, *, pool: int = 8, outage: Outage | None = None) -> Self:
+        """Make the pool. It does not connect yet: the server may start later. Raises `DatabaseUrlInvalid`.
+
+        Without an `outage` nobody learns from the log that the server is away: a command says so itself.
+        """
         opening = connections.parameters(url, "yout", _SETTINGS)
 
         async def connect() -> AsyncConnection[Any]:
@@ -56,7 +65,7 @@ class Database:
             pool_pre_ping=True,
             hide_parameters=True,
         )
-        return cls(engine, pool=pool)
+        return cls(engine, outage, pool=pool)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -81,31 +90,48 @@ class Database:
             yield await stack.enter_async_context(self._session(writes=True))
 
     @asynccontextmanager
-    async def _session(self, *, writes: bool) -> AsyncIterator[AsyncSession]:
+    async def _session(self, *, writes: bool, **options: object) -> AsyncIterator[AsyncSession]:
         opened = AsyncSession(self._engine, expire_on_commit=False)
         async with self._unavailable(writes=writes), opened as session, session.begin():
+            async with _answering():
+                await session.connection(execution_options=options)
             yield session
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[SqlConnection]:
         """Give a connection to code that manages its transaction itself."""
-        async with self._unavailable(writes=False), self._engine.connect() as connection:
+        opened = self._engine.connect()
+        async with self._unavailable(writes=False), AsyncExitStack() as stack:
+            async with _answering():
+                connection = await stack.enter_async_context(opened)
             yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """Open a read-only transaction."""
-        async with self._session(writes=False) as session:
-            await session.connection(execution_options={"postgresql_readonly": True})
+        """Read what is committed, each statement by itself: none of them begins or ends a transaction.
+
+        Nothing in the database keeps such a session from writing. Raises `RuntimeError` for a row that it changed.
+        """
+        async with self._session(writes=False, isolation_level="AUTOCOMMIT") as session:
+            session.autoflush = False
             yield session
+            if session.new or session.dirty or session.deleted:
+                raise RuntimeError("a row was changed in a session that reads alone")
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
         """Open a read-only transaction in which every query sees the same moment."""
-        async with self._session(writes=False) as session:
-            options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            await session.connection(execution_options=options)
+        options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        async with self._session(writes=False, **options) as session:
             yield session
+
+    async def watch_outage(self) -> None:
+        """While the database is away, try it now and then: without work, nothing else would notice that it is back."""
+        while True:
+            await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+            if self._outage is not None and self._outage.lasts:
+                with suppress(ServiceUnavailable):
+                    await self.check_writable()
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""
@@ -113,7 +139,8 @@ class Database:
             writable = (await connection.execute(text(connections.WRITABLE))).scalar_one()
         if not writable:
             await self._engine.dispose()
-            raise ServiceUnavailable("The database is read-only for the moment. Try again.")
+            reported = self._outage is not None and self._outage.seen(psycopg.errors.ReadOnlySqlTransaction())
+            raise ServiceUnavailable("The database is read-only for the moment. Try again.", reported=reported)
 
     @asynccontextmanager
     async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
@@ -123,16 +150,29 @@ class Database:
         """
         try:
             yield
-        except PoolTimeout:
-            raise ServiceUnavailable(_MESSAGE) from None
         except Exception as error:
+            if isinstance(error, PoolTimeout):
+                error = connections.PoolExhausted()
             if not connections.is_unavailable(error):
                 raise
             if connections.is_read_only(error):
                 if not writes:
                     raise
                 await self._engine.dispose()
-            raise ServiceUnavailable(_MESSAGE) from None  # its text may carry values of the request: not chained
+            reported = self._outage is not None and self._outage.seen(error)
+            raise ServiceUnavailable(_MESSAGE, reported=reported) from None  # its text may quote the request
+        if self._outage is not None:
+            self._outage.over()
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """Give up a server that takes the connection and does nothing: its own timeouts stand still with it."""
+    try:
+        async with asyncio.timeout(MAX_SILENCE_SECONDS):
+            yield
+    except TimeoutError:
+        raise psycopg.errors.ConnectionTimeout("timeout") from None
 
 
 _MESSAGE = "The database is away for the moment. Try again."

@@ -117,6 +117,7 @@ ERASED: tuple[Erased, ...] = (
         way=Way.FUNCTION,
     ),
     Erased("usage_days", "usage_days", way=Way.FUNCTION),
+    Erased("running_balances", "running_balances", way=Way.FUNCTION),
     Erased("usage_entries", "usage", way=Way.ROLL_UP),
 )
 RETAINED: tuple[Retained, ...] = (

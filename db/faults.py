@@ -11,6 +11,12 @@ from db import connections
 MIGRATE = "run `yout migrate`"
 _CHECK = "see that PostgreSQL runs there and that YOUT_DATABASE_URL names its host and port"
 
+_EXHAUSTED = (
+    "no connection to the database became free",
+    "run `yout doctor`: if the database answers, raise YOUT_DATABASE_POOL",
+)
+_SILENT = ("the database does not answer", _CHECK)
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFault:
@@ -30,7 +36,7 @@ _BY_SQLSTATE = {
     "3D000": ("the server has no such database", "create it, or mend its name in YOUT_DATABASE_URL"),
     "53300": ("the database has no connection left", "raise max_connections, or lower YOUT_DATABASE_POOL"),
     "57P03": ("the database is starting or stopping", "wait until it is ready"),
-    "57P01": ("the database was stopped", "start it again"),
+    "57P01": ("the database was stopped", _CHECK),
     "25006": ("the database is read-only", "point YOUT_DATABASE_URL at the primary"),
     "42501": ("the database user may not do this", "grant it the rights, or mend the user in YOUT_DATABASE_URL"),
     "42P01": ("the database is not migrated", MIGRATE),
@@ -63,7 +69,7 @@ _BY_TEXT = (
     (r"no valid URL|URI|invalid (port|integer|sslmode|\S+ value)|connection (info string|option)",
      ("YOUT_DATABASE_URL is no valid URL", "write it as postgresql://user:password@host:port/database")),
     (r"SSL|certificate", ("the database and this client do not agree on TLS", "mend sslmode in YOUT_DATABASE_URL")),
-    (r"timeout|timed out|unreachable", ("the database does not answer", _CHECK)),
+    (r"timeout|timed out|unreachable", _SILENT),
     (r"failed: [^:\n]+:  ", ("the database refuses the connection", "see its log; mend YOUT_DATABASE_URL")),
 )  # fmt: skip
 _LOST = ("the connection to the database was lost", _CHECK)
@@ -72,6 +78,10 @@ _LOST = ("the connection to the database was lost", _CHECK)
 def describe(error: BaseException, url: str) -> DatabaseFault:
     """Describe an error in fixed words, without its own text, which may quote values."""
     cause = connections.cause(error)
+    if isinstance(cause, TimeoutError):
+        return DatabaseFault(_SILENT[0], place(url), _SILENT[1])
+    if isinstance(cause, connections.PoolExhausted):
+        return DatabaseFault(_EXHAUSTED[0], place(url), _EXHAUSTED[1])
     code = getattr(cause, "sqlstate", None) or ""
     what, remedy = _BY_SQLSTATE.get(code) or _BY_CLASS.get(code[:2]) or _of_text(str(cause))
     return DatabaseFault(what, place(url), remedy)

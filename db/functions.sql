@@ -495,7 +495,7 @@ DECLARE
     p purges := running_purge(_purge); gone bigint; one text;
 BEGIN
     one := CASE _table WHEN 'media_jobs' THEN 'id' WHEN 'idempotency' THEN 'hold_id' END;
-    IF _table NOT IN ('media_jobs', 'idempotency', 'usage_days') OR p.part <> '' AND (p.part <> 'job' OR one IS NULL) THEN
+    IF _table NOT IN ('media_jobs', 'idempotency', 'usage_days', 'running_balances') OR p.part <> '' AND (p.part <> 'job' OR one IS NULL) THEN
         RAISE EXCEPTION 'this purge erases nothing of %', _table USING ERRCODE = 'check_violation';
     END IF;
     EXECUTE format('DELETE FROM %1$I WHERE ctid = ANY(ARRAY(SELECT ctid FROM %1$I WHERE account_id = $1 AND %2$s LIMIT $3))',
@@ -545,6 +545,7 @@ BEGIN
     SELECT * INTO r FROM roll_ups WHERE purge_id = _purge FOR UPDATE;
     IF r.purge_id IS NULL OR r.transaction_id IS NULL THEN
         PERFORM FROM accounts WHERE id = p.account_id FOR UPDATE;
+        DELETE FROM running_balances WHERE account_id = p.account_id;  -- those after the sum has its position are right
         _batch := least(_batch, 200);
     END IF;
     IF r.purge_id IS NULL THEN
@@ -700,6 +701,18 @@ BEGIN
     WHERE subject = _subject AND state = 'waiting' AND account_id = _account AND epoch = epoch_;
     GET DIAGNOSTICS to_urls = ROW_COUNT;
     RETURN to_endpoints + to_urls;
+END $$;
+
+
+-- The balances after a movement, for statements. The trigger `running_balance` of the table accounts calls it, for the
+-- last movement of a batch, when that or one before it is the 500th since the last time. The application cannot write
+-- there itself.
+CREATE OR REPLACE FUNCTION note_balance() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    INSERT INTO running_balances (account_id, position, available, held, epoch)
+    VALUES (NEW.id, NEW.movements, NEW.available, NEW.held, NEW.epoch);
+    RETURN NULL;
 END $$;
 
 

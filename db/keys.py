@@ -17,6 +17,7 @@ from db import accounts
 from db.tables import AccountRow, ApiKeyRow, ApiKeySecretRow
 from domain import keys
 from domain.authority import Authority
+from domain.bounds import lowest
 from domain.caller import ApiKey, Caller
 from domain.errors import AccountSuspended, CallerUnknown, NotFound, RequestInvalid
 from domain.limits import Limits, Used
@@ -109,10 +110,10 @@ async def listed(session: AsyncSession, account_id: UUID) -> list[Listed]:
         .where(ApiKeyRow.account_id == account_id, col(ApiKeyRow.revoked_at).is_(None))
         .order_by(col(ApiKeyRow.created_at).desc(), col(ApiKeyRow.id).desc(), col(ApiKeySecretRow.created_at))
     )
-    found: dict[UUID, tuple[ApiKeyRow, list[ApiKeySecretRow]]] = {}
+    keyed: dict[UUID, tuple[ApiKeyRow, list[ApiKeySecretRow]]] = {}
     for key, secret in await session.exec(query):
-        found.setdefault(key.id, (key, []))[1].append(secret)
-    return [_listed(key, secrets) for key, secrets in found.values()]
+        keyed.setdefault(key.id, (key, []))[1].append(secret)
+    return [_listed(key, secrets) for key, secrets in keyed.values()]
 
 
 async def shown(session: AsyncSession, account_id: UUID, key_id: UUID) -> Listed:
@@ -165,9 +166,9 @@ async def live(session: AsyncSession, digest: bytes) -> StoredKey:
     if secret is None or not await lives(session, secret.key_id):
         raise CallerUnknown
     key = await session.get_one(ApiKeyRow, secret.key_id)
-    found = await stored(session, key.id, key.account_id)
-    end = _earlier(secret.expires_at, key.expires_at)
-    return replace(found, authority=replace(found.authority, expires_at=end))
+    row = await stored(session, key.id, key.account_id)
+    end = lowest(secret.expires_at, key.expires_at)
+    return replace(row, authority=replace(row.authority, expires_at=end))
 
 
 def _authority(key: ApiKeyRow) -> Authority:
@@ -271,7 +272,7 @@ async def authenticate(session: AsyncSession, token: str) -> Caller:
         last_used_at=key.last_used_at,
         parents=await _parents(session, key),
         models=_authority(key).models,
-        expires_at=_earlier(token_end, key.expires_at),
+        expires_at=lowest(token_end, key.expires_at),
         privacy=Privacy(key.privacy),
         strict=key.strict,
     )
@@ -315,10 +316,6 @@ async def _key_rows(session: AsyncSession, account_id: UUID, key_id: UUID) -> tu
 
 def _secret(key_id: UUID, token: str, now: datetime) -> ApiKeySecretRow:
     return ApiKeySecretRow(digest=keys.digest(token), key_id=key_id, masked=keys.masked(token), created_at=now)
-
-
-def _earlier(*ends: datetime | None) -> datetime | None:
-    return min((end for end in ends if end is not None), default=None)
 
 
 def _later(end: datetime | None) -> bool:

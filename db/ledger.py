@@ -154,25 +154,25 @@ async def commit(connection: PreparedConnection, changes: Changes) -> None:
 
 def _locked(document: str | bytes) -> Locked:
     whole: dict[str, Any] = orjson.loads(document)
-    found: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
-    owners = {bytes.fromhex(row[0]): _known_id(row[3]) for row in found["secrets"]}
-    return Locked(_state(whole["now"], found), owners, frozenset(UUID(row) for row in found["unavailable"]))
+    tables: dict[str, Sequence[Any]] = {name: rows or () for name, rows in whole.items()}
+    owners = {bytes.fromhex(row[0]): _known_id(row[3]) for row in tables["secrets"]}
+    return Locked(_state(whole["now"], tables), owners, frozenset(UUID(row) for row in tables["unavailable"]))
 
 
-def _state(now: str, found: dict[str, Sequence[Any]]) -> State:
-    accounts = [_account(row) for row in found["accounts"]]
-    keys = [_key(row) for row in found["keys"]]
-    holds = [_hold(row) for row in found["holds"]]
+def _state(now: str, rows: dict[str, Sequence[Any]]) -> State:
+    accounts = [_account(row) for row in rows["accounts"]]
+    keys = [_key(row) for row in rows["keys"]]
+    holds = [_hold(row) for row in rows["holds"]]
     return State(
         now=datetime.fromisoformat(now),
         accounts={account.id: account for account in accounts},
         keys={key.id: key for key in keys},
-        secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2], _time(row[4])) for row in found["secrets"]},
-        claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in found["claims"]},
+        secrets={bytes.fromhex(row[0]): Secret(_known_id(row[1]), row[2], _time(row[4])) for row in rows["secrets"]},
+        claims={(_known_id(row[0]), bytes.fromhex(row[1])): _claimed(row) for row in rows["claims"]},
         holds={hold.id: hold for hold in holds},
-        cut={UUID(hold_id) for hold_id in found["cut"]},
-        erased={UUID(hold_id) for hold_id in found["erased"]},
-        refs={ref: (_known_id(account_id), amount) for ref, account_id, amount in found["refs"]},
+        cut={UUID(hold_id) for hold_id in rows["cut"]},
+        erased={UUID(hold_id) for hold_id in rows["erased"]},
+        refs={ref: (_known_id(account_id), amount) for ref, account_id, amount in rows["refs"]},
     )
 
 

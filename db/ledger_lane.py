@@ -11,12 +11,11 @@ import psycopg
 
 from db import connections, ledger
 from db.fair_queue import Pending
-from db.faults import describe, place
+from db.outage import Outage
 from db.prepared import BEGIN, COMMIT, PreparedConnection
 from domain.decisions import decide
 from domain.records import record
 from domain.results import Result
-from logs import OperatorFaults
 
 LOCK_TIMEOUT = "50ms"
 """How long a batch waits for a lock. It skips locked accounts, unless `wait` is set."""
@@ -55,10 +54,10 @@ class Lane:
     """A connection and what it serves. If PostgreSQL is unavailable or read-only, `commit` raises an error for which
     `unavailable` is true."""
 
-    def __init__(self, url: str, application: str, faults: OperatorFaults, owners: Mapping[bytes, UUID]) -> None:
+    def __init__(self, url: str, application: str, outage: Outage, owners: Mapping[bytes, UUID]) -> None:
         self._url = connections.conninfo(url)
         self._application = application
-        self._faults = faults
+        self._outage = outage
         self.available = True
         """True if the last attempt found a database that can be written to."""
         self._failures = 0
@@ -118,8 +117,7 @@ class Lane:
 
     async def reconnect(self, error: Exception) -> None:
         """Close the connection, report the fault to the operator, and wait: longer after each failure."""
-        fault = describe(error, self._url)
-        self._faults.report(fault.what, where=fault.where, remedy=fault.remedy)
+        self._outage.seen(error)
         self.available = False
         await self.disconnect()
         pause = min(0.1 * 2**self._failures, MAX_RECONNECT_SECONDS)
@@ -129,7 +127,7 @@ class Lane:
     def _recovered(self) -> None:
         if not self.available:
             self.available = True
-            self._faults.clear(place(self._url))
+            self._outage.over(surely=True)
 
     async def disconnect(self) -> None:
         if self._connection is not None:

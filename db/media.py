@@ -6,7 +6,7 @@ Lock order: the job's row first, then those of the ledger (account, key, hold).
 import asyncio
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
@@ -20,21 +20,15 @@ from db.accounts import Balance
 from db.data_keys import Sealing
 from db.due_jobs import DueJobs
 from db.engine import Database, raw
+from db.media_orders import Order
 from db.media_tables import JobInputRow, MediaJobRow
 from db.webhook_content import Target, expect
 from db.webhooks import record_end
-from domain.caller import Payer
 from domain.errors import EndedByPurge, GatewayError, NotFound, ServiceUnavailable, UpstreamBusy
 from domain.holds import ClosedBy
-from domain.key_rules import KeyRules
-from domain.limits import NO_LIMITS, Limits
 from domain.media import (
-    DEADLINES,
     Job,
     JobError,
-    JobRoute,
-    Kind,
-    MediaInput,
     MediaRequest,
     Output,
     OutputFolder,
@@ -44,41 +38,11 @@ from domain.media import (
     SubmitIntent,
     may_become,
 )
-from domain.operations import IdempotencyClaim, Operation, Reserve, Settle, Void
+from domain.operations import IdempotencyClaim, Operation, Settle, Void
 from domain.plans import NO_PLAN, Plan
-from domain.pricing import FlatTerms, Share
+from domain.pricing import Share
 from domain.privacy import PrivacyClass
 from domain.results import Answer, Closed, Replay, Reserved
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A job to be accepted: it has a price, and nothing is held for it yet."""
-
-    job_id: UUID
-    payer: Payer
-    kind: Kind
-    model: str
-    provider: str
-    price: FlatTerms
-    request: MediaRequest
-    pro_only: bool = False
-    ceiling: Limits = NO_LIMITS
-    claim: IdempotencyClaim | None = None
-    admitted: bool = False
-    cost: int | None = None
-    """What the provider bills for the job, in billionths of a credit, or None if that is unknown."""
-    routes: tuple[JobRoute, ...] = ()
-    """Where else it may go, in order, until a provider has accepted it."""
-    deadline: timedelta | None = None
-    """From its acceptance to its end. None: what its kind has."""
-    unroutable: Callable[[KeyRules], GatewayError | None] | None = None
-    """As in `Reserve`."""
-    webhook_url: str | None = field(default=None, repr=False)
-    """Who is told its end, beside the account's endpoints."""
-    files: tuple[MediaInput, ...] = field(default=(), repr=False)
-    """The input files. Their caller is known by its account, too."""
-    recorded_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,22 +84,7 @@ class MediaJobs(DueJobs):
         files = await self._sealed(order)
         async with self._database.transaction(account=order.payer.account_id) as session:
             await job_files.add(session, files)
-            reserve = Reserve(
-                hold_id=order.job_id,
-                scope="media",
-                kind=order.kind,
-                model=order.model,
-                terms=order.price,
-                digest=order.payer.digest,
-                account_id=None if order.payer.digest else order.payer.account_id,
-                lease=None,
-                pro_only=order.pro_only,
-                ceiling=order.ceiling,
-                claim=order.claim,
-                admitted=order.admitted,
-                unroutable=order.unroutable,
-            )
-            reserved = await _ask(session, reserve)
+            reserved = await _ask(session, order.reserve())
             if isinstance(reserved, Replay):
                 await job_files.delete(session, order.job_id)
                 return Accepted(_job(await _row(session, reserved.hold_id)), reserved.available, replayed=True)
@@ -144,27 +93,7 @@ class MediaJobs(DueJobs):
                 raise EndedByPurge("A purge of this account has begun. Nothing was charged; send the request again.")
             terms = await media_terms.of(session, self._sealing, reserved.account_id)
             terms.stored.require_room(self._max_stored_bytes)
-            now, turn = datetime.now(UTC), self._plan_named(terms.plan).turn
-            row = MediaJobRow(
-                id=order.job_id,
-                account_id=reserved.account_id,
-                kind=order.kind,
-                model=order.model,
-                provider=order.provider,
-                state=State.QUEUED,
-                credits_cost=reserved.amount,
-                provider_model=order.request.model,
-                provider_cost=media_routes.decimal(order.cost),
-                routes=media_routes.plain(order.routes),
-                created_at=now,
-                deadline=now + (order.deadline or DEADLINES[order.kind]),
-                outputs_ordered=order.request.n,
-                epoch=reserved.epoch,
-                priority=turn.priority,
-                share=turn.share,
-                size=order.request.text("size") if order.kind is Kind.VIDEO else None,
-                seconds=order.request.seconds if order.kind is Kind.VIDEO else order.recorded_seconds,
-            )
+            row = order.row(reserved, self._plan_named(terms.plan).turn)
             session.add(row)
             await session.flush()
             required = PrivacyClass.strongest(order.request.privacy, reserved.rules.privacy.required)

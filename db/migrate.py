@@ -12,15 +12,16 @@ from sqlalchemy.exc import OperationalError
 from db import connections, roles
 from db.engine import DIALECT
 
-_ROOT = Path(__file__).resolve().parent.parent
-_FUNCTIONS = _ROOT / "db" / "functions.sql"
+_HERE = Path(__file__).resolve().parent
+_FUNCTIONS = _HERE / "functions.sql"
 _LOCK = 7_206_155
 _MAX_ATTEMPTS = 10
 """Processes of the release before serve meanwhile, and take their locks in another order: a deadlock may end either."""
 
 
 def config(connection: Connection) -> Config:
-    configuration = Config(str(_ROOT / "alembic.ini"))
+    configuration = Config()
+    configuration.set_main_option("script_location", str(_HERE / "migrations").replace("%", "%%"))
     configuration.attributes["connection"] = connection
     return configuration
 

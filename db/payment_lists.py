@@ -53,8 +53,8 @@ class Payment:
 async def payments(session: AsyncSession, *, unmatched: bool, limit: int) -> list[Payment]:
     """Return payments, the newest first; or only what needs the operator."""
     values = {"unmatched": unmatched, "unknown": _UNKNOWN, "limit": limit}
-    found = await (await session.connection()).execute(text(_PAYMENTS), values)
-    return [Payment(*row) for row in found]
+    rows = await (await session.connection()).execute(text(_PAYMENTS), values)
+    return [Payment(*row) for row in rows]
 
 
 async def figures(session: AsyncSession) -> Figures:

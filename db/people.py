@@ -8,17 +8,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, text, update
+from sqlalchemy import text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.tables import AccountRow, HoldRow, UserRow
+from db.tables import AccountRow, UserRow
 from domain.errors import NotFound
-from domain.holds import HoldState
 from domain.media import Kind
 
 MAX_COUNTED_JOBS = 10
 """An account may have more running jobs. Its owner is told so many."""
+
+
+_PROFILE = text("""
+SELECT u.email, u.email_verified_at IS NOT NULL, a.created_at, a.available, a.held, a.plan, a.plan_active, (
+    SELECT count(*) FROM (SELECT FROM holds WHERE account_id = a.id AND state = 'open' AND kind = ANY(:kinds)
+                          LIMIT :most) AS jobs)
+FROM users u JOIN accounts a ON a.id = u.account_id WHERE u.account_id = :account
+""")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -136,18 +143,11 @@ async def _user(session: AsyncSession, condition: Any) -> User | None:
 
 async def profile(session: AsyncSession, account_id: UUID) -> Profile:
     """Raises `NotFound`."""
-    held = select(HoldRow.id).where(HoldRow.account_id == account_id, HoldRow.state == HoldState.OPEN)
-    jobs = held.where(col(HoldRow.kind).in_(list(Kind))).limit(MAX_COUNTED_JOBS).subquery()
-    running = select(func.count()).select_from(jobs).scalar_subquery()
-    query = select(UserRow, AccountRow, running).join(AccountRow, col(AccountRow.id) == col(UserRow.account_id))
-    row = (await session.exec(query.where(UserRow.account_id == account_id))).one_or_none()
+    values = {"account": account_id, "kinds": list(Kind), "most": MAX_COUNTED_JOBS}
+    row = (await (await session.connection()).execute(_PROFILE, values)).one_or_none()
     if row is None:
         raise NotFound
-    user, account, running_jobs = row
-    assert account.created_at is not None  # noqa: S101  # the column is not null
-    verified = user.email_verified_at is not None
-    amounts = account.available, account.held, account.plan, account.plan_active
-    return Profile(account_id, user.email, verified, account.created_at, *amounts, running_jobs)
+    return Profile(account_id, *row)
 
 
 async def set_password(session: AsyncSession, user_id: UUID, hashed: str) -> None:

@@ -40,7 +40,7 @@ class Statement:
     def numbered(self) -> str:
         """The statement with PostgreSQL's own parameters: `$1::type`."""
         numbers = iter(range(1, len(self.parameters) + 1))
-        return _PARAMETER.sub(lambda found: f"${next(numbers)}::{found[2]}", self.sql)
+        return _PARAMETER.sub(lambda match: f"${next(numbers)}::{match[2]}", self.sql)
 
 
 BEGIN, COMMIT, ROLLBACK = Statement("begin", "BEGIN"), Statement("commit", "COMMIT"), Statement("rollback", "ROLLBACK")

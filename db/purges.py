@@ -20,6 +20,7 @@ from db.tables import HoldRow
 from domain.errors import NotFound
 from domain.holds import HoldState
 from domain.media import State
+from domain.purges import PurgeKey
 
 MAX_LISTED = 100
 STEPS = ("accepted", "cut", "keys", "objects", "rows", "ledger")
@@ -63,11 +64,12 @@ async def of_all(session: AsyncSession, account_id: UUID | None, limit: int) -> 
     return (await session.exec(query.order_by(*order).limit(limit))).all()
 
 
-async def waiting(session: AsyncSession, older_than: timedelta, limit: int) -> Sequence[UUID]:
-    """Purges that are not complete: their workflow may be lost, or was never started."""
+async def waiting(session: AsyncSession, older_than: timedelta, limit: int) -> list[PurgeKey]:
+    """Purges that are not complete: their workflow may be lost, or was never started. Accounts in turn."""
     old = col(PurgeRow.requested_at) < datetime.now(UTC) - older_than
-    query = select(PurgeRow.id).where(col(PurgeRow.completed_at).is_(None), old)
-    return (await session.exec(query.order_by(func.random()).limit(limit))).all()
+    turn = func.row_number().over(partition_by=col(PurgeRow.account_id), order_by=func.random())
+    query = select(PurgeRow.id, PurgeRow.account_id).where(col(PurgeRow.completed_at).is_(None), old)
+    return [PurgeKey(*row) for row in await session.exec(query.order_by(turn, func.random()).limit(limit))]
 
 
 async def earlier(session: AsyncSession, purge: PurgeRow) -> Sequence[UUID]:

@@ -27,19 +27,19 @@ class StoredBytes:
     def total(self) -> int:
         return self.outputs + self.uploads
 
-    def require_room(self, most: int | None) -> None:
+    def require_room(self, max_bytes: int | None) -> None:
         """Raises `StorageFull` if there is no byte left for another file."""
-        if most is not None and self.total >= most:
-            raise self._full(most)
+        if max_bytes is not None and self.total >= max_bytes:
+            raise self._full(max_bytes)
 
-    def require_within(self, most: int | None) -> None:
+    def require_within(self, max_bytes: int | None) -> None:
         """Raises `StorageFull` if the files, of which the last was added just now, are too large together."""
-        if most is not None and self.total > most:
-            raise self._full(most)
+        if max_bytes is not None and self.total > max_bytes:
+            raise self._full(max_bytes)
 
-    def _full(self, most: int) -> StorageFull:
+    def _full(self, max_bytes: int) -> StorageFull:
         return StorageFull(
-            f"The files of this account have {self.total:,} bytes of {most:,}. Delete outputs (DELETE "
+            f"The files of this account have {self.total:,} bytes of {max_bytes:,}. Delete outputs (DELETE "
             "/api/media/jobs/<uuid>/outputs/) or uploads (DELETE /api/media/uploads/<id>/), or wait until some expire."
         )
 

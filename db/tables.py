@@ -259,6 +259,20 @@ class LineRow(SQLModel, table=True):
     amount: int = Field(sa_column=_money())
 
 
+class RunningBalanceRow(SQLModel, table=True):
+    """An account's balances after a movement: after one in 500, so that a statement need not add up all of them.
+
+    A trigger of `accounts` writes it with the movement. When calls are erased, those of their account go.
+    """
+
+    __tablename__ = "running_balances"
+    account_id: UUID = Field(sa_column=Column(ForeignKey("accounts.id"), primary_key=True))
+    position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    available: int = Field(sa_column=_money())
+    held: int = Field(sa_column=_money())
+    epoch: int = Field(default=1, sa_column=_epoch())
+
+
 class UsageRow(SQLModel, table=True):
     """The usage of one charged call: model, tokens, credits; never content."""
 

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 
 class Turns:
-    """Lets `most` transactions run at a time, and one of each account: others would only wait for its lock."""
+    """Lets `maximum` transactions run at a time, and one of each account: others would only wait for its lock."""
 
-    def __init__(self, most: int) -> None:
-        self._all = asyncio.Semaphore(most)
+    def __init__(self, maximum: int) -> None:
+        self._all = asyncio.Semaphore(maximum)
         self._accounts: dict[Hashable, tuple[asyncio.Lock, int]] = {}
         """The lock of each account, and how many hold it or wait for it."""
 

@@ -87,8 +87,8 @@ async def after(
         where += f" AND ({names}) > ({last})"
         values |= {f"k{number}": value for number, value in enumerate(position)}
     query = f"SELECT wrapped, wrapped_by, {names} FROM {table.name} WHERE {where} ORDER BY {names} LIMIT :limit"  # noqa: S608
-    found = await (await session.connection()).execute(text(query), values)
-    return [WrappedRow(tuple(key), bytes(wrapped), wrapped_by) for wrapped, wrapped_by, *key in found]
+    rows = await (await session.connection()).execute(text(query), values)
+    return [WrappedRow(tuple(key), bytes(wrapped), wrapped_by) for wrapped, wrapped_by, *key in rows]
 
 
 async def change(

@@ -20,6 +20,7 @@ import structlog
 
 from db.fair_queue import AccountKey, FairQueue, ParkedAccounts, Pending
 from db.ledger_lane import Committed, Lane, unavailable
+from db.outage import Outage
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.operations import Admit, Operation, Refund, Renew, Reserve, Settle, Void
 from domain.results import Answer, Closed, Reserved, Result
@@ -49,15 +50,24 @@ _UNAVAILABLE = "The ledger is away for the moment. Nothing was charged; try agai
 class LedgerWriter:
     """`async with LedgerWriter(url) as ledger: await ledger.ask(Reserve(…))`."""
 
-    def __init__(self, url: str, *, timeout: timedelta = RESULT_TIMEOUT, application: str = "yout-ledger") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout: timedelta = RESULT_TIMEOUT,
+        application: str = "yout-ledger",
+        outage: Outage | None = None,
+    ) -> None:
+        """`outage`: that of the process's other connections to this database."""
         self._timeout = timeout.total_seconds()
         self._queue = FairQueue()
         self._parked = ParkedAccounts()
         self._faults = OperatorFaults(log)
         self._owners: dict[bytes, UUID] = {}
         """Accounts by the digests of their keys. A digest never changes its account."""
-        self._main = Lane(url, application, self._faults, self._owners)
-        self._apart = Lane(url, application, self._faults, self._owners)
+        outage = outage or Outage(url, self._faults)
+        self._main = Lane(url, application, outage, self._owners)
+        self._apart = Lane(url, application, outage, self._owners)
         self._arrived = asyncio.Event()
         self._closing = False
         self._unchecked = False

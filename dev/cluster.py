@@ -88,7 +88,7 @@ class Cluster:
         done = await finish(self._program(name, words), given)
         if done.code != 0:
             output = done.errors or done.output
-            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}:\n{output}")
+            raise CannotStart(f"PostgreSQL could not make its data folder {self.data}", output)
         return done
 
     def _program(self, name: str, words: Sequence[str]) -> Program:

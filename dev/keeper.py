@@ -55,7 +55,7 @@ class Process:
             await follow(self._child.output, self._hear)
         while self._ready is not None and not await self._ready():
             if self._child.code is not None:
-                raise CannotStart(cause(self._child.code))
+                raise CannotStart(f"{self.name} ended before it served ({cause(self._child.code)})")
             await asyncio.sleep(0.03)
 
     async def wait(self) -> int:
@@ -112,15 +112,15 @@ class Keeper:
             await self._mourn(how, deaths)
 
     async def _lived(self) -> str:
-        """Run the part once and return how it ended."""
+        """Run the part once. Return how it ended, in a line."""
         try:
             await self._started()
-            return cause(await self.part.wait())
+            return f"{self.part.name} died ({cause(await self.part.wait())})"
         except CannotStart as problem:
             if self._needed and not self.up.is_set():
                 raise
             await self.part.stop()
-            return str(problem)
+            return problem.line
 
     async def _started(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -141,7 +141,7 @@ class Keeper:
     async def _mourn(self, how: str, deaths: int) -> None:
         pause = self._pauses.after(deaths)
         soon = f" in {pause:g} s" if pause else ""
-        self._report.warning(f"{self.part.name} died ({how}); starting it again{soon}")
+        self._report.warning(f"{how}; starting it again{soon}")
         if deaths == len(self._pauses.first) + 1:
             self._report.failure(
                 f"{self.part.name} has died {deaths} times in a row, each time within seconds. "

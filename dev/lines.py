@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import IO
 
-LONGEST = 64 * 1024
+MAX_BYTES = 64 * 1024
 
 Hear = Callable[[str], None]
 
@@ -20,7 +20,7 @@ class Lines(asyncio.Protocol):
         *whole, self._rest = (self._rest + data).split(b"\n")
         for line in whole:
             self._tell(line)
-        if len(self._rest) > LONGEST:
+        if len(self._rest) > MAX_BYTES:
             self._tell(self._rest)
             self._rest = b""
 

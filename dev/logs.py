@@ -25,13 +25,13 @@ def previous(log: Path) -> Path:
     return log.with_suffix(".previous.log")
 
 
-def tail(log: Path, since: int = 0, lines: int = 15) -> str:
-    """Return the last `lines` lines that were written after byte `since`."""
+def tail(log: Path, since: int = 0) -> str:
+    """Return the last 15 lines that were written after byte `since`."""
     if not log.exists():
         return ""
     with log.open("rb") as file:
         file.seek(since)
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-15:])
 
 
 def size(log: Path) -> int:

@@ -57,11 +57,10 @@ class EmbeddedPostgres(EmbeddedServer):
         *,
         log: Path | None = None,
         options: Mapping[str, str] | None = None,
-        run_as: Identity | None = None,
     ) -> None:
         super().__init__(folder, log)
         self._options = {**OPTIONS, **(options or {})}
-        self._run_as = run_as
+        self._run_as: Identity | None = None
         self._has_run = False
         self._password = ""
         self.port: int | None = None
@@ -115,7 +114,7 @@ class EmbeddedPostgres(EmbeddedServer):
             if PORT_TAKEN in output and not self._has_run:
                 self.port = self._new_port()
             elif STILL_IN_USE not in output or asyncio.get_running_loop().time() > deadline:
-                raise CannotStart(f"PostgreSQL does not start ({self.log}):\n{output}")
+                raise CannotStart(f"PostgreSQL does not start ({self.log})", output)
             await asyncio.sleep(0.2)
 
     async def _prepared(self) -> Cluster:

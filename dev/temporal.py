@@ -99,7 +99,7 @@ class EmbeddedTemporal(EmbeddedServer):
                 break
             if not self._fixed:
                 self.port = ports.free()
-        raise CannotStart(f"Temporal does not start ({self.log}):\n{output}")
+        raise CannotStart(f"Temporal does not start ({self.log})", output)
 
     async def _launched(self) -> dict[str, Any] | None:
         """Wait for the server's description of our namespace. Return None if the server has ended."""
@@ -148,12 +148,17 @@ class EmbeddedTemporal(EmbeddedServer):
         )
 
     async def _configure(self, namespace: dict[str, Any]) -> None:
-        hours = f"{RETENTION // timedelta(hours=1)}h"
         seconds = f"{RETENTION // timedelta(seconds=1)}s"
         if namespace["config"]["workflowExecutionRetentionTtl"] != seconds:
-            await self._change("namespace", "update", "--retention", hours)
+            await self._retain(seconds)
         if self._attributes:
             await self.define(self._attributes)
+
+    async def _retain(self, seconds: str) -> None:
+        change = {"config": {"workflowExecutionRetentionTtl": seconds}}
+        answer = await probe.post(f"{self.http_url}/api/v1/namespaces/{NAMESPACE}/update", change)
+        if answer is None or answer.status != 200:
+            raise CannotStart(f"Temporal refused the retention of {seconds} ({self.log}).")
 
     async def define(self, attributes: Mapping[str, str]) -> None:
         """Add the search attributes that the namespace lacks. Idempotent."""

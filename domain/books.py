@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain import limits, meters, pricing
+from domain.bounds import lowest
 from domain.errors import NotFound
 from domain.holds import ClosedBy, Hold, HoldState
 from domain.ledger import Account, Changes, Key, LedgerAccount, Posting, State, Transaction, TransactionKind
@@ -132,7 +133,7 @@ class Books:
             return None
         began = hold.created_at.date()
         left = (key.used.budget_of(began, key.limits, over) for key, _ in self.counting(hold))
-        return min((budget for budget in left if budget is not None), default=None)
+        return lowest(*left)
 
     def counting(self, hold: Hold) -> list[tuple[Key, int | None]]:
         """The keys whose counters have the call, each with its tokens per minute of when it was placed."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain import keys, limits, rates
+from domain.bounds import lowest
 from domain.errors import CallerUnknown, ScopeMissing
 from domain.limits import NO_LIMITS, Left, Limits, Used
 from domain.privacy import Privacy
@@ -43,7 +44,7 @@ class Credential(ABC):
     def budget_left(self, ceiling: Limits, now: datetime) -> int | None:
         """Credits that it may still hold in this day and month. None means that it has no budget."""
         budgets = (limits.budget_left(allowed, used) for allowed, used in self.counted(ceiling, now))
-        return min((budget for budget in budgets if budget is not None), default=None)
+        return lowest(*budgets)
 
     def counted(self, ceiling: Limits, now: datetime) -> Sequence[tuple[Limits, Used]]:
         """All limits that its calls count on, each with its counters."""

@@ -31,8 +31,9 @@ GatewayError
 │   ├── AdapterFault              our own adapter failed
 │   ├── RetentionDenied           provider keeps a call that it must not keep
 │   ├── UpstreamBusy              provider said: later
+│   ├── UpstreamGone              provider no longer has this job, or its files
+│   ├── OutputTooLarge
 │   └── UpstreamRefused           provider rejects this input; asking again is of no use
-│       ├── OutputTooLarge
 │       └── ContentPolicyViolation
 ├── JobFailed                     the job whose output a request waits for
 ├── LinkInvalid                   a signed link that has expired, or that we did not sign
@@ -58,6 +59,8 @@ class GatewayError(Exception):
     """When the token of the request ends. Set together with `left`."""
     unsupported: frozenset[str] = frozenset()
     """Fields of the request that its provider names as unsupported. It can be asked again without them."""
+    reported = False
+    """True: the log has the cause and its remedy, so that whoever meets the error logs nothing more."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (self.__doc__ or "").split("\n")[0])
@@ -312,11 +315,20 @@ class UpstreamBusy(UpstreamError):
 class UpstreamRefused(UpstreamError):
     """The provider refused this input."""
 
+    code = "invalid_value"
     retryable = False
 
 
-class OutputTooLarge(UpstreamRefused):
+class UpstreamGone(UpstreamError):
+    """The provider no longer has this job, or no file of it that this server can get."""
+
+    retryable = False
+
+
+class OutputTooLarge(UpstreamError):
     """What the provider made is larger than this server stores."""
+
+    retryable = False
 
 
 class JobFailed(GatewayError):
@@ -346,6 +358,10 @@ class ServiceUnavailable(GatewayError):
     """A part of this server is away for the moment. Nothing was charged; try again."""
 
     code = "service_unavailable"
+
+    def __init__(self, message: str = "", *, reported: bool = False) -> None:
+        super().__init__(message)
+        self.reported = reported
 
 
 class AmountTooLarge(GatewayError):

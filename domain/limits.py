@@ -8,6 +8,7 @@ numbers under the key's lock, so they hold across processes.
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 
+from domain.bounds import lowest
 from domain.records import record
 
 PERIOD = timedelta(minutes=1)
@@ -31,11 +32,11 @@ class Limits:
         if self == NO_LIMITS:
             return ceiling
         return Limits(
-            _least(self.requests, ceiling.requests),
-            _least(self.tokens, ceiling.tokens),
-            _least(self.concurrent, ceiling.concurrent),
-            _least(self.credits_day, ceiling.credits_day),
-            _least(self.credits_month, ceiling.credits_month),
+            lowest(self.requests, ceiling.requests),
+            lowest(self.tokens, ceiling.tokens),
+            lowest(self.concurrent, ceiling.concurrent),
+            lowest(self.credits_day, ceiling.credits_day),
+            lowest(self.credits_month, ceiling.credits_month),
         )
 
     def or_else(self, other: "Limits") -> "Limits":
@@ -82,7 +83,7 @@ class Used:
             day = max(0, day - self.day_credits) if self.day == began else over
         if month is not None:
             month = max(0, month - self.month_credits) if in_month else over
-        return _least(day, month)
+        return lowest(day, month)
 
 
 NO_LIMITS = Limits()
@@ -133,13 +134,7 @@ def budget_left(limits: Limits, used: Used) -> int | None:
         return None
     day = None if limits.credits_day is None else max(0, limits.credits_day - used.day_credits)
     month = None if limits.credits_month is None else max(0, limits.credits_month - used.month_credits)
-    return _least(day, month)
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return min(one, other)
+    return lowest(day, month)
 
 
 def _micros(span: timedelta) -> int:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from domain.errors import UpstreamError, UpstreamTimeout
 from domain.plans import DEFAULT_PRIORITY, DEFAULT_SHARE
 from domain.privacy import PrivacyClass
 from domain.records import record
@@ -178,6 +179,14 @@ class JobError(BaseModel):
 INTERNAL_ERROR = JobError(
     code="internal_error",
     message="Something went wrong on our side. The credits held for this job were given back.",
+)
+PROVIDER_FAILED = JobError(
+    code=UpstreamError.code,
+    message="The provider failed to make this. The credits held for this job were given back.",
+)
+TOO_LATE = JobError(
+    code=UpstreamTimeout.code,
+    message="The provider did not make this in time. The credits held for this job were given back.",
 )
 
 

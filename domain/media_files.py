@@ -60,9 +60,9 @@ class FileLimits:
 
     def problem(self, facts: FileFacts, size: int) -> str | None:
         """Return what is wrong with a file of so many bytes, or None."""
-        most = self.max_bytes(facts.content_type)
-        if size > most:
-            return f"has {size:,} bytes; a file of type {facts.content_type} may have {most:,}"
+        limit = self.max_bytes(facts.content_type)
+        if size > limit:
+            return f"has {size:,} bytes; a file of type {facts.content_type} may have {limit:,}"
         if facts.content_type in IMAGES:
             if facts.width is None or facts.height is None:
                 return "is a picture without a size that can be read"

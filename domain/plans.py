@@ -8,6 +8,7 @@ from calendar import monthrange
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from domain.bounds import lowest
 from domain.records import record
 
 MONTH = timedelta(days=365.25) / 12
@@ -81,7 +82,7 @@ class Term:
 
     def starts(self, first: int = 0) -> Iterator[datetime]:
         """Yield the instants at which its months begin, from month number `first` on."""
-        end = _earliest(self.ends_at, self.subscription.ended_at if self.subscription else None)
+        end = lowest(self.ends_at, self.subscription.ended_at if self.subscription else None)
         number = first
         while self.months is None or number < self.months:
             at = month_after(self.begins_at, number)
@@ -108,7 +109,7 @@ class Term:
             return self.ends_at
         cancel_at, ended_at = self.subscription.cancel_at, self.subscription.ended_at
         renews = ended_at is None and (cancel_at is None or cancel_at > self.ends_at)
-        return _earliest(self.ends_at + (RENEWAL_GRACE if renews else timedelta()), cancel_at, ended_at)
+        return lowest(self.ends_at + (RENEWAL_GRACE if renews else timedelta()), cancel_at, ended_at)
 
 
 @record
@@ -134,7 +135,3 @@ def month_after(anchor: datetime, months: int) -> datetime:
     years, index = divmod(anchor.month - 1 + months, 12)
     year, month = anchor.year + years, index + 1
     return anchor.replace(year=year, month=month, day=min(anchor.day, monthrange(year, month)[1]))
-
-
-def _earliest(*times: datetime | None) -> datetime | None:
-    return min((time for time in times if time is not None), default=None)

@@ -113,25 +113,16 @@ def _priced(prices: TokenPrices, meter: Meter) -> Meter:
 
 def cost(prices: TokenPrices, usage: Usage) -> int:
     """The cost in whole credits: the sum is rounded up once. The minimum is not applied."""
-    return round_up(_sum(prices, usage), _PER)
+    return round_up(billionths(prices, usage), _PER)
 
 
 def exact_cost(prices: TokenPrices, usage: Usage) -> str:
     """The cost in credits before it is rounded, as a decimal number."""
-    return plain(_sum(prices, usage), _PER_PLACES)
+    return plain(billionths(prices, usage), _PER_PLACES)
 
 
 def billionths(prices: TokenPrices, usage: Usage) -> int:
     """The same in billionths of a credit: what a provider bills is added up as it is, and rounded nowhere."""
-    return _sum(prices, usage)
-
-
-def applied(prices: TokenPrices, usage: Usage) -> Rates:
-    """The rates that the call is billed by: of the service tier that served it, and of the tier its input reached."""
-    return prices.served_by(usage.service_tier).rates_at(usage.input_tokens)
-
-
-def _sum(prices: TokenPrices, usage: Usage) -> int:
     rates = applied(prices, usage)
     return sum(
         [
@@ -139,6 +130,11 @@ def _sum(prices: TokenPrices, usage: Usage) -> int:
             for meter, count in counts(prices, usage).items()
         ]
     )
+
+
+def applied(prices: TokenPrices, usage: Usage) -> Rates:
+    """The rates that the call is billed by: of the service tier that served it, and of the tier its input reached."""
+    return prices.served_by(usage.service_tier).rates_at(usage.input_tokens)
 
 
 def charge(prices: TokenPrices, usage: Usage, *, minimum: bool) -> int:
@@ -231,7 +227,7 @@ def max_output_rate(rates: Rates) -> int:
 
 
 def _per_call(rates: Rates) -> int:
-    return sum([rates.get(meter, 0) * most for meter, most in meters.MAX_PER_CALL.items()])
+    return sum([rates.get(meter, 0) * count for meter, count in meters.MAX_PER_CALL.items()])
 
 
 def _affordable(terms: TextTerms, credits: int) -> int:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain import claims, limits, pricing, rates
 from domain.books import Books, extension, reserved, token_bound
+from domain.bounds import lowest
 from domain.errors import (
     AccountSuspended,
     AmountTooLarge,
@@ -306,11 +307,11 @@ def _budget(keys: Keys, ceiling: Limits, now: datetime) -> int | None:
     left = (
         limits.budget_left(allowed, key.used.at(now)) for key, allowed in zip(keys, _limits(keys, ceiling), strict=True)
     )
-    return _least(*left)
+    return lowest(*left)
 
 
 def _tokens(keys: Keys, ceiling: Limits) -> int | None:
-    return _least(ceiling.tokens, *(key.limits.tokens for key in keys))
+    return lowest(ceiling.tokens, *(key.limits.tokens for key in keys))
 
 
 def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Reserve) -> None:
@@ -339,7 +340,3 @@ def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Re
     if keys[1:]:
         hold.ancestor_tokens_limits = [key.limits.tokens for key in keys[1:]]
     _note_counters(books, account, keys)
-
-
-def _least(*bounds: int | None) -> int | None:
-    return min((bound for bound in bounds if bound is not None), default=None)

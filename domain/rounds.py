@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from domain.errors import ServiceUnavailable
+from domain.errors import GatewayError, ServiceUnavailable
 
 T = TypeVar("T")
 
@@ -33,6 +33,8 @@ class MaintenanceErrors:
 
     def failed(self, task: str, item: str, error: Exception) -> None:
         """`item` is an id: of an account, a job or a row."""
+        if isinstance(error, GatewayError) and error.reported:
+            return
         self.by_task[task] += 1
         where = f"{task} {item}"
         if where not in self._lasting and len(self._lasting) >= MAX_NAMED:

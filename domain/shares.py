@@ -66,8 +66,8 @@ class Lifetimes:
         if until is not None and until <= now:
             raise RequestInvalid(f"'{param}' must be in the future.", param=param)
         if self.longest is not None and (until is None or until > now + self.longest):
-            most = int(self.longest.total_seconds())
-            raise RequestInvalid(f"'{param}': a shared page lives for {most} seconds at most here.", param=param)
+            max_seconds = int(self.longest.total_seconds())
+            raise RequestInvalid(f"'{param}': a shared page lives for {max_seconds} seconds at most here.", param=param)
         return until
 
 

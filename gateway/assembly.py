@@ -20,15 +20,15 @@ class Assembly:
         """Characters of text so far."""
         self.natives: list[tuple[bytes, bool]] = []
         """The provider's own events, each with whether it ends a choice. Empty if they are too many for a replay."""
-        self._room = MAX_REPLAY_BYTES
+        self._native_bytes_left = MAX_REPLAY_BYTES
 
     def take(self, delta: Delta) -> None:
         """Add a delta, with the provider's own event."""
         self.add(delta.chunk, delta.text)
-        if delta.native is not None and self._room >= 0:
-            self._room -= len(delta.native)
+        if delta.native is not None and self._native_bytes_left >= 0:
+            self._native_bytes_left -= len(delta.native)
             self.natives.append((delta.native, bool(delta.finished)))
-            if self._room < 0:
+            if self._native_bytes_left < 0:
                 self.natives = []
 
     def add(self, chunk: Mapping[str, Any], text: str) -> None:

@@ -22,6 +22,8 @@ LOST_CONNECTIONS = 3
 """Attempts in a row without a connection. No account's request is to blame for those."""
 REST_SECONDS = 10.0
 MAX_REST_SECONDS = 120.0
+OPEN = 2
+"""The position of a breaker that is open for everybody."""
 PROBE_SECONDS = 120.0
 """After this time a probe counts as lost, and another call may probe."""
 MEMORY_SECONDS = 600.0
@@ -108,7 +110,7 @@ class Breaker:
         """0: closed. 1: half-open. 2: open for everybody."""
         if not self.everybody.until:
             return 0
-        return 1 if now >= self.everybody.until else 2
+        return 1 if now >= self.everybody.until else OPEN
 
     def resting(self, now: float) -> int:
         """The number of accounts for which it is open."""

@@ -5,20 +5,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context, copy_context
 from dataclasses import InitVar, dataclass, field, replace
 from datetime import timedelta
-from functools import lru_cache, partial
-from typing import Any
 from uuid import UUID
 
 from domain import meters, pricing, tokens, usage
 from domain.catalog import Capability, Model, Route
-from domain.errors import GatewayError, RetentionDenied, UpstreamError
+from domain.errors import GatewayError, RetentionDenied
 from domain.ids import chat_id
 from domain.pricing import Usage
 from domain.privacy import PrivacyClass
 from domain.request_fields import SET_HERE
 from domain.results import Closed, Reserved
 from domain.tokens import CountText, InputTokens
-from gateway import candidates, continuations, extras
+from gateway import candidates, continuations, request_meters
+from gateway.adapter_calls import RouteCall, adapter_call, chat_call, dropped_of, route_call
 from gateway.candidates import Candidate
 from gateway.continuations import Continuation, Held
 from gateway.idempotency import IdempotentRequest
@@ -27,25 +26,9 @@ from gateway.routing import Attempt, Attempts, Router
 from gateway.saved_turns import Turn
 from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import Head, ModelCall
-from providers.base import (
-    ChatCall,
-    ChatUpstream,
-    EmbeddingCall,
-    Embeddings,
-    Headers,
-    NativeRequest,
-    Paused,
-    Timeouts,
-    UpstreamRequest,
-    WholeAnswer,
-)
+from providers.base import ChatCall, ChatUpstream, Headers, Paused, Timeouts, UpstreamRequest
 
-GATEWAY_FIELDS = frozenset({"max_credits", "strict", "privacy"})
-"""Fields that are for this server and never go upstream."""
-SAMPLING = frozenset(
-    {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "seed"}
-)
-_LEAST_TIME = timedelta(milliseconds=1)
+_MIN_TIMEOUT = timedelta(milliseconds=1)
 """Of a part that begins when the time of its answer is over: it fails at once, as the answer does."""
 
 
@@ -145,7 +128,7 @@ class Call:
         if self.continuation is None:
             return timeouts
         left = timeouts.total - timedelta(seconds=time.monotonic() - self.begun_at)
-        return replace(timeouts, total=max(left, _LEAST_TIME))
+        return replace(timeouts, total=max(left, _MIN_TIMEOUT))
 
     def goes_on(self, paused: Paused, used: Usage | None) -> bool:
         """Tell whether the present route is asked to go on after a pause, and if so prepare the next part.
@@ -225,7 +208,7 @@ class Call:
 
     def billable(self, used: Usage) -> tuple[Usage, int]:
         """Return the usage without output above the limit that was sent, and the number of those tokens."""
-        if extras.searches(self.request.body):
+        if request_meters.searches(self.request.body):
             used = usage.with_search(used)
         if self.candidates:
             answering = self.candidates[self.model.id]
@@ -238,103 +221,3 @@ class Call:
 def hold_grows(request: ModelCall, route: Route) -> bool:
     """Tell whether the hold grows with the stream: no limit was set, and usage can be measured as it arrives."""
     return request.stream and request.output_limit is None and Capability.METERABLE in route.capabilities
-
-
-def chat_call(
-    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str] = frozenset()
-) -> ChatCall:
-    return ChatCall(
-        model=route.model,
-        body=_upstream_body(request.body, model.supported_parameters),
-        output_limit=output_limit,
-        capabilities=_names(route.capabilities),
-        passes=route.passes,
-        drops=route.drops | unsupported if unsupported else route.drops,
-        stream=request.stream,
-        choices=request.choices,
-        native=_native(request.native, model.supported_parameters),
-        max_searches=meters.searches(request.max_searches),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class RouteCall:
-    """A call in the hands of one route's adapter, whose functions for it these are."""
-
-    request: Callable[[], UpstreamRequest]
-    answer: Callable[[bytes], WholeAnswer | Embeddings]
-    error: Callable[[int, Headers, bytes], GatewayError]
-
-
-def route_call(call: ChatCall | EmbeddingCall, upstream: ChatUpstream) -> RouteCall:
-    """Raises `UpstreamError` if the route's provider has no adapter for what the request is for."""
-    if isinstance(call, ChatCall):
-        chat = upstream.adapter
-        return RouteCall(partial(chat.request, call), partial(chat.answer, call), partial(chat.error, call))
-    embedder = upstream.embeddings
-    if embedder is None:
-        raise UpstreamError("This provider has no adapter of embeddings here.")
-    return RouteCall(partial(embedder.request, call), partial(embedder.answer, call), partial(embedder.error, call))
-
-
-def adapter_call(
-    request: ModelCall, model: Model, route: Route, output_limit: int, unsupported: frozenset[str]
-) -> ChatCall | EmbeddingCall:
-    if request.embedding is None:
-        return chat_call(request, model, route, output_limit, unsupported)
-    return _embedding_call(request, model, route, unsupported)
-
-
-def _embedding_call(request: ModelCall, model: Model, route: Route, unsupported: frozenset[str]) -> EmbeddingCall:
-    embedding = request.embedding
-    assert embedding is not None  # noqa: S101  # else it is a chat
-    return EmbeddingCall(
-        model=route.model,
-        body=_upstream_body(request.body, model.supported_parameters),
-        inputs=embedding.inputs,
-        dimensions=embedding.dimensions,
-        base64=embedding.base64,
-        passes=route.passes,
-        drops=route.drops | unsupported,
-    )
-
-
-@lru_cache(maxsize=256)
-def _names(capabilities: frozenset[Capability]) -> frozenset[str]:
-    return frozenset(str(capability) for capability in capabilities)
-
-
-@lru_cache(maxsize=1024)
-def _rejected(supported: tuple[str, ...] | None) -> frozenset[str]:
-    return frozenset() if supported is None else SAMPLING - set(supported)
-
-
-@lru_cache(maxsize=1024)
-def _left_out(supported: tuple[str, ...] | None) -> frozenset[str]:
-    return GATEWAY_FIELDS | _rejected(supported)
-
-
-def rejected(request: ModelCall, model: Model) -> tuple[str, ...]:
-    """The sampling fields of this request that its model rejects: no adapter hears of them."""
-    names = _rejected(model.supported_parameters)
-    return tuple(name for name, value in request.body.items() if value is not None and name in names)
-
-
-def dropped_of(request: ModelCall, model: Model, upstream: UpstreamRequest) -> tuple[str, ...]:
-    """The parameters that a request to a provider leaves out, as the client names them."""
-    untranslated = () if upstream.native else tuple(request.untranslated)
-    names = (*rejected(request, model), *upstream.dropped)
-    return (*dict.fromkeys(map(request.as_written, names)), *untranslated, *request.left_out)
-
-
-def _native(native: NativeRequest | None, supported: tuple[str, ...] | None) -> NativeRequest | None:
-    """Remove from a client's own request what is removed from its translation, where the names are the same."""
-    if native is None or _left_out(supported).isdisjoint(native.body):
-        return native
-    return NativeRequest(native.wire, _upstream_body(native.body, supported))
-
-
-def _upstream_body(body: Mapping[str, Any], supported: tuple[str, ...] | None) -> dict[str, Any]:
-    """Remove our own fields, and the sampling fields that the model rejects with 400."""
-    left_out = _left_out(supported)
-    return {name: value for name, value in body.items() if name not in left_out}

@@ -16,7 +16,7 @@ from domain.meters import MODEL, Meter, Rates, Tier, TokenPrices
 from domain.pricing import TextTerms, Usage
 from domain.records import record
 from domain.results import Admitted
-from gateway import extras
+from gateway import request_meters
 from gateway.wire import ModelCall
 
 
@@ -122,7 +122,7 @@ def prices_of(request: ModelCall, model: Model, payer: Admitted | None) -> Token
 
     A large request that is too large in any case is refused too, as in `refuse_hopeless`.
     """
-    prices = extras.prices_of(model, request.body, request.native.body if request.native else None)
+    prices = request_meters.prices_of(model, request.body, request.native.body if request.native else None)
     if request.big:
         refuse_hopeless(request, model, prices, payer)
     return prices
@@ -131,14 +131,14 @@ def prices_of(request: ModelCall, model: Model, payer: Admitted | None) -> Token
 def refuse_hopeless(request: ModelCall, model: Model, prices: TokenPrices, payer: Admitted | None) -> None:
     """Refuse a request that is too large however its tokens are counted. An exact count would take seconds."""
     if request.embedding is None:
-        least = tokens.at_least(request.body)
+        min_tokens = tokens.at_least(request.body)
     else:
-        least = tokens.inputs_at_least(request.embedding.inputs)
-    if request.embedding is None and model.context_window is not None and least > model.context_window:
+        min_tokens = tokens.inputs_at_least(request.embedding.inputs)
+    if request.embedding is None and model.context_window is not None and min_tokens > model.context_window:
         raise ContextLengthExceeded(
-            f"The input has at least {least} tokens; the context window of this model is {model.context_window} tokens "
-            "(context_length_exceeded)."
+            f"The input has at least {min_tokens} tokens; the context window of this model is {model.context_window} "
+            "tokens (context_length_exceeded)."
         )
-    required = pricing.at_most(prices, least, 0)
+    required = pricing.at_most(prices, min_tokens, 0)
     if payer is not None and required > payer.available:
         raise InsufficientCredits(required, payer.available, payer.held)

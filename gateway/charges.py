@@ -5,7 +5,7 @@ from dataclasses import replace
 from domain import pricing
 from domain.operations import SavedTurn, Settle
 from domain.pricing import Usage
-from gateway import answers, extras
+from gateway import answers, request_meters
 from gateway import stream_events as events
 from gateway.call import Call
 
@@ -41,7 +41,7 @@ def provider_cost(call: Call, billed: Usage) -> tuple[str | None, int | None]:
     costs = route.costs.tokens if route.costs else None
     if costs is None:
         return route.provider.name, None
-    tier = extras.service_tier(costs, call.request.body)
+    tier = request_meters.service_tier(costs, call.request.body)
     return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
 

@@ -1,15 +1,19 @@
 """Bounds how many requests of one owner a process answers at a time: messages of a visitor, reads of an account."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 from domain.errors import RateLimited
+
+Part = TypeVar("Part")
 
 TIMEOUT = timedelta(seconds=30)
 OF_VISITORS = "Without an account, {limit} messages are answered at a time. Wait for them, or sign in."
 OF_ACCOUNTS = "{limit} of your requests are answered at a time. Wait for them, and try again."
+OF_BODIES = "{limit} large bodies of yours are read at a time. Wait for them, and try again."
 _RETRY_AFTER = timedelta(seconds=2)
 
 
@@ -37,6 +41,20 @@ class ConcurrentRequests:
                 del self._owners[owner]
             else:
                 self._owners[owner] = slots, users - 1
+
+    async def parts(self, owner: Hashable, made: AsyncGenerator[Part]) -> AsyncGenerator[Part]:
+        """Yield what is made, with a slot while each part is made: none while its reader takes it.
+
+        Raises `RateLimited` as `slot` does.
+        """
+        async with aclosing(made):
+            while True:
+                async with self.slot(owner):
+                    try:
+                        part = await anext(made)
+                    except StopAsyncIteration:
+                        return
+                yield part
 
     async def _acquire(self, slots: asyncio.Semaphore) -> None:
         try:

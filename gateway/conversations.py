@@ -5,7 +5,7 @@ conversation of another account, or one from before a purge, is one that does no
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -30,6 +30,8 @@ MAX_SCANNED = 2000
 """Titles that one page of a search looks at. The page may then be short, and says where the next one begins."""
 LARGE_BYTES = 256 * 1024
 """Sealed bytes from which on messages are opened off the event loop."""
+MAX_LARGE_READS = 3
+"""Large conversations that a process reads whole at a time, each of another account: so many connections at most."""
 SEALED_AT_ONCE = 100
 """Messages that are sealed before others have the event loop."""
 DELETED_AT_ONCE = 50
@@ -74,10 +76,11 @@ class Conversations:
         self._database = database
         self._sealing = sealing
         self._turns = turns
+        self.whole = WholeConversations(database, sealing, turns)
 
     async def listed(self, account_id: UUID, search: Search) -> ConversationPage:
         """Return a page of the account's conversations, the one with the newest message first."""
-        found: list[Conversation] = []
+        page: list[Conversation] = []
         wanted = None if search.title is None else conversations.searched(search.title)
         at_once = search.limit + 1 if wanted is None else SCANNED
         place, scanned = search.after, 0
@@ -86,18 +89,18 @@ class Conversations:
                 key = await self._sealing.current(session, account_id)
                 rows = await stored.newest(session, _owner(key), place, at_once)
             if wanted is None:
-                found = [_conversation(key, row) for row in rows]
+                page = [_conversation(key, row) for row in rows]
             else:
-                found += await self._turns.run(account_id, partial(_matching, key, rows, wanted))
-            if len(found) > search.limit:
-                last = found[search.limit - 1]
-                return ConversationPage(found[: search.limit], Place(last.updated_at, last.id))
+                page += await self._turns.run(account_id, partial(_matching, key, rows, wanted))
+            if len(page) > search.limit:
+                last = page[search.limit - 1]
+                return ConversationPage(page[: search.limit], Place(last.updated_at, last.id))
             if len(rows) < at_once:
-                return ConversationPage(found)
+                return ConversationPage(page)
             scanned += len(rows)
             place = _place(rows[-1])
             if scanned >= MAX_SCANNED:
-                return ConversationPage(found, place)
+                return ConversationPage(page, place)
 
     async def find(self, account_id: UUID, conversation_id: UUID) -> Conversation:
         """Raises `NotFound`."""
@@ -115,11 +118,9 @@ class Conversations:
         return MessagePage(_conversation(key, row), messages, rows[-1].position if more else None)
 
     async def read(self, account_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[SavedMessage]]:
-        """Return a conversation with all of its messages. Raises `NotFound`."""
-        async with self._database.reading() as session:
-            key, row = await self._found(session, account_id, conversation_id)
-            rows = await stored.all_messages(session, conversation_id)
-        return _conversation(key, row), await self._opened(key, rows)
+        """Return a conversation with all of its messages. Raises as `WholeConversations.read` does."""
+        key, row, messages = await self.whole.read(account_id, conversation_id)
+        return _conversation(key, row), messages
 
     async def create(
         self, account_id: UUID, new: NewConversation, idempotent: IdempotentRequest | None = None
@@ -222,13 +223,49 @@ class Conversations:
     async def _found(
         self, session: Session, account_id: UUID, conversation_id: UUID
     ) -> tuple[ContentKey, ConversationRow]:
-        key = await self._sealing.current(session, account_id)
-        return key, await stored.find(session, _owner(key), conversation_id)
+        return await _found(session, self._sealing, account_id, conversation_id)
 
     async def _opened(self, key: ContentKey, rows: Sequence[SealedMessage]) -> list[SavedMessage]:
         if sum(len(row.sealed) for row in rows) > LARGE_BYTES:
             return await self._turns.run(key.account_id, partial(opened, key, rows))
         return opened(key, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class WholeConversations:
+    """Reads conversations with all of their messages. One that is large is read in its account's turn: small requests
+    for it would take all connections, and much memory.
+    """
+
+    database: Database
+    sealing: Sealing
+    turns: FairTurns
+    """Of what takes the interpreter."""
+    large: FairTurns = field(default_factory=lambda: FairTurns(MAX_LARGE_READS))
+
+    async def read(
+        self, account_id: UUID, conversation_id: UUID, check: Callable[[ConversationRow], None] = lambda _row: None
+    ) -> tuple[ContentKey, ConversationRow, list[SavedMessage]]:
+        """Raises `NotFound`, what `check` raises, and `RateLimited` if many large ones of the account wait."""
+        async with self.database.reading() as session:
+            key, row = await _found(session, self.sealing, account_id, conversation_id)
+            check(row)
+            rows = None if row.size > LARGE_BYTES else await stored.all_messages(session, row.id)
+        if rows is not None:
+            return key, row, opened(key, rows)
+        async with self.large.turn(account_id):
+            async with self.database.reading() as session:  # again: it may have changed meanwhile
+                key, row = await _found(session, self.sealing, account_id, conversation_id)
+                check(row)
+                rows = await stored.all_messages(session, row.id)
+            return key, row, await self.turns.run(account_id, partial(opened, key, rows))
+
+
+async def _found(
+    session: Session, sealing: Sealing, account_id: UUID, conversation_id: UUID
+) -> tuple[ContentKey, ConversationRow]:
+    key = await sealing.current(session, account_id)
+    return key, await stored.find(session, _owner(key), conversation_id)
 
 
 async def require_place(session: Session, account_id: UUID) -> None:
@@ -259,8 +296,8 @@ def sealed_message(key: ContentKey, conversation_id: UUID, position: int, plain:
 
 
 def _matching(key: ContentKey, rows: Sequence[SealedConversation], wanted: str) -> list[Conversation]:
-    found = [_conversation(key, row) for row in rows]
-    return [one for one in found if wanted in conversations.searched(one.title)]
+    read = [_conversation(key, row) for row in rows]
+    return [one for one in read if wanted in conversations.searched(one.title)]
 
 
 def _conversation(key: ContentKey, row: ConversationRow | SealedConversation) -> Conversation:

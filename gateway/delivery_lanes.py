@@ -38,10 +38,9 @@ class Turn:
 
 
 class Lanes:
-    def __init__(self, places: int = PLACES, remembered: int = REMEMBERED) -> None:
-        self.places, self.slow = places, 0
+    def __init__(self) -> None:
+        self.places, self.slow = PLACES, 0
         self._quick: OrderedDict[UUID, None] = OrderedDict()
-        self._remembered = remembered
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
@@ -59,5 +58,5 @@ class Lanes:
         self._quick.pop(receiver, None)
         if quick:
             self._quick[receiver] = None
-            if len(self._quick) > self._remembered:
+            if len(self._quick) > REMEMBERED:
                 self._quick.popitem(last=False)

@@ -15,6 +15,7 @@ from db.purge_tables import PurgeRow
 from db.webhook_content import Target
 from domain import shares
 from domain.errors import NotFound
+from domain.purges import PurgeKey
 from domain.sealing import Wrapping
 from domain.webhooks import EventType
 from gateway.idempotency import IdempotentRequest
@@ -22,7 +23,7 @@ from gateway.ids import new_id
 
 STUCK_AFTER = timedelta(minutes=10)
 """A purge that runs, and has erased nothing for so long, is stuck."""
-Start = Callable[[UUID], Awaitable[None]]
+Start = Callable[[PurgeKey], Awaitable[None]]
 """Starts a purge's workflow, or joins it. Raises `ServiceUnavailable` while Temporal is away."""
 
 
@@ -94,7 +95,7 @@ class Erasure:
                 await idempotency.remember(session, account_id, idempotent.claim, row.id, None)
             purge = await _purge(session, row)
         if purge.completed_at is None:
-            await self._start(purge.id)
+            await self._start(PurgeKey(purge.id, account_id))
         return purge, known is not None
 
     async def _begin(self, session: Session, account_id: UUID, order: PurgeOrder) -> PurgeRow:
@@ -202,6 +203,6 @@ class AcceptedPurges:
 
     database: Database
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[PurgeKey]:
         async with self.database.reading() as session:
-            return list(await purges.waiting(session, older_than, limit))
+            return await purges.waiting(session, older_than, limit)

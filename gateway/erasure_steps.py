@@ -243,14 +243,14 @@ class ErasureSteps:
         if purge.part not in ("", "job"):
             return []
         prefix = f"{purge.account_id.hex}/" + (f"{UUID(purge.part_id).hex}/" if purge.part else "")
-        found: list[UUID] = []
+        job_ids: list[UUID] = []
         position = prefix
         while True:
             listed = await self.storage.listed(position, LISTED)
             own = [stored for stored in listed if stored.key.startswith(prefix)]
-            found += [folder.job_id for stored in own if (folder := OutputFolder.of(stored.key)) is not None]
+            job_ids += [folder.job_id for stored in own if (folder := OutputFolder.of(stored.key)) is not None]
             if len(own) < LISTED:
-                return await self._older(purge, found)
+                return await self._older(purge, job_ids)
             position = own[-1].key
 
     async def _workflows(self, purge: PurgeRow) -> list[str]:
@@ -268,8 +268,8 @@ class ErasureSteps:
         if purge.part:
             return await self.histories.existing(sorted(known))
         listed = await self._older(purge, await self.histories.jobs_of(purge.account_id))
-        found = await self.histories.existing(sorted(known | {workflow_id(job_id) for job_id in listed}))
-        return sorted({*found, *await self._older_deliveries(purge)})
+        workflow_ids = await self.histories.existing(sorted(known | {workflow_id(job_id) for job_id in listed}))
+        return sorted({*workflow_ids, *await self._older_deliveries(purge)})
 
     async def _older_deliveries(self, purge: PurgeRow) -> list[str]:
         """The workflows of webhooks that Temporal lists: a few requests, however many there are."""

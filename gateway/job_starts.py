@@ -8,6 +8,7 @@ finds by its row (`gateway/maintenance.py`).
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -44,23 +45,34 @@ def _now() -> datetime:
 class RecentStarts:
     """Jobs that this process starts, or has started or joined lately: the orphan starter leaves them alone.
 
-    Thousands may wait for a worker: each of them is joined rarely.
+    Thousands may wait for a worker: each of them is joined rarely. Only the process that leads reads the ids, so that
+    old ones are forgotten as new ones come.
     """
 
     def __init__(self, now: Callable[[], datetime] = _now) -> None:
         self._now = now
-        self._times: dict[UUID, datetime] = {}
+        self._times: OrderedDict[UUID, datetime] = OrderedDict()
+        """The oldest first."""
+
+    def __len__(self) -> int:
+        return len(self._times)
 
     def note(self, job_id: UUID) -> None:
         self._times[job_id] = self._now()
+        self._times.move_to_end(job_id)
+        self._forget_old()
 
     def forget(self, job_id: UUID) -> None:
         self._times.pop(job_id, None)
 
     def ids(self) -> frozenset[UUID]:
-        now = self._now()
-        self._times = {job_id: at for job_id, at in self._times.items() if now - at < REJOIN_AGE}
+        self._forget_old()
         return frozenset(self._times)
+
+    def _forget_old(self) -> None:
+        now = self._now()
+        while self._times and now - self._times[oldest := next(iter(self._times))] >= REJOIN_AGE:
+            del self._times[oldest]
 
 
 class JobStarts:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from db.media import Accepted, MediaJobs, Order
+from db.media import Accepted, MediaJobs
+from db.media_orders import Order
 from domain import media_orders
 from domain.caller import Caller
 from domain.catalog import Catalog, Model, Route

@@ -110,16 +110,6 @@ class CreatedKey:
 _CREATED = TypeAdapter(CreatedKey)
 
 
-async def listed(session: Session, account_id: UUID) -> list[Listed]:
-    """List the keys that are not revoked, newest first."""
-    return await stored.listed(session, account_id)
-
-
-async def shown(session: Session, account_id: UUID, key_id: UUID) -> Listed:
-    """Return one key, also a revoked one. Raises `NotFound`."""
-    return await stored.shown(session, account_id, key_id)
-
-
 def models_of(names: list[str], catalog: Catalog) -> frozenset[str]:
     """Check the models that a key may call. Raises `RequestInvalid` for one that is not active, and for none."""
     if not names:
@@ -160,9 +150,9 @@ def _ordered(order: KeyOrder, own: Authority) -> Authority:
 
 
 async def create_once(
-    session: Session, account_id: UUID, by: ApiKey | None, order: KeyOrder, idempotent: IdempotentRequest
+    session: Session, account_id: UUID, by: ApiKey | None, order: KeyOrder, idempotent: IdempotentRequest | None
 ) -> tuple[CreatedKey, bool]:
-    """Create a key once per request. A repeat returns the same key and True; `ReplayGone` once it is dead."""
+    """Create a key, once for `idempotent`. A repeat returns the same key and True; `ReplayGone` once it is dead."""
     return await _once(session, account_id, idempotent, lambda: create(session, account_id, by, order))
 
 
@@ -244,9 +234,9 @@ async def rotate(session: Session, account_id: UUID, by: ApiKey | None, rotation
 
 
 async def rotate_once(
-    session: Session, account_id: UUID, by: ApiKey | None, rotation: Rotation, idempotent: IdempotentRequest
+    session: Session, account_id: UUID, by: ApiKey | None, rotation: Rotation, idempotent: IdempotentRequest | None
 ) -> tuple[CreatedKey, bool]:
-    """Rotate a key once per request. A repeat returns the same token and True; `ReplayGone` once it is dead."""
+    """Rotate a key, once for `idempotent`. A repeat returns the same token and True; `ReplayGone` once it is dead."""
     return await _once(session, account_id, idempotent, lambda: rotate(session, account_id, by, rotation))
 
 
@@ -308,9 +298,11 @@ def _known(scopes: list[str]) -> frozenset[str]:
 async def _once(
     session: Session,
     account_id: UUID,
-    idempotent: IdempotentRequest,
+    idempotent: IdempotentRequest | None,
     make: Callable[[], Coroutine[Any, Any, CreatedKey]],
 ) -> tuple[CreatedKey, bool]:
+    if idempotent is None:
+        return await make(), False
     await accounts.lock(session, account_id)  # of several at once the others find what the first one made
     if record := await idempotency.find(session, account_id, idempotent.claim):
         return await _again(session, record, idempotent), True

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from domain.errors import UpstreamTimeout
-from domain.media import INTERNAL_ERROR, Job, JobError, JobKey, State
+from domain.media import INTERNAL_ERROR, TOO_LATE, Job, JobError, JobKey, State
+from domain.purges import PurgeKey
 from domain.rounds import MaintenanceErrors, Round
 from gateway.beginnings import Beginnings
 from gateway.delivery_starts import DeliveryStarts
@@ -64,7 +64,7 @@ class MaintainedJobs(Protocol):
 
 
 class AcceptedPurges(Protocol):
-    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[PurgeKey]:
         """Purges that are not complete so long after their acceptance: their workflow may be lost, or never began."""
 
 
@@ -80,7 +80,7 @@ class Starter(Protocol):
     async def alive(self, job_id: UUID) -> bool:
         """Whether the job's workflow is open."""
 
-    async def start_purge(self, purge_id: UUID) -> bool:
+    async def start_purge(self, purge: PurgeKey) -> bool:
         """Start the purge's workflow or join the running one. True."""
 
 
@@ -110,7 +110,9 @@ class Maintenance:
 
         Also pass on what owners want cancelled, if Temporal was away when they said so.
         """
-        purges: Round[UUID] = Round("start_purges", lambda one: f"purge {one}", lambda one: one, self._errors)
+        purges: Round[PurgeKey] = Round(
+            "start_purges", lambda one: f"purge {one.id}", lambda one: one.account_id, self._errors
+        )
         started = await purges.run(await self._purges.waiting(ORPHAN_AGE, BATCH), self._starter.start_purge)
         waiting = await self._jobs.waiting(ORPHAN_AGE, ORPHANS, but=self.recent.ids())
         orphans = [job for job in waiting if job.deadline > self._now()]
@@ -156,9 +158,12 @@ class Maintenance:
         """Start its workflow, or join it. One that has run to its end does not run again: then the job ends too.
 
         Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
-        ended meanwhile stays as it is.
+        ended meanwhile stays as it is, and gets no workflow: a purge may have deleted its histories already.
         """
-        if await self._starter.start(await self._jobs.load(job.id)):
+        stored = await self._jobs.load(job.id)
+        if stored.state.terminal:
+            return False
+        if await self._starter.start(stored):
             self.recent.note(job.id)
             return True
         return await self._fail(job, INTERNAL_ERROR)
@@ -173,8 +178,7 @@ class Maintenance:
     async def _close(self, job: JobKey) -> bool:
         if await self._starter.alive(job.id) and self._now() - job.deadline < MAX_OVERDUE:
             return False
-        late = UpstreamTimeout()
-        return await self._fail(job, JobError(code=late.code, message=late.message))
+        return await self._fail(job, TOO_LATE)
 
     async def _fail(self, job: JobKey, why: JobError) -> bool:
         ended = await self._jobs.end(job.id, State.FAILED, why, wait=False)

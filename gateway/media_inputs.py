@@ -136,7 +136,7 @@ def split(
     for role, rule in schema.inputs.items():
         _require_number(names.get(role, role), rule, len(given.get(role, ())))
     for role in given:
-        _require_company(role, schema.inputs[role], given.keys(), names)
+        _require_combination(role, schema.inputs[role], given.keys(), names)
     inputs = [
         GivenInput(
             role, source, names.get(role, role), frozenset(schema.inputs[role].types), schema.inputs[role].max_bytes
@@ -165,7 +165,7 @@ def _require_number(name: str, rule: Input, number: int) -> None:
         raise RequestInvalid(f"'{name}' may have at most {rule.max} files.", param=name)
 
 
-def _require_company(role: str, rule: Input, given: Collection[str], names: Mapping[str, str]) -> None:
+def _require_combination(role: str, rule: Input, given: Collection[str], names: Mapping[str, str]) -> None:
     """Raises `RequestInvalid` if an input is missing beside this one, or must not be there beside it."""
     name = names.get(role, role)
     for other in rule.needs:
@@ -209,13 +209,13 @@ class MediaInputs:
         if len(given) > MAX_FILES:
             raise RequestInvalid(f"A job has at most {MAX_FILES} input files.", param=given[MAX_FILES].name)
         files = []
-        room = self._limits.largest
+        bytes_left = self._limits.largest
         for one in given:
             resolved = await self._resolved(account_id, one)
-            room -= len(resolved.file.content)
-            if room < 0:
-                most = f"{self._limits.largest:,}"
-                raise RequestInvalid(f"The input files of a job have at most {most} bytes together.", param=one.name)
+            bytes_left -= len(resolved.file.content)
+            if bytes_left < 0:
+                allowed = f"at most {self._limits.largest:,} bytes together"
+                raise RequestInvalid(f"The input files of a job have {allowed}.", param=one.name)
             files.append(resolved)
         return tuple(files)
 
@@ -228,15 +228,15 @@ class MediaInputs:
             raise RequestInvalid(f"'{name}' {problem}.", param=name)
         return MediaFile(facts, content)
 
-    def max_bytes(self, accepted: Collection[str], least: int | None = None) -> int:
-        most = max(self._limits.max_bytes(content_type) for content_type in accepted)
-        return most if least is None else min(most, least)
+    def max_bytes(self, accepted: Collection[str], of_the_model: int | None = None) -> int:
+        ours = max(self._limits.max_bytes(content_type) for content_type in accepted)
+        return ours if of_the_model is None else min(ours, of_the_model)
 
     async def _resolved(self, account_id: UUID, given: GivenInput) -> ResolvedInput:
-        most = self.max_bytes(given.accepted, given.max_bytes)
-        content = await self._content(account_id, given, most)
-        if len(content) > most:
-            raise _too_large(given, most)
+        limit = self.max_bytes(given.accepted, given.max_bytes)
+        content = await self._content(account_id, given, limit)
+        if len(content) > limit:
+            raise _too_large(given, limit)
         file = await self.checked(content, given.name, given.accepted)
         seconds = await self._length(account_id, given.name, file) if given.role == "audio" else None
         return ResolvedInput(given.role, given.name, file, seconds)
@@ -248,15 +248,15 @@ class MediaInputs:
             raise RequestInvalid(UNMEASURED.format(name=name), param=name)
         return seconds
 
-    async def _content(self, account_id: UUID, given: GivenInput, most: int) -> bytes:
+    async def _content(self, account_id: UUID, given: GivenInput, limit: int) -> bytes:
         source = given.source
         if isinstance(source, bytes):
             return source
         scheme = source[:8].lower()
         if scheme.startswith("data:"):
-            return await asyncio.to_thread(_decoded, given, source, most)
+            return await asyncio.to_thread(_decoded, given, source, limit)
         if scheme.startswith(("https:", "http:")):
-            return await self._fetched(given, source, most)
+            return await self._fetched(given, source, limit)
         try:
             return (await self._uploads.read(account_id, source)).content
         except NotFound:
@@ -266,7 +266,7 @@ class MediaInputs:
                 param=given.name,
             ) from None
 
-    async def _fetched(self, given: GivenInput, url: str, most: int) -> bytes:
+    async def _fetched(self, given: GivenInput, url: str, limit: int) -> bytes:
         if self._urls is None:
             raise RequestInvalid(
                 f"'{given.name}' cannot be a URL on this server. Send a data URI, or the id of an upload.",
@@ -274,31 +274,31 @@ class MediaInputs:
             )
         try:
             types = given.accepted | _ALSO_NAMED
-            fetched = await self._urls.fetcher.fetch(url, max_bytes=most, timeout=FETCH_TIMEOUT, types=types)
+            fetched = await self._urls.fetcher.fetch(url, max_bytes=limit, timeout=FETCH_TIMEOUT, types=types)
             return fetched.content
         except self._urls.unusable:
             raise RequestInvalid(
                 f"The URL in '{given.name}' gives no file that can be used. It must be https and public, and answer "
-                f"in {FETCH_TIMEOUT.seconds} seconds, without a redirect, with at most {most:,} bytes of one of these "
+                f"in {FETCH_TIMEOUT.seconds} seconds, without a redirect, with at most {limit:,} bytes of one of these "
                 f"types: {_listed(given.accepted)}.",
                 param=given.name,
             ) from None
 
 
-def _decoded(given: GivenInput, uri: str, most: int) -> bytes:
+def _decoded(given: GivenInput, uri: str, limit: int) -> bytes:
     head, comma, text = uri.partition(",")
     if not comma or not head.lower().endswith(";base64"):
         raise RequestInvalid(f"'{given.name}' must be a data URI in base64: data:image/png;base64,….", param=given.name)
-    if len(text) * 3 // 4 > most + 2:
-        raise _too_large(given, most)
+    if len(text) * 3 // 4 > limit + 2:
+        raise _too_large(given, limit)
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise RequestInvalid(f"'{given.name}' is a data URI whose base64 is not valid.", param=given.name) from None
 
 
-def _too_large(given: GivenInput, most: int) -> RequestInvalid:
-    return RequestInvalid(f"'{given.name}' has more than {most:,} bytes.", param=given.name)
+def _too_large(given: GivenInput, limit: int) -> RequestInvalid:
+    return RequestInvalid(f"'{given.name}' has more than {limit:,} bytes.", param=given.name)
 
 
 def _listed(types: Collection[str]) -> str:

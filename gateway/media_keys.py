@@ -14,7 +14,7 @@ from domain.errors import UpstreamBusy, UpstreamError
 from domain.media import MediaRequest
 from gateway.key_rings import KeyRing
 from gateway.route_states import failure, rest_seconds
-from providers.base import MediaProvider, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
+from providers.base import MediaProvider, MediaSubmission, OutputFile, Progress, Submitted
 
 Keyed = Mapping[str, MediaProvider]
 """A provider with each of its keys, in their order, by their fingerprints."""
@@ -45,8 +45,8 @@ class KeyedMedia:
         self._names = tuple(keyed)
 
     @property
-    def traits(self) -> MediaTraits:
-        return self._keyed[self._names[0]].traits
+    def find_is_complete(self) -> bool:
+        return self._keyed[self._names[0]].find_is_complete
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         tried: set[int] = set()
@@ -69,8 +69,8 @@ class KeyedMedia:
 
     async def find(self, reference: str) -> str | None:
         for name, provider in self._keyed.items():
-            if (found := await provider.find(reference)) is not None:
-                return self._named(name, found)
+            if (work := await provider.find(reference)) is not None:
+                return self._named(name, work)
         return None
 
     async def poll(self, provider_job_id: str) -> Progress:

@@ -17,13 +17,13 @@ class Operators:
 
     def named(self, token: str) -> str:
         """Return whose token it is, in a time that tells nothing of any. Raises `CallerUnknown`."""
-        given, found = _digest(token), None
+        given, operator = _digest(token), None
         for name, digest in self._digests.items():
             if hmac.compare_digest(given, digest):
-                found = name
-        if found is None:
+                operator = name
+        if operator is None:
             raise CallerUnknown("This is no operator's token.")
-        return found
+        return operator
 
 
 def _digest(token: str) -> bytes:

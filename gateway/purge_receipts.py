@@ -36,10 +36,10 @@ class ReceiptKeys:
     async def receipt(self, purge_id: UUID) -> dict[str, Any]:
         """Raises `NotFound`."""
         async with self.database.reading() as session:
-            found = await purges.receipt(session, purge_id)
-        if found is None:
+            row = await purges.receipt(session, purge_id)
+        if row is None:
             raise NotFound("There is no receipt of such a purge.")
-        return found
+        return row
 
     async def verify(self, receipt: dict[str, Any], *, chain: bool) -> None:
         """Verify a receipt, and with `chain` its place among all of this server's. Raises `ReceiptInvalid`."""

@@ -12,19 +12,19 @@ carries out. Nothing that ends a choice is sent before the charge has committed:
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Any
 
 from domain import usage
 from domain.catalog import Capability
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
-from domain.pricing import Usage
 from gateway import answers, replays
 from gateway.assembly import Assembly
 from gateway.call import Call
 from gateway.choice_ends import split
 from gateway.idempotency import MAX_REPLAY_BYTES
+from gateway.route_output import RouteOutput
 from gateway.routing import Attempt
 from gateway.saved_turns import Answered
 from gateway.stream_events import (
@@ -86,22 +86,6 @@ _ANSWERED = _COMPLETE | {EndReason.CREDITS_EXHAUSTED}
 _FROM_UPSTREAM = (Accepted, Delta, Report, Done, Paused, Failed)
 
 
-@dataclass(slots=True)
-class _Attempt:
-    """What the present route has sent so far."""
-
-    route: Attempt | None = None
-    accepted: bool = False
-    report: Usage | None = None
-    report_is_old: bool = False
-    """True if text has arrived since the report."""
-    opening: list[Delta] = field(default_factory=list)
-    """Chunks without content. They wait for the first one with content."""
-    last: list[Delta] = field(default_factory=list)
-    """Chunks that end the choices. They are held back until the charge has committed."""
-    ended: set[int] = field(default_factory=set)
-
-
 class Relay:
     def __init__(self, call: Call) -> None:
         self.phase = Phase.OPENING
@@ -110,7 +94,7 @@ class Relay:
         """True if the present route has produced output: then no other route can answer."""
         self._call = call
         self._attempts = call.attempts
-        self._attempt = _Attempt()
+        self._route = RouteOutput()
         self._replayed = call.idempotent is not None
         """True while the answer can be stored for a replay."""
         self._assembly = Assembly() if self._replayed or call.turn else None
@@ -137,26 +121,20 @@ class Relay:
     def _ask(self, attempt: Attempt | None, error: GatewayError) -> Effects:
         if attempt is None:
             return self._fail(EndReason.PROVIDER_FAILED, error)
-        self._reset_attempt()
-        self._attempt.route = attempt
+        self._route = RouteOutput(attempt)
+        if self._assembly is not None:
+            self._assembly = Assembly()
         self._call.begin(attempt)
         self._grows = self._call.grows_on(attempt.route)
         return [Ask(attempt)]
 
-    def _reset_attempt(self) -> None:
-        """Forget what the last route sent before it failed."""
-        self._attempt = _Attempt()
-        if self._assembly is not None:
-            self._assembly = Assembly()
-
     def accepted(self, _: Accepted) -> Effects:
-        self._attempt.accepted = True
+        self._route.accepted = True
         return []
 
     def report(self, event: Report) -> Effects:
         if (believed := self._call.believed(event.usage)) is not None:
-            self._attempt.report = usage.latest(self._attempt.report, believed)
-            self._attempt.report_is_old = False
+            self._route.note_report(believed)
         return []
 
     def delta(self, delta: Delta) -> Effects:
@@ -168,7 +146,7 @@ class Relay:
                     return self._finish(EndReason.RUNAWAY)
                 self._waiting = deque([delta])
                 return [Extend(-(-missing // self._call.request.choices))]
-            self._attempt.report_is_old = True
+            self._route.report_is_old = True
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full
         if self.phase is Phase.RELAYING and not delta.finished:
@@ -193,9 +171,9 @@ class Relay:
         return self._read_for_bill()
 
     def _pass_on(self, delta: Delta) -> Effects:
-        attempt, (now, last) = self._attempt, split(delta)
+        opening, (now, last) = self._route.opening, split(delta)
         if self.phase is Phase.OPENING and not delta.text and last is None:
-            attempt.opening.append(delta)
+            opening.append(delta)
             return []
         self._note(delta, last)
         if self.phase is Phase.READING_FOR_BILL:
@@ -204,17 +182,14 @@ class Relay:
             self.phase, self._call.held_at_start = Phase.RELAYING, self._call.held
             self._attempts.output_began()
         sends: Effects = [] if now is None else [Send(now)]
-        if attempt.opening:
-            sends[:0] = [Send(opening) for opening in attempt.opening]
-            attempt.opening.clear()
+        if opening:
+            sends[:0] = [Send(each) for each in opening]
+            opening.clear()
         return sends
 
     def _note(self, delta: Delta, last: Delta | None = None) -> None:
         self.produced = self.produced or bool(delta.text) or last is not None
-        self._attempt.accepted = True
-        if last is not None:
-            self._attempt.last.append(last)
-        self._attempt.ended.update(delta.finished)
+        self._route.note(delta, last)
 
     def done(self, _: Done) -> Effects:
         return self._finish(EndReason.FINISHED)
@@ -223,12 +198,12 @@ class Relay:
         """Have the same route go on, if the hold pays for it. The client sees one answer."""
         if self.phase is Phase.READING_FOR_BILL and not self._replayed:
             return self.read_enough(ReadEnough())
-        attempt = self._attempt
-        used = None if attempt.report_is_old else attempt.report
-        if attempt.route is None or not self._call.goes_on(event, used):
+        route = self._route
+        used = None if route.report_is_old else route.report
+        if route.attempt is None or not self._call.goes_on(event, used):
             return self._finish(EndReason.PAUSED)
-        attempt.report_is_old = True  # it has nothing of the next part
-        return [Ask(replace(attempt.route, pause=0.0))]
+        route.report_is_old = True  # it has nothing of the next part
+        return [Ask(replace(route.attempt, pause=0.0))]
 
     def extended(self, event: Extended) -> Effects:
         self._call.output.paid, self._call.held = event.output_tokens, event.credits
@@ -286,25 +261,20 @@ class Relay:
         """End the answer and charge its usage."""
         self._settling(reason)
         left = reason is EndReason.CLIENT_DISCONNECTED
-        if left and not self._attempt.accepted:  # before the provider accepted the call
+        if left and not self._route.accepted:  # before the provider accepted the call
             self._attempts.abandoned()
             return [Close(), Void()]
         close: Effects = [] if reason in _COMPLETE else [Close()]  # a complete answer's connection is reused
-        self._usage, above = self._call.billable(self._used(complete=reason in _COMPLETE))
+        self._usage, above = self._call.billable(self._route.used(self._call.counted(), complete=reason in _COMPLETE))
         if reason in _ANSWERED:
             self._attempts.succeeded(self._usage.output_tokens)
         else:
             self._attempts.abandoned()
-        self._end_choices("stop" if reason is EndReason.FINISHED else "length")
+        end = self._route.end(self._call.request.choices, "stop" if reason is EndReason.FINISHED else "length")
+        if end is not None and self._assembly is not None:
+            self._assembly.add(end.chunk, "")
         answer, answered = None if left else self._sealable(), self._answered(partial=left)
         return [*close, Settle(self._usage, not left, above, self._abandoned, answer, answered)]
-
-    def _used(self, *, complete: bool) -> Usage:
-        """Return the reported usage, but at least our count if the answer is cut off or text came after the report."""
-        counted, report = self._call.counted(), self._attempt.report
-        if report is None:
-            return counted
-        return report if complete and not self._attempt.report_is_old else usage.at_least(report, counted)
 
     def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
         """Settle, or release if nothing was produced. The client gets the error after that."""
@@ -316,7 +286,7 @@ class Relay:
             return [Close(), Void()]
         if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
             self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
-        self._usage, above = self._call.billable(self._used(complete=not self._unended()))
+        self._usage, above = self._call.billable(self._route.used(self._call.counted(), complete=not self._unended()))
         answered = self._answered(partial=True, reason="error")
         return [Close(), Settle(self._usage, False, above, self._abandoned, answered=answered)]
 
@@ -346,17 +316,8 @@ class Relay:
         message = choices[0]["message"] if choices else {"role": "assistant", "content": None}
         return Answered(message, reason if partial else choices[0]["finish_reason"] if choices else "stop", partial)
 
-    def _end_choices(self, reason: str) -> None:
-        """Give a finish reason to each choice that has none, as when the credits ran out."""
-        if missing := self._unended():
-            choices = [{"index": n, "delta": {}, "finish_reason": reason} for n in missing]
-            last = Delta({"choices": choices}, finished=tuple(missing))
-            self._attempt.last.append(last)
-            if self._assembly is not None:
-                self._assembly.add(last.chunk, "")
-
     def _unended(self) -> list[int]:
-        return [n for n in range(self._call.request.choices) if n not in self._attempt.ended]
+        return self._route.unended(self._call.request.choices)
 
     def settled(self, event: Settled) -> Effects:
         self.phase = Phase.DONE
@@ -364,7 +325,7 @@ class Relay:
         bill = Bill(self._usage, closed.charged, closed.available, self._call.held, closed.saved)
         if self._error is not None:
             return [Fail(self._error, bill, self.produced)]
-        return [End(self._attempt.last, bill)]
+        return [End(self._route.last, bill)]
 
     def not_settled(self, event: NotSettled) -> Effects:
         """End with an error. The ledger is not asked again: its commit may have happened."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from domain.catalog import Provider, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamTimeout
 from domain.privacy import PrivacyClass
-from gateway.breakers import Breaker
+from gateway.breakers import OPEN, Breaker
 from gateway.distributions import SECONDS, TOKENS_PER_SECOND, Distribution
 from gateway.key_rings import KeyRing
 
@@ -170,6 +170,11 @@ class RouteStates:
         """Tell whether a key of the route's provider does not rest for this account."""
         ring = self.keys.get(route.provider.name)
         return ring is None or ring.rests_until(keys_of(route), account) <= now
+
+    def fails_for_all(self, route: Route, now: float) -> bool:
+        """Tell whether everybody's calls fail: the route rests for all, or a key of its provider does."""
+        ring = self.keys.get(route.provider.name)
+        return self.of(route).breaker.position(now) == OPEN or (ring is not None and ring.resting(now) > 0)
 
     def covers(self, route: Route, required: PrivacyClass) -> bool:
         """Tell whether the route keeps as little, also by what its provider has said.

@@ -26,6 +26,7 @@ from domain.privacy import PrivacyClass
 from domain.records import record
 from gateway import route_states
 from gateway.attempt_traces import AttemptTrace
+from gateway.provider_faults import ProviderFaults
 from gateway.route_states import Failure, RouteStates, keys_of
 
 log = structlog.get_logger(__name__)
@@ -99,6 +100,8 @@ class Router:
         self.states = RouteStates(clock)
         self.clock = clock
         self.chance = chance
+        self.faults: ProviderFaults | None = None
+        """Who tells the operator of providers that fail. None: nobody."""
 
     def ordered(self, model: Model, routes: tuple[Route, ...]) -> tuple[Route, ...]:
         """Return the routes in the order to try them in: by priority, and by weight and chance in one."""
@@ -265,6 +268,8 @@ class Attempts:
         else:
             unreached = isinstance(error, UpstreamError) and error.unreached
             state.breaker.failed(self._account, now, timeout=why is Failure.TIMEOUT, connected=not unreached)
+        if (faults := self._router.faults) and self._states.fails_for_all(present.route, now):
+            faults.failed(present.route.provider.name, why)
 
     def retained(self) -> None:
         """The provider says that it keeps this call. Strict calls go to no route of it any more."""
@@ -292,6 +297,8 @@ class Attempts:
         state.answered(now - self._began, first_output, output_tokens)
         state.breaker.succeeded(self._account, self._began, now)
         self._states.ring(present.route.provider).works(present.key, self._account)
+        if self._router.faults:
+            self._router.faults.works(present.route.provider.name)
 
     def abandoned(self) -> None:
         """The call ends for a reason that is not the provider's. It may have been slow, so that its client has left."""

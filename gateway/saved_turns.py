@@ -10,15 +10,13 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from db import conversations as stored
-from db.conversations import Owner
+from db.conversation_tables import ConversationRow
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database
 from domain import conversations
 from domain.operations import SavedTurn
 from domain.records import record
-from gateway.conversations import LARGE_BYTES, opened, require_place, sealed_message, sealed_title
-from gateway.fair_turns import FairTurns
+from gateway.conversations import LARGE_BYTES, WholeConversations, require_place, sealed_message, sealed_title
 from gateway.ids import new_id
 from gateway.wire import ModelCall
 
@@ -54,10 +52,10 @@ class Turn:
 
 
 class ConversationTurns:
-    def __init__(self, database: Database, sealing: Sealing, turns: FairTurns) -> None:
+    def __init__(self, database: Database, sealing: Sealing, whole: WholeConversations) -> None:
         self._database = database
         self._sealing = sealing
-        self._turns = turns
+        self._whole = whole
 
     async def continued(self, request: ModelCall) -> ModelCall:
         """Put the saved messages of its conversation before those of a request. Raises `NotFound`.
@@ -68,17 +66,16 @@ class ConversationTurns:
         if options is None or options.conversation_id is None:
             return request
         assert admitted is not None  # noqa: S101  # the endpoint has seen to it
-        async with self._database.reading() as session:
-            key = await self._sealing.current(session, admitted.account_id)
-            row = await stored.find(session, Owner(key.account_id, key.epoch), options.conversation_id)
+
+        def require_room(row: ConversationRow) -> None:
             if options.save is not False:
                 new = conversations.require_bounded(request.body["messages"])
                 conversations.require_room(row.messages, row.size, new)
-            rows = await stored.all_messages(session, row.id)
-        large = row.size > LARGE_BYTES
-        saved = await self._turns.run(key.account_id, partial(opened, key, rows)) if large else opened(key, rows)
+
+        _, row, saved = await self._whole.read(admitted.account_id, options.conversation_id, require_room)
         messages = [*conversations.for_the_model(saved), *request.body["messages"]]
-        return replace(request, body={**request.body, "messages": messages}, big=request.big or large)
+        big = request.big or row.size > LARGE_BYTES
+        return replace(request, body={**request.body, "messages": messages}, big=big)
 
     async def turn(self, account_id: UUID, conversation_id: UUID | None, new: Sequence[Mapping[str, Any]]) -> Turn:
         """Prepare what is added to a conversation, or to a new one. Raises `RequestInvalid` for what has no room."""

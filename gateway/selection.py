@@ -13,8 +13,8 @@ from domain.meters import TokenPrices
 from domain.pricing import TextTerms
 from domain.results import Admitted
 from domain.tokens import InputTokens
-from gateway import completions, embeddings, extras, preferences, route_rules
-from gateway.call import adapter_call, dropped_of, route_call
+from gateway import completions, embeddings, preferences, request_meters, route_rules
+from gateway.adapter_calls import adapter_call, dropped_of, route_call
 from gateway.candidates import Candidate, prices_of, under
 from gateway.input_counts import InputCounts
 from gateway.routing import Router
@@ -82,7 +82,7 @@ class Selection:
         model, sort = preferences.named(catalog, name)
         if model.id != request.model:
             request = replace(request, model=model.id)
-        request = extras.left_out(model, request)
+        request = request_meters.left_out(model, request)
         model, terms, taking = await self._model_and_terms(request, model, payer)
         wanted = request.preferences
         if wanted is not None and wanted.require_parameters:
@@ -131,7 +131,9 @@ class Selection:
         return TextTerms(
             prices=prices,
             version=model.prices.version,
-            input_bound=max(counted.count, min(counted.bound, size * request.inputs), extras.reread(model, request)),
+            input_bound=max(
+                counted.count, min(counted.bound, size * request.inputs), request_meters.reread(model, request)
+            ),
             input_count=counted.count,
             output_limit=limit,
             model_limit=model_limit,

@@ -92,10 +92,10 @@ class PageContent:
 
 
 class Shares:
-    def __init__(self, database: Database, readers: Database, sealing: Sealing, most: int) -> None:
+    def __init__(self, database: Database, readers: Database, sealing: Sealing, max_shares: int) -> None:
         self._database, self._readers = database, readers
         self._sealing = sealing
-        self._most = most
+        self._max_shares = max_shares
 
     async def made_before(self, account_id: UUID, idempotent: IdempotentRequest | None) -> Share | None:
         """Return the page that the same request has made. Raises `ReplayGone` once it has ended."""
@@ -113,9 +113,9 @@ class Shares:
             await accounts.lock(session, account_id)
             if idempotent and (record := await idempotency.find(session, account_id, idempotent.claim)):
                 return await self._again(session, account_id, record.hold_id), True
-            if await stored.count(session, account_id) >= self._most:
+            if await stored.count(session, account_id) >= self._max_shares:
                 raise RequestInvalid(
-                    f"An account has at most {self._most} shared pages. Take one back first.", param="messages"
+                    f"An account has at most {self._max_shares} shared pages. Take one back first.", param="messages"
                 )
             key = await self._sealing.current(session, account_id)
             if order.conversation_id is not None:

@@ -49,9 +49,9 @@ class MailServer:
 class SmtpMailer:
     """Implements `gateway.outbox.Mailer`."""
 
-    def __init__(self, server: MailServer, sender: str, name: str = "Yout") -> None:
+    def __init__(self, server: MailServer, sender: str) -> None:
         self._server = server
-        self._sender = Address(name, addr_spec=sender)
+        self._sender = Address("Yout", addr_spec=sender)
 
     def send(self, letter: Letter) -> None:
         with self._connected() as connection:

@@ -49,6 +49,7 @@ ERASED_WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "usage_entries": ("Usage rows", "Time, model, tokens, credits. No content. {usage}"),
     "usage_days": ("Usage by day", "Sums by day, model and key. No content. As long as the account"),
+    "running_balances": ("Balances over time", "After one movement of credits in 500. As long as the account"),
     "media_jobs": ("Jobs", "Model, state, credits, times. No prompt. {jobs}"),
     "webhook_endpoints": ("Webhook endpoints", f"{_SEALED}, until you delete them"),
     "webhook_secrets": ("Webhook secrets", f"{_SEALED}, until you delete their endpoint or their overlap ends"),

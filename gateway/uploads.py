@@ -126,10 +126,10 @@ def _opened(key: ContentKey, row: UploadRow, parts: Sequence[bytes]) -> MediaFil
 
 
 def _id(name: str) -> UUID:
-    found = upload_id(name)
-    if found is None:
+    parsed = upload_id(name)
+    if parsed is None:
         raise NotFound(NO_UPLOAD)
-    return found
+    return parsed
 
 
 def _name(row: UploadRow) -> str:

@@ -39,7 +39,7 @@ from gateway.wire import ModelCall
 
 log = structlog.get_logger(__name__)
 
-REFUSALS = ("allowance", "busy", "credits", "model", "suspended")
+REFUSED_BY = ("allowance", "busy", "credits", "model", "suspended")
 """What refuses messages: a visitor's allowance, too many at once, the credits of the day, and so on."""
 GRACE = timedelta(minutes=10)
 """How long after its end a day is deleted: another process's clock may be behind."""
@@ -86,10 +86,8 @@ class Message:
 class Visitors:
     """All visitors of this process."""
 
-    def __init__(
-        self, days: VisitorDays, calls: Calls, rules: VisitorRules, now: Callable[[], datetime] = _now
-    ) -> None:
-        self.rules, self.now = rules, now
+    def __init__(self, days: VisitorDays, calls: Calls, rules: VisitorRules) -> None:
+        self.rules = rules
         self.messages = 0
         """Messages that began."""
         self.refused: Counter[str] = Counter()
@@ -99,7 +97,7 @@ class Visitors:
 
     async def allowance(self, visitor: Visitor) -> Allowance:
         """Return what the visitor has of the day. Nothing is counted."""
-        day = self.now().date()
+        day = _now().date()
         used = await self._days.used(day, visitor.visitor_id, visitor.network)
         return Allowance(self.rules.messages_day, used, visitors.end_of(day))
 
@@ -130,7 +128,7 @@ class Visitors:
                 opening = partial(self._calls.open, self._bounded(request), caller, first)
                 yield await self._begin(stack, message, slot, opening), message
         except GatewayError as error:
-            error.left = message.allowance.left(self.now()), None
+            error.left = message.allowance.left(_now()), None
             raise
 
     async def _begin(
@@ -151,13 +149,13 @@ class Visitors:
         return replace(request, output_limit=limit)
 
     async def _count(self, visitor: Visitor) -> Message:
-        day, limit = self.now().date(), self.rules.messages_day
+        day, limit = _now().date(), self.rules.messages_day
         resets_at = visitors.end_of(day)
         digests, used = await self._days.take(day, visitor.visitor_id, visitor.network, limit)
         if used is None:
             self.refused["allowance"] += 1
             error = AllowanceUsedUp(_USED_UP.format(limit=limit, reset=_written(resets_at)), resets_at)
-            error.left = Allowance(limit, limit, resets_at).left(self.now()), None
+            error.left = Allowance(limit, limit, resets_at).left(_now()), None
             raise error
         return Message(self, day, digests, Allowance(limit, used, resets_at))
 

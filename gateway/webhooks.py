@@ -84,9 +84,9 @@ Check = Callable[[str], None]
 
 
 class Webhooks:
-    def __init__(self, database: Database, sealing: Sealing, check: Check, most: int) -> None:
+    def __init__(self, database: Database, sealing: Sealing, check: Check, max_endpoints: int) -> None:
         self._database, self._sealing = database, sealing
-        self._check, self._most = check, most
+        self._check, self._max_endpoints = check, max_endpoints
 
     def require_url(self, url: str, param: str) -> None:
         """Raises `RequestInvalid` for a URL that can be refused by its text."""
@@ -121,8 +121,10 @@ class Webhooks:
                     raise ReplayGone("The endpoint was made before, and its secret is shown once. Rotate the secret.")
                 row = await stored.endpoint(session, account_id, record.hold_id)
                 return await self._shown(session, row), str(opened["secret"]), True
-            if await stored.count(session, account_id) >= self._most:
-                raise RequestInvalid(f"An account has at most {self._most} webhook endpoints. Delete one first.")
+            if await stored.count(session, account_id) >= self._max_endpoints:
+                raise RequestInvalid(
+                    f"An account has at most {self._max_endpoints} webhook endpoints. Delete one first."
+                )
             key, now = await self._sealing.current(session, account_id), datetime.now(UTC)
             row = _new_row(key, order, now)
             session.add(row)

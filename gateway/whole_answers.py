@@ -13,7 +13,8 @@ import structlog
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError
 from domain.pricing import Usage
 from gateway import answers, embeddings, replays
-from gateway.call import Call, RouteCall
+from gateway.adapter_calls import RouteCall
+from gateway.call import Call
 from gateway.calls import Calls
 from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.routing import Attempt, first_answer

@@ -89,7 +89,7 @@ class OutboundClient:
         except TimeoutError:
             raise RequestFailed(Trouble.TIMEOUT) from None
         except _FAULTS as error:
-            raise RequestFailed(_trouble(error)) from None
+            raise RequestFailed(_fault_of(error)) from None
 
     async def deliver(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Send a webhook once. A receiver can bring about no error; `Answer.trouble` says why there is no status."""
@@ -147,7 +147,7 @@ def _request(method: str, to: Target, headers: Mapping[str, str], body: bytes | 
     )
 
 
-def _trouble(error: Exception) -> Trouble:
+def _fault_of(error: Exception) -> Trouble:
     if isinstance(error.__cause__ or error.__context__, ssl.SSLError):
         return Trouble.TLS
     if isinstance(error, httpcore2.ConnectTimeout | httpcore2.ConnectError):

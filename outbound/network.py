@@ -33,8 +33,8 @@ class SystemResolver:
 
     async def __call__(self, host: str, port: int) -> list[Address]:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port)
-        return list(dict.fromkeys(address for one in found if (address := literal(one)) is not None))
+        addresses = await loop.run_in_executor(self._threads, _look_up, host, port)
+        return list(dict.fromkeys(address for one in addresses if (address := literal(one)) is not None))
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -15,14 +15,14 @@ def set_limits(*, cpu_seconds: int, memory_bytes: int) -> None:
     Call it with all modules imported (`import_all`): an import opens files. What is open, as its pipes are, stays open.
     """
     os.nice(NICE)
-    for name, most in (
+    for name, limit in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_CPU, cpu_seconds),
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_NOFILE, 0),
     ):
-        resource.setrlimit(name, (most, most))
+        resource.setrlimit(name, (limit, limit))
 
 
 def import_all(package: ModuleType) -> None:

@@ -48,22 +48,6 @@ class OutputFile:
 
 
 @record
-class MediaTraits:
-    """What an adapter of media can do. They may depend on its entry in the catalog."""
-
-    synchronous: bool = False
-    """Every answer to `submit` has the output in it. `poll` and `fetch` are then never called."""
-    find_is_complete: bool = False
-    """`find` knows every accepted submission. Only then is a submission in doubt made again.
-
-    `submit` then renews `MediaSubmission.lease` and requires it: of two attempts at the same time one submits.
-    """
-    cancels: bool = False
-    """The provider can be asked to stop."""
-    tells_percent: bool = False
-
-
-@record
 class MediaSubmission:
     """A job to submit."""
 
@@ -92,7 +76,11 @@ class MediaProvider(Protocol):
     """
 
     @property
-    def traits(self) -> MediaTraits: ...
+    def find_is_complete(self) -> bool:
+        """Whether `find` knows every accepted submission. Only then is a submission in doubt made again.
+
+        `submit` then renews `MediaSubmission.lease` and requires it: of two attempts at the same time one submits.
+        """
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         """Start the work. Not idempotent unless the provider is."""

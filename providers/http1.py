@@ -24,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 KEEP_IDLE_SECONDS = 30.0
 """A connection that was idle for this long is closed."""
-TELL_EVERY_SECONDS = 60.0
 _ADDED = ("host", "content-length", "user-agent", "accept-encoding", "connection", "transfer-encoding")
 
 
@@ -50,12 +49,12 @@ def _split(url: str) -> tuple[Origin, str, str]:
 
 
 @lru_cache(maxsize=256)
-def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+def _head(method: str, target: str, host: str, headers: tuple[tuple[str, str], ...]) -> bytes:
     """Write the head but for the length, which makes it cacheable. Raises ValueError for a header with a line end."""
     lines = [
         f"{method} {target} HTTP/1.1",
         f"Host: {host}",
-        f"User-Agent: {user_agent}",
+        "User-Agent: yout",
         "Accept-Encoding: identity",
         *[f"{name}: {value}" for name, value in headers if name.lower() not in _ADDED],
     ]
@@ -68,18 +67,17 @@ def _head(method: str, target: str, host: str, user_agent: str, headers: tuple[t
 class Http1Transport:
     """Implements `providers.base.Transport`. Belongs to one event loop."""
 
-    def __init__(self, max_connections: int, *, tls: ssl.SSLContext | None = None, user_agent: str = "yout") -> None:
+    def __init__(self, max_connections: int, *, tls: ssl.SSLContext | None = None) -> None:
         """`max_connections` is the limit for each origin; more calls wait. `tls` replaces the default TLS context."""
         self._max = max_connections
         self._tls = tls
-        self._user_agent = user_agent
         self._pools: dict[Origin, _Pool] = {}
 
     def open(self, request: UpstreamRequest, timeouts: Timeouts, sink: Sink, owner: Hashable = None) -> UpstreamCall:
         exchange = HttpExchange(timeouts, sink, owner)
         try:
             origin, target, host = _split(request.url)
-            head = _head(request.method, target, host, self._user_agent, tuple(request.headers.items()))
+            head = _head(request.method, target, host, tuple(request.headers.items()))
             exchange.prepare(b"%bContent-Length: %d\r\n\r\n" % (head, len(request.body)), request.body)
         except (ValueError, UnicodeError):
             exchange.refuse(UpstreamError())
@@ -117,7 +115,6 @@ class _Pool:
         self._connecting: set[asyncio.Task[None]] = set()
         self._waiting: WaitingCalls[HttpExchange] = WaitingCalls()
         self._sweep: asyncio.TimerHandle | None = None
-        self._reported_at = -TELL_EVERY_SECONDS
 
     def acquire(self, exchange: "HttpExchange", *, fresh: bool = False) -> None:
         """Give the exchange an idle connection, a new one, or the next that is free. `fresh` skips idle ones."""
@@ -187,8 +184,7 @@ class _Pool:
                 )
         except TimeoutError:
             exchange.fail(UpstreamTimeout())
-        except (OSError, ValueError) as failure:  # refused, unknown host, or an invalid certificate
-            self._tell(failure)
+        except (OSError, ValueError):  # refused, unknown host, or an invalid certificate
             error = UpstreamError()
             error.unreached = True
             exchange.fail(error)
@@ -206,13 +202,6 @@ class _Pool:
             self.idle(connection)
         else:
             exchange.run_on(connection)
-
-    def _tell(self, failure: Exception) -> None:
-        """Log the failure, once a minute at most."""
-        now = time.monotonic()
-        if now - self._reported_at >= TELL_EVERY_SECONDS:
-            self._reported_at = now
-            log.warning("no connection to a provider", fault=type(failure).__name__)
 
     def _close_idle(self) -> None:
         self._sweep = None

@@ -2,11 +2,12 @@
 
 import base64
 import binascii
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import field
 from typing import Any
 
-from domain.errors import ContentPolicyViolation, UpstreamError, UpstreamRefused
+from domain.errors import AdapterFault, UpstreamError
 from domain.media import MediaInput
 from domain.records import record
 from providers.base import OutputFile, Progress, Stage
@@ -65,6 +66,13 @@ async def _in_one(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
+def job_id(value: object, form: re.Pattern[str]) -> str:
+    """Return the id by which a vendor names the work that it has begun. Raises `AdapterFault` if this is none."""
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise AdapterFault
+    return value
+
+
 def mappings(value: Any) -> list[dict[str, Any]]:
     """Return the objects of a list; of anything else, none."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
@@ -72,5 +80,4 @@ def mappings(value: Any) -> list[dict[str, Any]]:
 
 def failed(error: UpstreamError) -> Progress:
     """Return the state of work that has failed for a reason that an adapter has read out of an answer."""
-    refused = isinstance(error, UpstreamRefused) and not isinstance(error, ContentPolicyViolation)
-    return Progress(Stage.FAILED, failure="invalid_value" if refused else error.code)
+    return Progress(Stage.FAILED, failure=error.code)

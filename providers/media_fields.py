@@ -8,10 +8,10 @@ import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.errors import UpstreamRefused
-from domain.media import MediaInput, MediaRequest
+from domain.media import Kind, MediaInput, MediaRequest
 from domain.records import record
 
 Fields = dict[str, Any]
@@ -112,6 +112,27 @@ class Dialect:
 
 def _plain(seconds: float) -> int | float:
     return int(seconds) if seconds == int(seconds) else seconds
+
+
+@record
+class ModelFamily:
+    """Models whose names begin alike."""
+
+    prefix: str
+    dialect: Dialect
+
+
+Family = TypeVar("Family", bound=ModelFamily)
+
+
+def family_of(request: MediaRequest, families: Sequence[Family], others: Mapping[Kind, Family]) -> Family:
+    """Return the family of the request's model, or that of what it makes. Raises `UpstreamRefused` without one."""
+    for family in families:
+        if request.model.startswith(family.prefix):
+            return family
+    if request.kind not in others:
+        raise UpstreamRefused
+    return others[request.kind]
 
 
 def files(inputs: Sequence[MediaInput], names: Mapping[str, str]) -> Fields:

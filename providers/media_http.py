@@ -112,7 +112,7 @@ def key_in(header: str, provider: Provider, prefix: str = "") -> Credentials:
     return credentials
 
 
-def media_client(max_connections: int = 200) -> httpx2.AsyncClient:
+def media_client() -> httpx2.AsyncClient:
     """The one client of a process: no proxy, no cookies, no redirects of its own."""
     return httpx2.AsyncClient(
         verify=ssl.create_default_context(),
@@ -121,7 +121,7 @@ def media_client(max_connections: int = 200) -> httpx2.AsyncClient:
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
         headers={"user-agent": "yout", "accept": "*/*", "accept-encoding": "identity"},
         # A connection that rests for long may be closed by its server just when a job is sent: that is a doubt.
-        limits=httpx2.Limits(max_connections=max_connections, keepalive_expiry=3.0),
+        limits=httpx2.Limits(max_connections=200, keepalive_expiry=3.0),
     )
 
 
@@ -148,9 +148,9 @@ class MediaHttp:
         response = await self._opened(request)
         return Download(response.headers, self._chunks(response))
 
-    async def download(self, url: str, headers: Mapping[str, str] | None = None) -> Download:
+    async def download(self, url: str) -> Download:
         """Open a file, at the provider's own origin or at an allowed host. Follows redirects to these."""
-        return await self.open(HttpRequest(url, "GET", headers=headers or {}))
+        return await self.open(HttpRequest(url, "GET"))
 
     async def _opened(self, request: HttpRequest) -> httpx2.Response:
         url = self._url(request.url)
@@ -257,8 +257,6 @@ class MediaHttp:
             error = UpstreamError(retry_after=error.retry_after)
         if isinstance(error, UpstreamError):
             error.status = status
-            if error.blames_key:
-                log.error("a media provider refuses our key or our account there", provider=self._provider.name)
         return error
 
 

@@ -16,6 +16,8 @@ class PolledJobs(ABC):
     The adapter of a vendor that can writes `cancel` or `discard` over.
     """
 
+    find_is_complete = False
+
     def __init__(self) -> None:
         self._lost = LostJobs()
 

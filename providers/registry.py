@@ -146,10 +146,9 @@ def _fingerprint(provider: Provider) -> str:
 class Registry:
     """Providers by name, made on first use and kept until the catalog is reloaded."""
 
-    def __init__(self, catalog: Callable[[], Catalog], upstream: Upstream, kinds: Mapping[str, Kind] = KINDS) -> None:
+    def __init__(self, catalog: Callable[[], Catalog], upstream: Upstream) -> None:
         self._catalog = catalog
         self._upstream = upstream
-        self._kinds = kinds
         self._of: Catalog | None = None
         self._upstreams: dict[str, ChatUpstream] = {}
         self._gates: dict[str, Gate] = {}
@@ -162,7 +161,7 @@ class Registry:
         upstream = self._upstreams.get(name)
         if upstream is None:
             provider = self._provider(name)
-            make = self._kinds[provider.kind].chat
+            make = KINDS[provider.kind].chat
             if make is None:
                 raise UpstreamError("This provider has no chat adapter here.")
             upstream = self._upstreams[name] = self._limited(provider, _with_every_key(provider, make, self._upstream))
@@ -187,7 +186,7 @@ class Registry:
             self._require_class(name, request)
         if name not in self._media:
             provider = self._provider(name)
-            make = self._kinds[provider.kind].media
+            make = KINDS[provider.kind].media
             if make is None:
                 raise UpstreamError("This provider has no media adapter here.")
             upstream = MediaUpstream(self._upstream.http, self._upstream.demo_folder)

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from domain.errors import UpstreamError, UpstreamRefused
+from domain.errors import UpstreamError, UpstreamGone
 from domain.records import record
 from providers.base import OutputFile
 from providers.media_http import MediaHttp
@@ -17,7 +17,6 @@ MAX_FILES = 64
 MAX_DEPTH = 4
 OCTETS = "application/octet-stream"
 GONE = (404, 410)
-UNOBTAINABLE = "The provider made no file that this server can get."
 
 
 @record
@@ -35,7 +34,7 @@ class RemoteFile:
 
 
 async def opened(http: MediaHttp, files: Sequence[RemoteFile]) -> AsyncIterator[OutputFile]:
-    """Open the files one by one. One that is gone is left out. Raises `UpstreamRefused` if none can be had."""
+    """Open the files one by one. One that is gone is left out. Raises `UpstreamGone` if none can be had."""
     count = 0
     for file in files:
         try:
@@ -44,12 +43,12 @@ async def opened(http: MediaHttp, files: Sequence[RemoteFile]) -> AsyncIterator[
             if error.status in GONE:
                 continue
             if error.not_accepted and not error.unreached:  # not an address where we read files
-                raise UpstreamRefused(UNOBTAINABLE) from None
+                raise UpstreamGone from None
             raise
         count += 1
         yield OutputFile(file.content_type, file.extension, download.chunks, file.width, file.height)
     if not count:
-        raise UpstreamRefused(UNOBTAINABLE)
+        raise UpstreamGone
 
 
 def of(value: Any) -> list[RemoteFile]:

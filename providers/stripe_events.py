@@ -211,16 +211,16 @@ def _account(given: object) -> UUID | None:
 
 def _id(given: object) -> str | None:
     """Return the id of an object, which Stripe gives as such or within the whole object."""
-    found = given.get("id") if isinstance(given, Mapping) else given
-    return found[:MAX_ID] if isinstance(found, str) and found else None
+    value = given.get("id") if isinstance(given, Mapping) else given
+    return value[:MAX_ID] if isinstance(value, str) and value else None
 
 
 def _text(given: object) -> str:
     """Return an id, or a name, without which an event means nothing. Raises ValueError."""
-    found = _id(given)
-    if found is None:
+    value = _id(given)
+    if value is None:
         raise ValueError("not a name")
-    return found
+    return value
 
 
 def _ids(given: Sequence[object]) -> tuple[str, ...]:

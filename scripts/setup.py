@@ -105,7 +105,7 @@ def make_environment() -> None:
         result = subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)], check=False)
         if result.returncode != 0:
             raise Impossible(
-                f"Python's venv module does not work here. On Debian and Ubuntu: apt install {package('venv')}"
+                f"Python's venv module does not work here. On Debian and Ubuntu: apt install {venv_package()}"
             )
 
 
@@ -178,7 +178,7 @@ def pip() -> "list[str]":
         return ours
     raise Impossible(
         f"There is neither uv, nor pip, nor ensurepip for {sys.executable}. "
-        f"On Debian and Ubuntu: apt install {package('venv')}"
+        f"On Debian and Ubuntu: apt install {venv_package()}"
     )
 
 
@@ -213,8 +213,8 @@ def pip_name(setting: str) -> str:
     return "PIP_" + setting.upper().replace("-", "_")
 
 
-def package(what: str) -> str:
-    return f"python{sys.version_info[0]}.{sys.version_info[1]}-{what}"
+def venv_package() -> str:
+    return f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
 
 
 def say(text: str) -> None:

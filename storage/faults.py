@@ -48,10 +48,10 @@ class StoreFaults:
             if act != "write" and _BUCKET_CODE not in str(error):
                 raise
             self._report(act, NO_BUCKET)
-            raise ServiceUnavailable from None
+            raise ServiceUnavailable(reported=self._log is not None) from None
         except (BaseError, PermissionError) as error:
             self._report(act, _cause(error))
-            raise ServiceUnavailable from None
+            raise ServiceUnavailable(reported=self._log is not None) from None
         if self._log and act in self._lasting:
             self._lasting.discard(act)
             self._log.clear(_where(act))

@@ -41,15 +41,15 @@ def _walked(content: bytes, begin: int, frame: Callable[[bytes, int], Frame | No
     at, other, total = begin, 0, Fraction(0)
     lengths: dict[Fraction, int] = {}
     while at < len(content):
-        found = frame(content, at)
-        if found is None:
+        parsed = frame(content, at)
+        if parsed is None:
             place = content.find(b"\xff", at + 1)
             skipped = (place if place > 0 else len(content)) - at
             at, other = at + skipped, other + skipped
             if other > MAX_OTHER:
                 return None
             continue
-        size, length = found
+        size, length = parsed
         lengths[length] = lengths.get(length, 0) + 1
         at += size
     total = sum((length * number for length, number in lengths.items()), total)
@@ -96,7 +96,7 @@ def _flac(content: bytes) -> Fraction | None:
         if last:
             break
     begin, rate = at, int.from_bytes(content[18:21], "big") >> 4
-    heads = [_flac_head(content, found.start(), rate) for found in _FLAC_HEAD.finditer(content, begin)]
+    heads = [_flac_head(content, match.start(), rate) for match in _FLAC_HEAD.finditer(content, begin)]
     return sum((length for length in heads if length), Fraction(0)) or None
 
 

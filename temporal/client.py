@@ -1,14 +1,18 @@
 """The connection to Temporal, and the one data converter."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from temporalio.client import Client, Interceptor
 from temporalio.common import HeaderCodecBehavior
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
+from domain.rounds import FaultLog
 from temporal.codec import EncryptionCodec, Keyring
 from temporal.request_ids import RequestIds
 
@@ -23,9 +27,20 @@ class Address:
     api_key: str | None = dataclasses.field(default=None, repr=False)
 
 
-def converter(keyring: Keyring) -> DataConverter:
+@cache
+def _runtime() -> Runtime:
+    """The SDK's threads. What they log goes where ours does, and without the fields, which quote servers.
+
+    They warn of every request that fails while Temporal is away: `temporal.faults` tells of that.
+    """
+    errors = TelemetryFilter(core_level="ERROR", other_level="ERROR")
+    forwarding = LogForwardingConfig(logging.getLogger("temporalio.core"), append_log_fields_to_message=False)
+    return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors, forwarding=forwarding)))
+
+
+def converter(keyring: Keyring, faults: FaultLog | None = None) -> DataConverter:
     """The converter of API, worker and tests. Failures are payloads too, so their text is encrypted."""
-    return dataclasses.replace(plain_converter(), payload_codec=EncryptionCodec(keyring))
+    return dataclasses.replace(plain_converter(), payload_codec=EncryptionCodec(keyring, faults))
 
 
 def plain_converter() -> DataConverter:
@@ -50,5 +65,6 @@ async def connect(
         data_converter=conversion,
         interceptors=[RequestIds(), *interceptors],
         header_codec_behavior=HeaderCodecBehavior.CODEC,
+        runtime=_runtime(),
         lazy=lazy,
     )

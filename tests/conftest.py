@@ -1,10 +1,15 @@
 """Real servers for the tests: one embedded PostgreSQL a session, a fresh database (cloned from a template) a test."""
 
+import fcntl
 import functools
 import gc
 import os
+import sys
+import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import httpx._transports.default
@@ -13,12 +18,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from db import migrate
 from db.engine import Database
 from dev.postgres import EmbeddedPostgres
+from tests.support import migrated
 from tests.support.sent import Sent, recording
 
-TEMPLATE = "template_yout"
 IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 """What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 
@@ -27,6 +31,14 @@ IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests often wait, for a process that starts or a lease that runs out."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder that the processes of a run share. They inherit its name."""
+    if not hasattr(config, "workerinput"):
+        place = tempfile.TemporaryDirectory(prefix="yout-migrated-")
+        os.environ[migrated.PLACE] = place.name
+        config.add_cleanup(place.cleanup)
 
 
 class Folder(pytest.Package):
@@ -43,9 +55,25 @@ def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Col
     return Folder.from_parent(parent, path=path) if (path / "conftest.py").exists() else None
 
 
-def pytest_collection() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
     """Collect no garbage while tests are imported: a fifth of the CPU of it."""
     gc.disable()
+    with compiling():
+        return (yield)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """In a new checkout the first process of a run compiles what all import, while the others wait."""
+    last = Path(__file__).parent / "unit" / "workflows"
+    compiled = Path(cache_from_source(str(last / "x.py"))).parent
+    with (Path(os.environ[migrated.PLACE]) / "compiling").open("w") as lock:
+        if not compiled.exists() and not sys.dont_write_bytecode:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if compiled.exists():
+                fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
 
 
 def pytest_collection_finish() -> None:
@@ -74,10 +102,7 @@ def tls_contexts() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
-    with EmbeddedPostgres.temporary(IN_MEMORY) as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-        assert migrate.upgrade(server.url_of(TEMPLATE), server.app_url_of(TEMPLATE))
+    with migrated.temporary(IN_MEMORY) as server:
         yield server
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
@@ -88,10 +113,8 @@ def postgres(sent: Sent) -> Iterator[EmbeddedPostgres]:
 def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     """A migrated database that no other test sees."""
     name = f"test_{uuid.uuid4().hex}"
+    yield migrated.clone(postgres, name)
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-        yield postgres.url_of(name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

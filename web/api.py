@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Protocol
 
-NO_CONTENT = 204
 _ERRORS_FROM = 400
 
 
@@ -64,6 +64,10 @@ class Server:
     """Of a request to the API. 0: nothing is known of it."""
     takes_loopback: bool = False
     """URLs of its users may be of the machine that it runs on, as its operator has set it for development."""
+    output_lifetime: timedelta | None = None
+    """How long files of jobs are stored, unless a plan says another time."""
+    share_lifetime: timedelta | None = None
+    """How long a shared page lives. None: until it is taken back."""
 
 
 class Api(Protocol):

@@ -15,8 +15,8 @@ Rows = Callable[[Mapping[str, Any]], Iterable[Sequence[Cell]]]
 """The lines of one page of a list."""
 PAGE = 100
 """What is called at once."""
-_ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet compute a text."""
+_ACTIVE = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
+"""What makes a spreadsheet compute a text. Some read the wide signs of East Asian keyboards as the narrow ones."""
 
 
 def harmless(cell: Cell) -> Cell:

@@ -19,6 +19,8 @@ from web.reference import Operation
 from web.visit import Page, Visit
 
 SEARCH_CHARACTERS = 100
+MAX_WORDS = 8
+"""Of a search: anybody may ask, and each word is looked for in all of the docs."""
 MAX_MATCHES = 40
 _EXCERPT_CHARACTERS = 180
 _BEFORE_WORD = 45
@@ -36,10 +38,6 @@ class Goal:
     note: str
     address: str
     text: str = field(repr=False)
-
-    @property
-    def words(self) -> str:
-        return f"{self.name} {self.note} {self.text}".lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +145,19 @@ def _operation_goals() -> Iterator[Goal]:
         yield Goal("API", name, operation.summary, operation.address, operation.about.striptags())
 
 
+@cache
+def _searched() -> list[tuple[Goal, str, str]]:
+    """Return each place with its name, and with all of its words, in small letters."""
+    named = [(goal, f"{goal.name} {goal.note}".lower()) for goal in _goals()]
+    return [(goal, name, f"{name} {goal.text.lower()}") for goal, name in named]
+
+
 def _search(words: str) -> list[Match]:
     """Return the places that have all of the words: first those that have them in their names."""
-    wanted = words.lower().split()
-    fits = [goal for goal in _goals() if all(word in goal.words for word in wanted)]
-    fits.sort(key=lambda goal: not all(word in f"{goal.name} {goal.note}".lower() for word in wanted))
-    return [Match(goal, _excerpt(goal.text, wanted[0])) for goal in fits[:MAX_MATCHES]]
+    wanted = list(dict.fromkeys(words.lower().split()))[:MAX_WORDS]
+    fits = [(goal, name) for goal, name, text in _searched() if all(word in text for word in wanted)]
+    fits.sort(key=lambda fit: not all(word in fit[1] for word in wanted))
+    return [Match(goal, _excerpt(goal.text, wanted[0])) for goal, _ in fits[:MAX_MATCHES]]
 
 
 def _excerpt(text: str, word: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,15 +32,37 @@ class _Sentence:
 
 
 _HOME = (("Start page", "/"), ("Models", "/models"), ("Docs", "/docs"))
+_PLACES = {
+    "/chat": ("Playground", ("chat", "playground", "c")),
+    "/studio/image": ("Studio", ("studio", "image", "images", "video", "videos", "speech", "jobs")),
+    "/models": ("Models", ("models", "pricing", "prices")),
+    "/activity": ("Activity", ("activity", "usage", "charges", "logs", "statement")),
+    "/keys": ("Keys", ("keys", "tokens", "api-keys")),
+    "/webhooks": ("Webhooks", ("webhooks", "hooks")),
+    "/privacy": ("Privacy", ("privacy", "purges", "export", "history", "shares")),
+    "/plan": ("Plan and credits", ("plan", "plans", "credits", "billing")),
+    "/account": ("Account", ("account", "settings", "profile")),
+    "/docs": ("Docs", ("docs", "help", "guide", "redoc", "swagger")),
+    "/sign-in": ("Sign in", ("sign-in", "login", "signin")),
+    "/sign-up": ("Create account", ("sign-up", "register", "signup")),
+}
+"""Pages, each with what people may write into an address for it."""
+_NAMES = {word: address for address, (_, words) in _PLACES.items() for word in words}
+_LIKE, _WAYS, _MAX_WORD = 0.7, 3, 40
+_NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 404, 429, 503
+_PATIENCE = 5
+"""Seconds. Who waits for a server that cannot answer does not ask for a page more often."""
 _SENTENCES: Mapping[int, _Sentence] = {
     403: _Sentence("This is not yours to do.", "Nothing was changed.", _HOME),
-    404: _Sentence("There is no such page.", "The address may be mistyped, or what was there is gone.", _HOME),
+    404: _Sentence("There is no such page.", "The address may be mistyped, or what was there is gone."),
     405: _Sentence("This page cannot do that.", "Nothing was changed.", _HOME),
     413: _Sentence("That was too large to take.", "Nothing was kept, and nothing was charged.", _HOME),
     429: _Sentence("That was too much at once.", "Nothing was charged."),
     503: _Sentence("We cannot reach our books, so we do not start anything.", "Nothing was charged."),
 }
-_BROKEN = _Sentence("Something broke on our side.", "Nothing was charged for this page.", _HOME[:1])
+_BROKEN = _Sentence(
+    "Something broke on our side.", "Nothing was charged for this page.", (("Try again", ""), *_HOME[:1])
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +87,27 @@ def page(problem: Problem, request: Request) -> Response:
         "title": sentence.title,
         "text": sentence.text,
         "message": problem.message if problem.status in {403, 429} else "",
-        "ways": sentence.ways,
+        "ways": _likeliest(request.url.path) if problem.status == _NOT_FOUND else sentence.ways,
         "request_id": problem.request_id if sentence is _BROKEN else "",
-        "seconds": problem.retry_after if problem.status in {429, 503} else None,
+        "seconds": _pause(problem),
         "theme": theme_of(request),
     }
     headers = {}
     if values["seconds"]:
         headers = {"retry-after": str(values["seconds"]), "refresh": str(values["seconds"])}
     return pages.live(templating.html("fault.html", values), status=problem.status, headers=headers)
+
+
+def _likeliest(path: str) -> Sequence[tuple[str, str]]:
+    """Return the three pages that somebody may have wanted who asked for one that is none: by name and address."""
+    first = path.strip("/").partition("/")[0][:_MAX_WORD].lower()
+    near = [_NAMES[word] for word in get_close_matches(first, _NAMES, _WAYS, _LIKE)]
+    ways = dict.fromkeys([*((_PLACES[address][0], address) for address in near), *_HOME])
+    return list(ways)[:_WAYS]
+
+
+def _pause(problem: Problem) -> int | None:
+    """Return after how many seconds the page is loaded again: many that wait must not come at once. None: it is not."""
+    if problem.status not in {_TOO_MANY, _UNAVAILABLE} or not problem.retry_after:
+        return None
+    return max(int(problem.retry_after), _PATIENCE if problem.status == _UNAVAILABLE else 1)

@@ -19,6 +19,11 @@ def symbols() -> dict[str, str]:
     return {"hatch": _HATCH} | {found[1]: found[0] for found in _SYMBOL.finditer(FILE.read_text("utf-8"))}
 
 
+@cache
+def _drawn(name: str, size: str) -> Markup:
+    return Markup('<svg class="icon {0}" aria-hidden="true"><use href="#i-{1}"/></svg>').format(size, name)
+
+
 class Icons:
     """The icons of one page, in the order in which its template uses them."""
 
@@ -31,7 +36,7 @@ class Icons:
         `size`: `big`, or nothing. Raises `KeyError` for a name that has no symbol.
         """
         self.need(name)
-        return Markup('<svg class="icon {0}" aria-hidden="true"><use href="#i-{1}"/></svg>').format(size, name)
+        return _drawn(name, size)
 
     def mark(self, size: int = 20) -> Markup:
         """Return the product's mark."""

@@ -22,6 +22,7 @@ MAX_SEGMENTS_CHARACTERS = 26
 _LONG_TEXT = 200
 _CONTROLS = {"boolean": "check", "integer": "number", "number": "number"}
 _UNITS = {"seconds": " s"}
+_UNIT_NAMES = {"seconds": " seconds"}
 _FORMATS = ("response_format", "output_format")
 _FILE_NAMES = {"webp": "WebP", "opus": "Opus"}
 _NAMED = {
@@ -183,7 +184,7 @@ def _control(name: str, schema: Mapping[str, Any], value: str) -> Control:
         kind,
         schema["type"],
         value,
-        hint or ("" if choices else _sentence(schema.get("description", "")) or _bounds(schema)),
+        hint or ("" if choices else _sentence(schema.get("description", "")) or _bounds(name, schema)),
         choices,
         {} if choices else _attributes(kind, schema),
         priced=bool(schema.get(PRICED)),
@@ -255,9 +256,9 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].removesuffix('.')}." if text else ""
 
 
-def _bounds(schema: Mapping[str, Any]) -> str:
+def _bounds(name: str, schema: Mapping[str, Any]) -> str:
     least, most = schema.get("minimum"), schema.get("maximum")
-    return f"{least:,} to {most:,}" if least is not None and most is not None else ""
+    return f"{least:,} to {most:,}{_UNIT_NAMES.get(name, '')}" if least is not None and most is not None else ""
 
 
 def _choice(name: str, value: object) -> str:

@@ -1,5 +1,6 @@
 """The models of this server, their prices and limits. Filters work on the server, and live in the address."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -25,6 +26,16 @@ KINDS = {
 UNITS = {"credits": "Credits per 1,000", "usd": "US$ per million"}
 TRIED_AT = {"text": "/chat", "image": "/studio/image", "video": "/studio/video", "speech": "/studio/speech"}
 """The page on which models of a kind are tried."""
+_CALLS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "text": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello!"}]}),
+    "image": ("/api/media/image/", {"prompt": "A lake at dawn"}),
+    "video": ("/api/media/video/", {"prompt": "A lake at dawn"}),
+    "speech": ("/api/media/speech/", {"input": "Welcome to the museum."}),
+    "embedding": ("/v1/embeddings", {"input": "A lake at dawn"}),
+}
+"""Where models of a kind are called, and with what."""
+_YOURS = "…"
+"""Stands for what the caller alone can give, such as the id of an upload."""
 _PLACES = 4
 
 
@@ -56,12 +67,9 @@ async def models(visit: Visit) -> Response:
     chosen = [name for name in query.getlist("has") if name in TRAITS]
     words = query.get("q", "")[:200].lower().split()
     of_kind = [model for model in everything if model["modality"] == kind]
-    shown = [
-        model
-        for model in of_kind
-        if all(TRAITS[name].of(model) for name in chosen) and all(word in _text(model) for word in words)
-    ]
+    shown = [model for model in of_kind if _fits(model, chosen, words)]
     unit = "usd" if query.get("unit") == "usd" else "credits"
+    link = _Links(kind, chosen, unit, query.get("q", "")[:200], "1" if inactive else "")
     values = {
         "models": [(model, prices(model, unit)) for model in shown],
         "kinds": {name: count for name, count in kinds.items() if count},
@@ -71,7 +79,8 @@ async def models(visit: Visit) -> Response:
         "unit": unit,
         "try_at": TRIED_AT.get(kind),
         "q": query.get("q", "")[:200],
-        "link": _Links(kind, chosen, unit, query.get("q", "")[:200], "1" if inactive else ""),
+        "link": link,
+        "ways": [] if shown else _ways(everything, link, words),
         "inactive": inactive,
         **_NAMES,
     }
@@ -83,7 +92,38 @@ async def model(visit: Visit) -> Response:
     found = next((model for model in await _every(visit, inactive=True) if model["id"] == wanted), None)
     if found is None:
         raise Fault(404, "This server has no such model.")
-    return visit.render("model.html", {"model": found, "prices": prices(found, "credits"), **_NAMES})
+    values = {
+        "model": found,
+        "prices": prices(found, "credits"),
+        "try_at": TRIED_AT.get(found["modality"]),
+        "call": call(found, visit.api.server.public_url),
+        **_NAMES,
+    }
+    return visit.render("model.html", values)
+
+
+def call(model: Model, server: str) -> str:
+    """Return a call in curl, with what the model must have. A recording goes as a file of a form."""
+    authorized = '-H "Authorization: Bearer $YOUT_KEY"'
+    if model["modality"] == "transcription":
+        form = (f"-F model={model['id']}", "-F file=@recording.mp3")
+        return _lines(f"curl {server}/v1/audio/transcriptions", authorized, *form)
+    path, fields = _CALLS[model["modality"]]
+    body = json.dumps({"model": model["id"], **_required(model), **fields}, ensure_ascii=False)
+    return _lines(f"curl {server}{path}", authorized, '-H "Content-Type: application/json"', f"-d '{body}'")
+
+
+def _required(model: Model) -> Mapping[str, object]:
+    """Return the fields and files without which the model takes no call."""
+    schema = model["parameters"] or {}
+    fields = {name: schema["properties"][name] for name in schema.get("required", ())}
+    files = {role: _YOURS for role, each in model["inputs"].items() if each["required"]}
+    given = {name: each.get("default", next(iter(each.get("enum", ())), _YOURS)) for name, each in fields.items()}
+    return given | files
+
+
+def _lines(*lines: str) -> str:
+    return " \\\n  ".join(lines)
 
 
 async def _every(visit: Visit, *, inactive: bool) -> Sequence[Model]:
@@ -105,12 +145,37 @@ class _Links:
         return self._address(list(self.has), changed)
 
     def toggled(self, name: str) -> str:
-        return self._address([one for one in self.has if one != name] + ([name] if name not in self.has else []), {})
+        return self._address(_without(self.has, name) + ([name] if name not in self.has else []), {})
 
     def _address(self, has: list[str], changed: Mapping[str, str]) -> str:
         fields = {"kind": self.kind, "unit": self.unit, "q": self.q, "inactive": self.inactive, **changed}
         pairs = [(name, value) for name, value in fields.items() if value]
         return f"/models?{urlencode([*pairs, *(('has', one) for one in has)])}"
+
+
+def _without(names: Sequence[str], name: str) -> list[str]:
+    return [other for other in names if other != name]
+
+
+def _fits(model: Model, traits: Sequence[str], words: Sequence[str]) -> bool:
+    return all(TRAITS[name].of(model) for name in traits) and all(word in _text(model) for word in words)
+
+
+def _ways(models: Sequence[Model], link: _Links, words: Sequence[str]) -> Sequence[tuple[str, str, int]]:
+    """Return what to change of filters that nothing fits: what it is called, its address, and how many fit then."""
+    changes = [
+        *([("Without these words", link.to(q=""), link.kind, link.has, ())] if words else []),
+        *(
+            (f"Without “{TRAITS[name].filter}”", link.toggled(name), link.kind, _without(link.has, name), words)
+            for name in link.has
+        ),
+        *((label, link.to(kind=kind), kind, link.has, words) for kind, label in KINDS.items()),
+    ]
+    ways = [
+        (label, address, sum(model["modality"] == kind and _fits(model, has, left) for model in models))
+        for label, address, kind, has, left in changes
+    ]
+    return [way for way in ways if way[-1]]
 
 
 def _text(model: Model) -> str:

@@ -1,6 +1,6 @@
 """How pages write numbers and times. Dollars are rounded down where they are owned, and up where they are spent."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from markupsafe import Markup
@@ -46,20 +46,34 @@ def relative(when: datetime, now: datetime) -> str:
     return "in a moment" if seconds > 0 else "just now"
 
 
+def decimal(written: str) -> str:
+    """Write a number of the API, which may have a fraction, with commas."""
+    return f"{Decimal(written):,f}"
+
+
+def span(lasting: timedelta) -> str:
+    """Write how long something lasts, in the largest unit of which there are two: `24 hours`, `7 days`."""
+    seconds = lasting.total_seconds()
+    size, unit = next(((size, unit) for size, unit in _UNITS if seconds >= 2 * size), _UNITS[-1])
+    count = int(seconds // size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
+
+
 def time(written: str, now: datetime) -> Markup:
     """Return a `<time>` that reads relatively, and goes on to be true, with UTC to the second beside it."""
     when = moment(written)
-    exact = f"{when:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<yout-time><time datetime="{0}" title="{1}">{2}</time></yout-time>').format(
-        f"{when:%Y-%m-%dT%H:%M:%SZ}", exact, relative(when, now)
+    at = when.replace(microsecond=0, tzinfo=None)
+    return Markup(  # noqa: S704  # digits, and words of our own
+        f'<yout-time><time datetime="{at.isoformat()}Z" title="{at} UTC">{relative(when, now)}</time></yout-time>'
     )
 
 
 def stamp(written: str) -> Markup:
     """Return a `<time>` that reads exactly, such as `8 Jun, 09:41:07`, in UTC."""
     when = moment(written)
-    return Markup('<time datetime="{0}">{1}</time>').format(
-        f"{when:%Y-%m-%dT%H:%M:%SZ}", f"{when.day} {when:%b, %H:%M:%S}"
+    at = when.replace(microsecond=0, tzinfo=None)
+    return Markup(  # noqa: S704  # digits, and a month's name
+        f'<time datetime="{at.isoformat()}Z">{at.day} {at:%b, %H:%M:%S}</time>'
     )
 
 

@@ -7,7 +7,8 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import compile_path
+from starlette.routing import Match, compile_path
+from starlette.types import Scope
 
 from web import (
     account,
@@ -56,6 +57,7 @@ PAGES: Sequence[Page] = (
 """Every page of the web app."""
 _PLACES = frozenset(page.path for page in PAGES)
 _SHOWN = [compile_path(page.path)[0] for page in PAGES if "GET" in page.methods]
+_ENDPOINTS = ("/api/", "/v1/")
 _KEYS = {"authorization", "x-api-key"}
 _UNAUTHORIZED = 401
 _SEE_OTHER = 303
@@ -67,8 +69,30 @@ _ANSWERS: dict[int | str, dict[str, object]] = {
 }
 
 
-def router(shared_pages: Callable[[Request], SharedPages], api: Callable[[Request], Api]) -> APIRouter:
-    """Return the routes. Both arguments are called per request, because their resources exist only after the start."""
+class _Pages(APIRouter):
+    """The routes of pages. An endpoint's address is not compared with each of them."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        return (Match.NONE, {}) if scope["path"].startswith(_ENDPOINTS) else super().matches(scope)
+
+
+def pages_router(api: Callable[[Request], Api]) -> APIRouter:
+    """Return the routes of the web app's pages. `api` is called per request: its resources exist only after the start.
+
+    Include it first, so that a page's address is not compared with all endpoints.
+    """
+    routes = _Pages()
+    for page in PAGES:
+        if "GET" not in page.methods:  # before a page with a parameter in its place
+            routes.add_route(page.path, _above, methods=["GET"], include_in_schema=False)
+    for page in PAGES:
+        shown = partial(_shown, page, api)
+        routes.add_route(page.path, shown, methods=list(page.methods), include_in_schema=False)
+    return routes
+
+
+def router(shared_pages: Callable[[Request], SharedPages]) -> APIRouter:
+    """Return the routes of shared pages and static files. The argument is called per request."""
     routes = APIRouter(tags=["share"])
 
     async def shared(request: Request) -> Response:
@@ -90,12 +114,6 @@ def router(shared_pages: Callable[[Request], SharedPages], api: Callable[[Reques
     routes.add_api_route("/c", nothing, methods=["GET"], include_in_schema=False)
     routes.add_api_route(assets.PATH, _asset, methods=["GET"], include_in_schema=False)
     routes.add_api_route("/robots.txt", _robots, methods=["GET"], include_in_schema=False)
-    for page in PAGES:
-        if "GET" not in page.methods:  # before a page with a parameter in its place
-            routes.add_route(page.path, _above, methods=["GET"], include_in_schema=False)
-    for page in PAGES:
-        shown = partial(_shown, page, api)
-        routes.add_route(page.path, shown, methods=list(page.methods), include_in_schema=False)
     return routes
 
 

@@ -21,7 +21,8 @@ MAX_WAITING = 32
 """Different pages of one account that wait for that. More are answered with 503."""
 PATIENCE_SECONDS = 20.0
 """How long a page waits for its turn and is rendered, before it is answered with 503."""
-_RETRY = {"retry-after": "2"}
+_RETRY = {"retry-after": "2", "refresh": "5"}
+"""A browser loads the page again by itself."""
 _PIECE = 64 * 1024
 
 

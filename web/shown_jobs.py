@@ -19,6 +19,13 @@ _TAGS = {
     "failed": ("bad", "Failed"),
     "cancelled": ("", "Cancelled"),
 }
+_FAULTS = {
+    "upstream_error": "The provider could not make it",
+    "upstream_timeout": "The provider took too long",
+}
+"""Faults in a few words, by their codes."""
+_OF_A_CALL, _OF_A_JOB = "Nothing that was not delivered is charged; try again.", "Nothing was charged."
+"""A job that fails has delivered nothing."""
 _EXTENSIONS = {"jpeg": "jpg", "mpeg": "mp3", "x-wav": "wav", "plain": "txt"}
 
 
@@ -140,6 +147,15 @@ class ShownJob:
         facts = [first.size or first.duration for first in self.outputs[:1]]
         when = [] if self.active else [numbers.relative(numbers.moment(self.job["created_at"]), self.now)]
         return " · ".join(filter(None, (self.model_name, *facts, *when)))
+
+    @property
+    def fault(self) -> str:
+        """What went wrong, in a few words. Empty: it takes more words, or nothing did."""
+        return _FAULTS.get(self.job["error"]["code"], "") if self.job["error"] else ""
+
+    @property
+    def fault_text(self) -> str:
+        return str(self.job["error"]["message"]).replace(_OF_A_CALL, _OF_A_JOB)
 
     @property
     def words(self) -> str:

@@ -41,7 +41,7 @@ _REASONS = {
     "model_not_found": "your account may not use it",
 }
 _GALLERY = 24
-_MOST_RUNNING = 20
+_MAX_RUNNING = 20
 _JOBS = "/api/media/jobs/"
 _UNAUTHORIZED, _REQUEST_INVALID, _SERVER_ERRORS = 401, 400, 500
 _PRICE_STANDS_FOR = "-"
@@ -231,7 +231,7 @@ async def _running(
         return [], dict.fromkeys(KINDS, 0)
     by_id: dict[str, Mapping[str, Any]] = {}
     for state in ACTIVE:  # a job that begins between the two lists is in both
-        page = await visit.get(_JOBS, status=state, limit=_MOST_RUNNING)
+        page = await visit.get(_JOBS, status=state, limit=_MAX_RUNNING)
         by_id |= {job["job_uuid"]: job for job in page["data"]}
     jobs = sorted(by_id.values(), key=lambda job: str(job["created_at"]), reverse=True)
     counts = {name: sum(job["kind"] == name for job in jobs) for name in KINDS}

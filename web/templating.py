@@ -23,8 +23,14 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {"asset": assets.load().url, "percent": numbers.percent, "theme": ""}
-    environment.filters |= {"credits": numbers.credits, "dollars": numbers.dollars, "time": numbers.time}
-    environment.filters |= {"utc": numbers.utc}
+    environment.filters |= {
+        "credits": numbers.credits,
+        "dollars": numbers.dollars,
+        "time": numbers.time,
+        "span": numbers.span,
+        "decimal": numbers.decimal,
+        "utc": numbers.utc,
+    }
     return environment
 
 

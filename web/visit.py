@@ -39,6 +39,7 @@ def theme_of(request: Request) -> str:
 class Account:
     """Who is signed in, as every page shows it."""
 
+    id: str
     email: str = field(repr=False)
     balance: int
     """Credits to spend: what is held is not in it."""
@@ -184,7 +185,7 @@ async def _account(visit: Visit) -> Account | None:
         if fault.status == _UNAUTHORIZED:
             return None
         raise
-    names = ("email", "balance", "held", "plan", "plan_active", "running_jobs")
+    names = ("account_id", "email", "balance", "held", "plan", "plan_active", "running_jobs")
     return Account(*(me[name] for name in names))
 
 

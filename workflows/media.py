@@ -9,7 +9,7 @@ from temporalio.workflow import ActivityConfig
 
 with workflow.unsafe.imports_passed_through():
     from activities.bookkeeping import BookkeepingActivities
-    from activities.failures import INTERNAL, INTERNAL_SENTENCE, PUBLIC, STILL_RUNNING, job_ended
+    from activities.failures import PUBLIC, STILL_RUNNING, job_ended
     from activities.media import MediaActivities
     from activities.payloads import (
         Accepted,
@@ -23,8 +23,7 @@ with workflow.unsafe.imports_passed_through():
         Success,
         Watch,
     )
-    from domain.errors import UpstreamTimeout
-    from domain.media import JobError, Kind, Output, State
+    from domain.media import INTERNAL_ERROR, TOO_LATE, JobError, Kind, Output, State
     from temporal import attributes
     from workflows.options import (
         BOOKKEEPING,
@@ -225,7 +224,7 @@ class MediaWorkflow:
     def _left(self) -> timedelta:
         left = self._begun_job.deadline - workflow.now()
         if left <= timedelta(0):
-            raise ApplicationError(_LATE.message, type=_LATE.code, non_retryable=True)
+            raise ApplicationError(TOO_LATE.message, type=TOO_LATE.code, non_retryable=True)
         return left
 
     def _stop_if_requested(self) -> None:
@@ -262,9 +261,6 @@ class MediaWorkflow:
         return self._begun
 
 
-_LATE = UpstreamTimeout()
-
-
 def _why(error: BaseException) -> JobError | None:
     """Return the error that the caller is shown, or None for a cancellation."""
     if is_cancelled_exception(error):
@@ -273,8 +269,8 @@ def _why(error: BaseException) -> JobError | None:
     if isinstance(cause, ApplicationError) and cause.type in PUBLIC:
         return JobError(code=cause.type, message=cause.message)
     if isinstance(cause, TimeoutError):
-        return JobError(code=_LATE.code, message=_LATE.message)
-    return JobError(code=INTERNAL, message=INTERNAL_SENTENCE)
+        return TOO_LATE
+    return INTERNAL_ERROR
 
 
 def _end_of(state: State | None, error: BaseException | None) -> str:

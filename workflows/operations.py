@@ -5,6 +5,8 @@ from typing import Self
 from uuid import UUID
 
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import ResetActivityRequest
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -12,8 +14,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from domain.errors import ServiceUnavailable
 from domain.ids import workflow_id
 from domain.media import Job
+from temporal import faults
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
+from temporal.faults import TemporalFault
 from workflows import start
 from workflows.start import MAX_WAIT, reachable
 
@@ -38,6 +42,14 @@ class Operations:
     @classmethod
     async def of(cls, address: Address, keyring: Keyring) -> Self:
         return cls(await connect(address, converter(keyring), lazy=True))
+
+    async def away(self, address: Address) -> TemporalFault | None:
+        """Tell why Temporal cannot be used; None: it can."""
+        try:
+            await faults.look(self._client)
+        except (RPCError, RuntimeError, TimeoutError) as error:
+            return faults.describe(error, address)
+        return None
 
     async def standing(self, job_id: UUID) -> Standing:
         try:
@@ -65,7 +77,7 @@ class Operations:
         if found is None or found.status is not WorkflowExecutionStatus.RUNNING:
             await start.start(self._client, job, again=True)
             return Retried.STARTED
-        waiting = [one.activity_id for one in found.raw_description.pending_activities if one.attempt > 1]
+        waiting = [one.activity_id for one in found.raw_description.pending_activities if _pauses(one)]
         for activity_id in waiting:
             await self._reset(job.id, activity_id)
         return Retried.SOONER if waiting else Retried.AT_WORK
@@ -92,3 +104,8 @@ class Operations:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended meanwhile
                     raise
+
+
+def _pauses(activity: PendingActivityInfo) -> bool:
+    """Tell whether it waits between two attempts. One that a worker is at is let be: it may be submitting the job."""
+    return activity.attempt > 1 and activity.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED

@@ -16,6 +16,12 @@ call = workflow.execute_activity_method
 PAUSE = timedelta(seconds=1)
 """Between two looks at what ends, or is deleted, some time after it was told to."""
 MAX_PAUSE = timedelta(seconds=10)
+SHOWN = {
+    PurgeStep.CUT: "Step 1 of 3: ending calls and jobs, and destroying the keys",
+    PurgeStep.MEDIA: "Step 2 of 3: deleting files of jobs, and their workflows",
+    PurgeStep.ROWS: "Step 3 of 3: deleting rows",
+}
+"""What an operator reads in Temporal's UI. A step is repeated until it is done."""
 
 
 @workflow.defn
@@ -32,6 +38,7 @@ class PurgeWorkflow:
 
     @workflow.run
     async def run(self, state: PurgeState) -> Purged:
+        workflow.set_current_details(SHOWN[state.step])
         if state.step is PurgeStep.CUT:
             await self._wait_for_the_cut()
             await call(PurgeActivities.count_before_purge, state.ref, **ERASING)
@@ -43,6 +50,7 @@ class PurgeWorkflow:
             if self._state.step is PurgeStep.ROWS:
                 await self._delete_rows()
             if (await call(PurgeActivities.conclude_purge, state.ref, **ERASING)).done:
+                workflow.set_current_details("All is erased, and the receipt is signed")
                 return Purged(purge_id=state.purge_id)
             self._enter(PurgeStep.MEDIA)  # something came in between: once more
             await workflow.sleep(PAUSE)
@@ -74,7 +82,7 @@ class PurgeWorkflow:
 
     def _enter(self, step: PurgeStep, after: object = None) -> None:
         self._state = self._state.model_copy(update={"step": step, "after": after})
-        workflow.set_current_details(step.value)
+        workflow.set_current_details(SHOWN[step])
         self._begin_anew_if_long()
 
     def _begin_anew_if_long(self) -> None:

@@ -19,6 +19,7 @@ from activities.payloads import DeliveryRef, JobRef, PurgeState
 from domain.errors import ServiceUnavailable
 from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
+from domain.purges import PurgeKey
 from domain.webhooks import DeliveryKey
 from temporal import attributes
 from workflows.media import MediaWorkflow
@@ -68,14 +69,15 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     handle = client.get_workflow_handle(workflow_id(job_id))
     with reachable():
         try:
-            await handle.start_update(
-                MediaWorkflow.request_cancel,
-                id=_CANCEL,
-                wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-                rpc_timeout=max_wait,
-            )
-        except WorkflowUpdateRPCTimeoutOrCancelledError:
-            await handle.cancel(rpc_timeout=MAX_WAIT)
+            try:
+                await handle.start_update(
+                    MediaWorkflow.request_cancel,
+                    id=_CANCEL,
+                    wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+                    rpc_timeout=max_wait,
+                )
+            except WorkflowUpdateRPCTimeoutOrCancelledError:
+                await handle.cancel(rpc_timeout=MAX_WAIT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return False
@@ -83,17 +85,19 @@ async def cancel(client: Client, job_id: UUID, *, max_wait: timedelta = MAX_WAIT
     return True
 
 
-async def start_purge(client: Client, purge_id: UUID, *, max_wait: timedelta = MAX_WAIT) -> None:
+async def start_purge(client: Client, purge: PurgeKey, *, max_wait: timedelta = MAX_WAIT) -> None:
     """Start the purge's workflow, or join it. One that was lost begins again, and finds what is left."""
     with reachable():
         await client.start_workflow(
             PurgeWorkflow.run,
-            PurgeState(purge_id=purge_id),
-            id=purge_workflow_id(purge_id),
+            PurgeState(purge_id=purge.id),
+            id=purge_workflow_id(purge.id),
             task_queue=PURGE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+            priority=Priority(fairness_key=str(purge.account_id)),
             static_summary="purge",
+            static_details=f"Purge {purge.id}\n\n`yout purges list` shows how far it is, and what is left",
             rpc_timeout=max_wait,
         )
 
@@ -111,6 +115,8 @@ async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: tim
             priority=Priority(fairness_key=str(delivery.account_id)),
             search_attributes=attributes.for_account(delivery.account_id),
             static_summary="delivery of a webhook",
+            static_details=f"Delivery {delivery.id} for account {delivery.account_id}\n\n"
+            f"`yout webhooks list --account {delivery.account_id}` shows how its endpoints fare",
             rpc_timeout=max_wait,
         )
 
@@ -124,8 +130,8 @@ class Starter:
     async def start(self, job: Job) -> bool:
         return await start(self._client, job)
 
-    async def start_purge(self, purge_id: UUID) -> bool:
-        await start_purge(self._client, purge_id)
+    async def start_purge(self, purge: PurgeKey) -> bool:
+        await start_purge(self._client, purge)
         return True
 
     async def start_delivery(self, delivery: DeliveryKey) -> bool:
@@ -159,7 +165,9 @@ def _details(job: Job) -> str:
 
 @contextmanager
 def reachable() -> Iterator[None]:
-    unavailable = ServiceUnavailable("The job engine is away for the moment. Try again.")
+    unavailable = ServiceUnavailable(
+        "The job engine is away for the moment. Try again.", reported=True
+    )  # `temporal.faults` watches it
     try:
         yield
     except RPCError as error:

@@ -19,7 +19,7 @@ class WebhookWorkflow:
         while True:
             step = await call(WebhookActivities.attempt_delivery, ref, **DELIVERING)
             if step.pause is None:
-                workflow.set_current_details(f"The delivery is {step.state}")
+                workflow.set_current_details(f"The delivery has ended: {step.state}")
                 return DeliveryResult(state=step.state)
             due = workflow.now() + step.pause
             workflow.set_current_details(f"Waiting for the next attempt, at {due:%Y-%m-%d %H:%M:%S} UTC")

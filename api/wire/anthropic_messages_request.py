@@ -44,14 +44,14 @@ _TOOL_PLACES = {"": "", ".function": "", ".function.parameters": ".input_schema"
 
 def parse(body: dict[str, Any]) -> ModelCall:
     """Read a request. Raises `RequestInvalid` that names the first wrong field."""
-    most = values.required(body, "max_tokens", "", int)
-    if not 1 <= most <= MAX_TOKENS:
+    max_tokens = values.required(body, "max_tokens", "", int)
+    if not 1 <= max_tokens <= MAX_TOKENS:
         raise values.invalid("max_tokens", f"must be between 1 and {MAX_TOKENS}")
-    return read(body, most)
+    return read(body, max_tokens)
 
 
-def read(body: dict[str, Any], most: int | None = None) -> ModelCall:
-    """Read a request of which only the input may matter: `most` is its output limit."""
+def read(body: dict[str, Any], max_tokens: int | None = None) -> ModelCall:
+    """Read a request of which only the input may matter: `max_tokens` is its output limit."""
     model = values.text(body, "model", "")
     translation = _translated(body)
     fields: dict[str, Any] = {"model": model, "messages": translation.messages}
@@ -70,7 +70,7 @@ def read(body: dict[str, Any], most: int | None = None) -> ModelCall:
         model=model,
         body=fields,
         stream=values.optional(body, "stream", "", bool) is True,
-        output_limit=most,
+        output_limit=max_tokens,
         max_credits=values.whole_number(body, "max_credits", 1, MAX_AMOUNT),
         strict=body.get("strict") is True,
         max_searches=searching.max_uses if searching else None,

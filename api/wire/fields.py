@@ -25,10 +25,10 @@ def check_type(name: str, value: Any, types: tuple[type, ...]) -> None:
         )
 
 
-def count(body: Mapping[str, Any], name: str, most: int) -> int | None:
-    """Return a whole number from 1 to `most`, or None if the field is left out."""
+def count(body: Mapping[str, Any], name: str, maximum: int) -> int | None:
+    """Return a whole number from 1 to `maximum`, or None if the field is left out."""
     value = body.get(name)
     check_type(name, value, (int,))
-    if value is not None and not 1 <= value <= most:
-        raise RequestInvalid(f"'{name}' must be between 1 and {most}.", param=name)
+    if value is not None and not 1 <= value <= maximum:
+        raise RequestInvalid(f"'{name}' must be between 1 and {maximum}.", param=name)
     return value

@@ -1,6 +1,6 @@
 """Reads requests in the form of OpenAI's chat completions. `openai_chat_stream` writes the answers.
 
-Fields that the gateway does not use are kept unchanged. `gateway.extras` checks fields that affect the price.
+Fields that the gateway does not use are kept unchanged. `gateway.request_meters` checks fields that affect the price.
 """
 
 from collections.abc import Mapping
@@ -91,9 +91,9 @@ def parse(body: dict[str, Any]) -> ModelCall:
 
 def _check_range(name: str, value: Any) -> None:
     if name in _RANGES and value is not None:
-        least, most = _RANGES[name]
-        if not least <= value <= most:
-            raise RequestInvalid(f"'{name}' must be between {least} and {most}.", param=name)
+        low, high = _RANGES[name]
+        if not low <= value <= high:
+            raise RequestInvalid(f"'{name}' must be between {low} and {high}.", param=name)
 
 
 def check_messages(messages: list[Any]) -> None:

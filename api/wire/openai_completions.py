@@ -136,11 +136,11 @@ def _prompts(body: Mapping[str, Any]) -> Prompts:
     return tuple(given)
 
 
-def _number(body: Mapping[str, Any], name: str, most: int) -> int | None:
+def _number(body: Mapping[str, Any], name: str, maximum: int) -> int | None:
     value = body.get(name)
     fields.check_type(name, value, (int,))
-    if value is not None and not 0 <= value <= most:
-        raise RequestInvalid(f"'{name}' must be between 0 and {most}.", param=name)
+    if value is not None and not 0 <= value <= maximum:
+        raise RequestInvalid(f"'{name}' must be between 0 and {maximum}.", param=name)
     return value
 
 

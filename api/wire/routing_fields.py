@@ -50,13 +50,13 @@ def _provider(value: object) -> dict[str, Any]:
     return wanted
 
 
-def _names(value: object, param: str, most: int = MAX_NAMES) -> tuple[str, ...]:
+def _names(value: object, param: str, max_names: int = MAX_NAMES) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise RequestInvalid(f"'{param}' must be an array of strings.", param=param, code="invalid_type")
-    if len(value) > most or not all(0 < len(name) <= MAX_NAME for name in value):
-        raise RequestInvalid(f"'{param}' may have {most} names, of up to {MAX_NAME} characters each.", param=param)
+    if len(value) > max_names or not all(0 < len(name) <= MAX_NAME for name in value):
+        raise RequestInvalid(f"'{param}' may have {max_names} names, of up to {MAX_NAME} characters each.", param=param)
     return tuple(value)
 
 

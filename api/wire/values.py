@@ -48,18 +48,18 @@ def word(fields: Mapping[str, Any], name: str, within: str, words: Collection[st
     return value
 
 
-def number(fields: Mapping[str, Any], name: str, least: float, most: float) -> int | float | None:
+def number(fields: Mapping[str, Any], name: str, low: float, high: float) -> int | float | None:
     """Return a number of the request itself, within bounds, or None."""
     value: int | float | None = optional(fields, name, "", int, float)
-    if value is not None and not least <= value <= most:
-        raise invalid(name, f"must be between {least} and {most}")
+    if value is not None and not low <= value <= high:
+        raise invalid(name, f"must be between {low} and {high}")
     return value
 
 
-def whole_number(fields: Mapping[str, Any], name: str, least: int, most: int, within: str = "") -> int | None:
+def whole_number(fields: Mapping[str, Any], name: str, low: int, high: int, within: str = "") -> int | None:
     value: int | None = optional(fields, name, within, int)
-    if value is not None and not least <= value <= most:
-        raise invalid(place(within, name), f"must be between {least} and {most}")
+    if value is not None and not low <= value <= high:
+        raise invalid(place(within, name), f"must be between {low} and {high}")
     return value
 
 

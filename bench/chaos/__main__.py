@@ -149,11 +149,13 @@ async def _reckon(stack: Stack, made: Sequence[Call]) -> list[str]:
 async def _audit(stack: Stack) -> list[str]:
     """Last of all: of what the operator gave back, too."""
     audited = await stack.audit()
-    found = [f"audit: {finding['check']}, {finding['subject']}: {finding['detail']}" for finding in audited["findings"]]
+    problems = [
+        f"audit: {finding['check']}, {finding['subject']}: {finding['detail']}" for finding in audited["findings"]
+    ]
     if audited["drift_credits"]:
-        found.append(f"audit: the balances drift by {audited['drift_credits']} credits")
+        problems.append(f"audit: the balances drift by {audited['drift_credits']} credits")
     say(f"audit of {audited['checks']} checks {'clean' if audited['clean'] else 'NOT clean'}")
-    return found
+    return problems
 
 
 async def _prove(stack: Stack, made: Sequence[Call], stage: Stage) -> Proof:

@@ -84,8 +84,8 @@ class Owner:
         headers = {"authorization": f"Bearer {self.token}"}
         async with self.session.get(f"{self.url}/api{path}", params=query, headers=headers) as response:
             response.raise_for_status()
-            found: dict[str, Any] = await response.json()
-            return found
+            answer: dict[str, Any] = await response.json()
+            return answer
 
     async def pages(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
         while True:
@@ -118,12 +118,12 @@ class Owner:
 
     async def _statement(self) -> dict[str, Any]:
         """All pages in one. That it closes with what can be spent now is part of it."""
-        found = [page async for page in self.pages("/billing/statement/", **{"from": LONG_AGO, "to": FAR_AHEAD})]
+        parts = [page async for page in self.pages("/billing/statement/", **{"from": LONG_AGO, "to": FAR_AHEAD})]
         now = await self.get("/chat/limit/")
-        return found[0] | {
-            "data": [movement for page in found for movement in page["data"]],
+        return parts[0] | {
+            "data": [movement for page in parts for movement in page["data"]],
             "closing": {side: now[side] for side in ("balance", "held")},
-            "closings": [page["closing"] for page in found],
+            "closings": [page["closing"] for page in parts],
         }
 
 

@@ -23,9 +23,9 @@ def faults(receipt: Receipt) -> list[str]:
     name = receipt["id"]
     if receipt["state"] not in ENDS:
         return [f"{name} is {receipt['state']}"]
-    found = [*_of_hold(receipt), *_of_books(receipt), *_of_times(receipt)]
-    found += _of_charge(receipt) if receipt["state"] == "settled" else _of_release(receipt)
-    return [f"{name}: {fault}" for fault in found]
+    problems = [*_of_hold(receipt), *_of_books(receipt), *_of_times(receipt)]
+    problems += _of_charge(receipt) if receipt["state"] == "settled" else _of_release(receipt)
+    return [f"{name}: {fault}" for fault in problems]
 
 
 def exact_cost(receipt: Receipt) -> Fraction:
@@ -86,15 +86,15 @@ def _max_cost(receipt: Receipt, minimum: int) -> int:
 
 
 def _of_hold(receipt: Receipt) -> Iterator[str]:
-    held, most = receipt["credits"]["held"], receipt["bounds"]["max_credits"]
+    held, max_credits = receipt["credits"]["held"], receipt["bounds"]["max_credits"]
     minimum = receipt["calculation"]["minimum_charge"] if receipt["calculation"] else 10
     if held != _max_cost(receipt, minimum):
         yield f"{held} are held for bounds that come to {_max_cost(receipt, minimum)}"
     grown = receipt["held_at_first"] + sum(more["amount"] for more in receipt["extensions"])
     if held != grown:
         yield f"{held} are held, {grown} were set aside"
-    if most is not None and max(held, receipt["credits"]["charged"]) > most:
-        yield f"holds {held} and costs {receipt['credits']['charged']}, at most {most} were to be spent"
+    if max_credits is not None and max(held, receipt["credits"]["charged"]) > max_credits:
+        yield f"holds {held} and costs {receipt['credits']['charged']}, at most {max_credits} were to be spent"
     if not receipt["price"]["version"]:
         yield "its prices have no version"
 
@@ -187,12 +187,12 @@ def _moment(text: str) -> datetime:
 def statement_faults(statement: Mapping[str, Any], receipts: Sequence[Receipt]) -> list[str]:
     """`statement` is all of its pages in one: every movement of the receipts is in it, once, and it adds up."""
     movements: Sequence[Mapping[str, Any]] = statement["data"]
-    found = []
+    problems = []
     for side in ("balance", "held"):
         total = statement["opening"][side] + sum(movement[side] for movement in movements)
         if total != statement["closing"][side]:
-            found.append(f"the statement's {side} comes to {total}, it says {statement['closing'][side]}")
-    found += [
+            problems.append(f"the statement's {side} comes to {total}, it says {statement['closing'][side]}")
+    problems += [
         f"a page of the statement closes with {page}" for page in statement["closings"] if page != statement["closing"]
     ]
     listed = {movement["id"]: _moved(movement) for movement in movements if movement["charge"]}
@@ -202,13 +202,13 @@ def statement_faults(statement: Mapping[str, Any], receipts: Sequence[Receipt]) 
         for transaction in receipt["transactions"]
     }
     if len(movements) != len({movement["id"] for movement in movements}):
-        found.append("the statement lists a movement twice")
-    found += [
+        problems.append("the statement lists a movement twice")
+    problems += [
         f"{id_} is {listed.get(id_)} in the statement and {explained.get(id_)} in its receipt"
         for id_ in listed.keys() | explained.keys()
         if listed.get(id_) != explained.get(id_)
     ]
-    return found
+    return problems
 
 
 def _moved(movement: Mapping[str, Any]) -> tuple[Any, ...]:

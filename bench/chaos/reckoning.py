@@ -35,10 +35,10 @@ def violations(calls: Sequence[Call], holds: Sequence[Held], totals: Totals) -> 
     for hold in holds:
         by_limit.setdefault(hold.limit, []).append(hold)
     by_id = {hold.chat_id: hold for hold in holds}
-    found = [fault for call in calls for fault in _of_call(call, by_limit.get(call.limit, []), by_id)]
+    problems = [fault for call in calls for fault in _of_call(call, by_limit.get(call.limit, []), by_id)]
     known = {call.limit for call in calls}
-    found += [f"{hold.chat_id} belongs to no call that was made" for hold in holds if hold.limit not in known]
-    return found + list(_of_totals(holds, totals))
+    problems += [f"{hold.chat_id} belongs to no call that was made" for hold in holds if hold.limit not in known]
+    return problems + list(_of_totals(holds, totals))
 
 
 def _of_call(call: Call, holds: Sequence[Held], by_id: dict[str, Held]) -> Iterator[str]:

@@ -18,7 +18,7 @@ GROWS = f"{METERED}pace-0-2500"
 DEAR = "dear-90000"
 SLOW = "pace-50-2000"
 MODELS = (GROWS, DEAR, SLOW)
-MOST_CREDITS = 1000
+MAX_CREDITS = 1000
 TIMEOUT = 30.0
 _PROMPT = [{"role": "user", "content": "What remains?"}]
 
@@ -37,7 +37,7 @@ WHILE_IT_CAN_PAY = (
     Scene("cut-3", stream=True),
     Scene(SLOW, stream=True, leaves_after=5),
     Scene(GROWS, stream=True, more={}),
-    Scene("plain", more={"max_credits": MOST_CREDITS}),
+    Scene("plain", more={"max_credits": MAX_CREDITS}),
     Scene("status-500"),
 )
 

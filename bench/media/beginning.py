@@ -63,10 +63,10 @@ async def _flooded(running: Running, plan: Plan, flood: Flood, pids: dict[str, i
     ]
 
 
-async def _others(running: Running, over: asyncio.Event, most: int = 10**6) -> Times:
+async def _others(running: Running, over: asyncio.Event, count: int = 10**6) -> Times:
     """Another account's quick jobs and chats, in turns, until it is over."""
     accepted, ended, chats = list[float](), list[float](), list[float]()
-    while not over.is_set() and len(chats) < most:
+    while not over.is_set() and len(chats) < count:
         times = await running.other.made()
         accepted.append(times[0])
         ended.append(times[1])

@@ -73,13 +73,17 @@ def section(results: Mapping[str, Result]) -> str:
 
 
 def with_media(page: str, media: str) -> str:
-    """The page with this section, before how to run it again."""
-    head, after = page.split(NEXT, 1)
-    return f"{head.split(HEADING, 1)[0].rstrip()}\n\n{media.rstrip()}\n\n{NEXT}{after}"
+    """The page with this section, before what follows it."""
+    place = page.find(HEADING)
+    if place < 0:
+        head, after = page.split(NEXT, 1)
+        return f"{head.rstrip()}\n\n{media.rstrip()}\n\n{NEXT}{after}"
+    following = page.index("\n## ", place)
+    return f"{page[:place].rstrip()}\n\n{media.rstrip()}\n{page[following:]}"
 
 
 def media_of(page: str) -> str:
-    """The section that a page has; empty if it has none."""
+    """The section that a page has, with those that follow it; empty if it has none."""
     head = page.split(NEXT, 1)[0]
     return HEADING + head.split(HEADING, 1)[1] if HEADING in head else ""
 

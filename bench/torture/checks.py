@@ -247,8 +247,8 @@ def verified(secret: str, received: dict[str, Any]) -> dict[str, Any]:
 
 def _leaks(folder: Path, canary: str) -> list[str]:
     logs = {path.name: path.read_bytes() for path in folder.rglob("*.log")}
-    found = [f"{name} has the text of a vendor" for name, log in logs.items() if VENDOR in log]
-    return found + leak_scan.of(folder, leak_scan.spellings(canary))
+    leaks = [f"{name} has the text of a vendor" for name, log in logs.items() if VENDOR in log]
+    return leaks + leak_scan.of(folder, leak_scan.spellings(canary))
 
 
 def _whole(content: bytes, content_type: str) -> bool:

@@ -211,12 +211,12 @@ class TortureStack:
 
     async def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         async with await psycopg.AsyncConnection.connect(self.postgres.url, autocommit=True) as connection:
-            found = await connection.execute(query.encode(), values)
-            return await found.fetchall() if found.description else []
+            cursor = await connection.execute(query.encode(), values)
+            return await cursor.fetchall() if cursor.description else []
 
     async def number(self, query: str, *values: object) -> int:
-        ((found,),) = await self.rows(query, *values)
-        return int(found or 0)
+        ((value,),) = await self.rows(query, *values)
+        return int(value or 0)
 
     async def audit(self) -> dict[str, Any]:
         async with self._database() as database, database.connection() as connection:

@@ -1,13 +1,14 @@
 """Checks of Temporal: does it answer, does it have what workflows need, and does somebody serve its queues."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli import temporal_clients
-from cli.checks.finding import Finding, fault, ok, warn
-from temporal import attributes, namespaces
+from cli.checks.finding import TIMEOUT_SECONDS, Finding, fault, ok, warn
+from temporal import attributes, faults, namespaces
 from temporal.attributes import DEFINITIONS, AttributesMissing
 from temporal.backlogs import Backlogs
 from temporal.client import Address
@@ -16,43 +17,25 @@ from workflows.options import MAINTENANCE, QUEUES
 if TYPE_CHECKING:
     from settings import Settings
 
+MAX_SECONDS = TIMEOUT_SECONDS * 2 / 3
+"""Before the doctor gives up on the whole group: then it could not say where Temporal was looked for."""
 _DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 
 async def check(settings: "Settings") -> list[Finding]:
     address = Address(*settings.temporal_server)
     try:
-        async with temporal_clients.opened(settings) as (client, upkeep):
-            jobs = await _namespace(client)
-            if jobs is not None:
-                return [jobs]
+        async with asyncio.timeout(MAX_SECONDS), temporal_clients.opened(settings) as (client, upkeep):
+            await faults.look(client)
             return [
                 ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),
                 await _maintenance(upkeep),
                 await _attributes(client),
                 await _workers(client, settings.maintenance_namespace),
             ]
-    except (RPCError, RuntimeError) as error:
-        return [_away(address, error)]
-
-
-def _away(address: Address, error: Exception) -> Finding:
-    if isinstance(error, RPCError) and error.status in _DENIED:
-        remedy = "mend YOUT_TEMPORAL_API_KEY, or the rights of its owner in this namespace"
-        return fault("temporal", f"{address.target} does not accept our key", remedy)
-    remedy = (
-        "see that it runs there, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are right; jobs start when it is "
-        "back, and chats need it not"
-    )
-    return fault("temporal", f"nothing answers at {address.target}", remedy)
-
-
-async def _namespace(client: Client) -> Finding | None:
-    """None: it is there."""
-    if await namespaces.exists(client):
-        return None
-    what = f"there is no namespace {client.namespace}"
-    return fault("temporal", what, "make it, or name another one in YOUT_TEMPORAL_NAMESPACE")
+    except (RPCError, RuntimeError, TimeoutError) as error:
+        broken = faults.describe(error, address)
+        return [fault("temporal", f"{broken.what} ({broken.where})", broken.remedy)]
 
 
 async def _maintenance(client: Client) -> Finding:
@@ -73,7 +56,11 @@ async def _attributes(client: Client) -> Finding:
     if not lacking:
         return ok("search attributes", f"all {len(DEFINITIONS)} are registered")
     what = f"{', '.join(lacking)}: not registered, or this key may not list them"
-    return fault("search attributes", what, f"start a worker, which registers them. {AttributesMissing(lacking)}")
+    return fault(
+        "search attributes",
+        what,
+        f"restart a worker, which registers them. Where it may not: {AttributesMissing(lacking)}",
+    )
 
 
 async def _workers(client: Client, maintenance: str) -> Finding:

@@ -81,9 +81,9 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     return made, tuple(dropped)
 
 
-def _bounded(tool: Any, most: int) -> Any:
+def _bounded(tool: Any, max_searches: int) -> Any:
     """Return a search with the limit that the hold pays for. Any other tool is returned as it is."""
-    return {**tool, "max_uses": most} if tool.get("type") == SEARCH["type"] else tool
+    return {**tool, "max_uses": max_searches} if tool.get("type") == SEARCH["type"] else tool
 
 
 def _without_system(message: Any) -> Any:

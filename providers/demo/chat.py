@@ -167,11 +167,11 @@ def _cut_calls(called: list[ToolCall], limit: int) -> Choice:
     spent = 0
     for call in called:
         name, given = len(tokens.split(call.name)), tokens.split(call.given)
-        room = limit - spent - name
-        if room <= 0:
+        headroom = limit - spent - name
+        if headroom <= 0:
             break
-        within.append(replace(call, given="".join(given[:room])))
-        spent += name + min(len(given), room)
+        within.append(replace(call, given="".join(given[:headroom])))
+        spent += name + min(len(given), headroom)
     whole = [call.given for call in within] == [call.given for call in called]
     finished = "function_call" if called[0].legacy else "tool_calls"
     return Choice("", tuple(within), finished if whole else "length", spent)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from domain.errors import UpstreamError, UpstreamRefused
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from domain.errors import UpstreamError, UpstreamGone
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.demo import order
 from providers.demo.order import Order
 from providers.demo.spool import File, Outcome, Spool, Submission
@@ -28,7 +28,7 @@ class DemoMedia:
     Like most remote providers, it is not idempotent: each submission is a new job with a random id.
     """
 
-    traits = MediaTraits(find_is_complete=True, cancels=True, tells_percent=True)
+    find_is_complete = True
     """A submission exists once its folder is renamed, and `find` sees it from then on: not found is not submitted."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
@@ -103,14 +103,14 @@ class DemoMedia:
             return Progress(Stage.CANCELLED)
 
     def _discarded(self, job_id: str) -> None:
-        with suppress(UpstreamRefused), self.spool.opened(job_id, exclusive=True) as submission:
+        with suppress(UpstreamGone), self.spool.opened(job_id, exclusive=True) as submission:
             self.spool.discard(submission)
 
     async def _chunks(self, submission: Submission, file: File) -> AsyncIterator[bytes]:
         try:
             opened = await asyncio.to_thread(self.spool.path(submission, file).open, "rb")
         except FileNotFoundError:
-            raise UpstreamRefused("The provider has discarded this output.") from None
+            raise UpstreamGone from None
         with opened:
             while chunk := await asyncio.to_thread(opened.read, CHUNK):
                 yield chunk
@@ -121,9 +121,11 @@ async def _rendered(ordered: Order, folder: Path) -> tuple[File, ...]:
         # Imported here: production images do not contain the encoders, and do not reach this line.
         from providers.demo import rendering
     except ImportError:
-        raise UpstreamRefused(
+        error = UpstreamError(
             "The demo models need their encoders: install this server with the extra 'demo' (yout[demo])."
-        ) from None
+        )
+        error.retryable = False
+        raise error from None
     return await rendering.render(ordered, folder)
 
 

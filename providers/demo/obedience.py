@@ -3,7 +3,7 @@
 import re
 
 MAX_READ = 4000
-MAX_SAID = 400
+MAX_SENTENCE = 400
 
 _QUOTED = r"[\"'`\u201c\u2018]"
 _UNQUOTED = r"[\"'`\u201d\u2019]"
@@ -61,7 +61,7 @@ def words_told_to_say(text: str) -> str | None:
         return _trimmed(match["plain"])
     for match in _EXACT.finditer(text):
         if match["quoted"]:
-            return match["quoted"][:MAX_SAID]
+            return match["quoted"][:MAX_SENTENCE]
         words = _trimmed(match["plain"])
         if _BINDING.search(match["how"].lower()) and any(map(str.isalnum, words)):
             return words
@@ -75,7 +75,7 @@ def recalled(question: str, earlier: list[str]) -> str | None:
         return None
     if _BEFORE.search(question):
         quoted = earlier[0] if re.search(r"\bfirst\b", question, re.IGNORECASE) else earlier[-1]
-        return f"You wrote: \u201c{' '.join(quoted.split())[:MAX_SAID]}\u201d"
+        return f"You wrote: \u201c{' '.join(quoted.split())[:MAX_SENTENCE]}\u201d"
     question, earlier = _american(question), [_american(message[:MAX_READ]) for message in earlier]
     if answer := _of_the_user(question, earlier):
         return answer
@@ -115,4 +115,4 @@ def _trimmed(text: str) -> str:
     """Remove phrases such as "and nothing else", and quotation marks around the text."""
     while (shorter := _TAIL.sub("", text.strip())) != text:
         text = shorter
-    return text.strip().strip("\"'`\u201c\u201d\u2018\u2019")[:MAX_SAID]
+    return text.strip().strip("\"'`\u201c\u201d\u2018\u2019")[:MAX_SENTENCE]

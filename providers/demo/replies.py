@@ -42,7 +42,7 @@ _READ = 4000
 """The number of characters of a message that are read."""
 _SIGNS = str.maketrans("\u00d7\u00f7\u2212", "*/-")
 _SUM = re.compile(r"[\d(][\d\s.+*/()-]{1,60}")
-_ASKED = re.compile(r"\b(what|calculate|compute|solve|sum|how much|equals?)\b|=|^[\W\d]*$", re.IGNORECASE)
+_QUESTION = re.compile(r"\b(what|calculate|compute|solve|sum|how much|equals?)\b|=|^[\W\d]*$", re.IGNORECASE)
 _COUNT = re.compile(r"\bcount\b.{0,30}?\bto (\d{1,4})\b", re.IGNORECASE | re.DOTALL)
 _MAX_COUNTED = 1000
 _OPERATORS: dict[type[ast.operator], Callable[[Fraction, Fraction], Fraction]] = {
@@ -101,7 +101,7 @@ def _counted(text: str) -> str | None:
 
 def _sum(text: str) -> str | None:
     """Return the exact result of an arithmetic expression in the text. "Pages 10-12" is not one."""
-    if not _ASKED.search(text):
+    if not _QUESTION.search(text):
         return None
     for match in _SUM.finditer(text.translate(_SIGNS)):
         expression = match[0].strip().rstrip(".")

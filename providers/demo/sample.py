@@ -9,7 +9,7 @@ DEEPEST = 6
 WIDEST = 400
 """Beyond this many levels or values, only required fields are filled in: a schema that contains itself then ends."""
 BOTTOM = 24
-MOST = 5000
+MAX_VALUES = 5000
 MAX_TEXT_CHARACTERS = 10_000
 
 _FORMATS = {
@@ -55,7 +55,7 @@ class _Sampler:
 
     def _of(self, schema: Any, name: str, depth: int) -> Any:
         self._count += 1
-        if self._count > MOST:
+        if self._count > MAX_VALUES:
             raise ValueError
         if not isinstance(schema, dict) or depth > BOTTOM:
             return None
@@ -142,9 +142,9 @@ class _Sampler:
 
     def _numeric(self, kind: str, schema: dict[str, Any], name: str) -> int | float:
         step = schema.get("multipleOf") or 1
-        least = schema.get("minimum", schema.get("exclusiveMinimum", -1e9) + step)
-        most = schema.get("maximum", schema.get("exclusiveMaximum", 1e9) - step)
-        number = min(max(self._next_number(name), least), most)
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -1e9) + step)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", 1e9) - step)
+        number = min(max(self._next_number(name), low), high)
         if kind == "integer" or "multipleOf" in schema:
             number = round(number / step) * step
         return int(number) if kind == "integer" or number == int(number) else number

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.errors import UpstreamRefused
+from domain.errors import UpstreamGone
 from domain.media import Kind
 
 RECORD = "record.json"
@@ -96,7 +96,7 @@ class Spool:
         """Yield the job under a lock between processes, so that all of them see the same state."""
         # Only ids that this module made are looked up: a path is not one.
         if not job_id.isalnum() or not (self._jobs / job_id / RECORD).is_file():
-            raise UpstreamRefused("The provider does not know this job.")
+            raise UpstreamGone
         folder = os.open(self._jobs / job_id, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)

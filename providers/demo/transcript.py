@@ -35,9 +35,9 @@ def write(seed: str, form: str, language: str, timestamps: Collection[str] = ())
         case "verbose_json":
             return json.dumps(_verbose(spoken, language, timestamps or (SEGMENT,)))
         case "srt":
-            return "\n".join(f"{number + 1}\n{_span(number, ',')}\n{said}\n" for number, said in enumerate(spoken))
+            return "\n".join(f"{index + 1}\n{_span(index, ',')}\n{line}\n" for index, line in enumerate(spoken))
         case "vtt":
-            cues = "\n".join(f"{_span(number, '.')}\n{said}\n" for number, said in enumerate(spoken))
+            cues = "\n".join(f"{_span(index, '.')}\n{line}\n" for index, line in enumerate(spoken))
             return f"WEBVTT\n\n{cues}"
     return f"{text}\n"
 
@@ -46,8 +46,8 @@ def _verbose(spoken: list[str], language: str, timestamps: Collection[str]) -> d
     length = len(spoken) * SENTENCE_SECONDS
     written = {"task": "transcribe", "language": language, "duration": length, "text": " ".join(spoken)}
     segments = [
-        {"id": number, "start": number * SENTENCE_SECONDS, "end": (number + 1) * SENTENCE_SECONDS, "text": said}
-        for number, said in enumerate(spoken)
+        {"id": number, "start": number * SENTENCE_SECONDS, "end": (number + 1) * SENTENCE_SECONDS, "text": sentence}
+        for number, sentence in enumerate(spoken)
     ]
     return (
         written

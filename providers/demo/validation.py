@@ -58,11 +58,11 @@ def _refuse(param: str, expected: str) -> NoReturn:
 
 
 def _check_values(body: dict[str, Any]) -> None:
-    for name, (least, most) in _RANGES.items():
+    for name, (low, high) in _RANGES.items():
         value = body.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and least <= value <= most):
-            _refuse(name, f"expected a number from {least} to {most}")
+        if value is not None and not (number and low <= value <= high):
+            _refuse(name, f"expected a number from {low} to {high}")
     for name, words in _WORDS.items():
         if body.get(name) is not None and body[name] not in words:
             _refuse(name, f"expected one of {', '.join(sorted(words))}")

@@ -12,7 +12,7 @@ from domain.catalog import Capability, Provider
 from domain.errors import AdapterFault, RetentionDenied, UpstreamError
 from domain.media import MediaRequest
 from domain.privacy import PrivacyClass
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.elevenlabs import request as speech
 from providers.elevenlabs import voices
 from providers.elevenlabs.errors import explained
@@ -28,7 +28,7 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 class ElevenLabsMedia:
     """Implements `providers.base.MediaProvider`."""
 
-    traits = MediaTraits(synchronous=True)
+    find_is_complete = False
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
         self._http = MediaHttp(http, provider, HttpRules(key_in("xi-api-key", provider), explain=explained))

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Self
 
-from domain.errors import AdapterFault
 from domain.records import record
+from providers import media_data
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9_.~-]+){1,12}", re.ASCII)
@@ -32,9 +32,7 @@ class Addresses:
 
         Addresses elsewhere than at the provider are not used: the key goes to nobody else.
         """
-        id_ = answer.get("request_id")
-        if not isinstance(id_, str) or not _ID.fullmatch(id_):
-            raise AdapterFault
+        id_ = media_data.job_id(answer.get("request_id"), _ID)
         given = (answer.get(name) for name in ("response_url", "status_url", "cancel_url"))
         paths = [_path(url, base_url) for url in given]
         result, status, cancel = paths

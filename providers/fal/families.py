@@ -6,7 +6,7 @@ from domain.errors import UpstreamRefused
 from domain.media import Kind, MediaInput, MediaRequest
 from domain.records import record
 from providers import media_fields
-from providers.media_fields import SAME_NAMES, Dialect, Fields
+from providers.media_fields import SAME_NAMES, Dialect, Fields, ModelFamily
 
 
 @record
@@ -25,11 +25,7 @@ class Endpoint:
 
 
 @record
-class Family:
-    """Models whose names begin alike."""
-
-    prefix: str
-    dialect: Dialect
+class Family(ModelFamily):
     suffix: str = ""
     """What a model's name ends in for requests without files: it is no part of the base."""
     endpoints: tuple[Endpoint, ...] = ()
@@ -102,10 +98,4 @@ _OTHERS = {
 
 
 def of(request: MediaRequest) -> Family:
-    """Return the family of the request's model. Raises `UpstreamRefused` for what fal is not asked for here."""
-    for family in FAMILIES:
-        if request.model.startswith(family.prefix):
-            return family
-    if request.kind not in _OTHERS:
-        raise UpstreamRefused
-    return _OTHERS[request.kind]
+    return media_fields.family_of(request, FAMILIES, _OTHERS)

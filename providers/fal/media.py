@@ -14,7 +14,7 @@ from domain.catalog import Provider
 from domain.errors import AdapterFault, UpstreamError
 from domain.media import DEADLINES, Kind
 from providers import signals
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.fal import families, results
 from providers.fal.addresses import Addresses
 from providers.fal.results import RequestFailed
@@ -29,10 +29,7 @@ COMPLETED, IN_QUEUE = "COMPLETED", "IN_QUEUE"
 
 
 class FalMedia(PolledJobs):
-    """Implements `providers.base.MediaProvider`."""
-
-    traits = MediaTraits(cancels=True)
-    """fal takes no reference of ours: a submission without an answer cannot be looked up."""
+    """Implements `providers.base.MediaProvider`. fal takes no reference of ours: nothing can be found by it."""
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from domain.errors import ContentPolicyViolation, GatewayError, UpstreamError, UpstreamTimeout
+from domain.errors import ContentPolicyViolation, GatewayError, UpstreamError, UpstreamRefused, UpstreamTimeout
 from providers import remote_files, upstream_json
 from providers.base import Headers, Progress, Stage
 from providers.remote_files import RemoteFile
@@ -17,7 +17,6 @@ LATE = frozenset({"request_timeout", "startup_timeout"})
 CANCELLED = "client_cancelled"
 ERROR_TYPE, REQUEST_ID = "x-fal-error-type", "x-fal-request-id"
 OF_THE_INPUT = (400, 413, 422)
-INPUT_REFUSED = "invalid_value"
 TRANSIENT = frozenset({401, 403, 404, 408, 409, 429})
 """Statuses in place of a result that say nothing of the request."""
 INGRESS = frozenset({502, 503, 504})
@@ -67,7 +66,7 @@ def failed_request(status: int, headers: Headers, body: bytes) -> None:
         raise _failed(ContentPolicyViolation.code)
     if types & LATE:
         raise _failed(UpstreamTimeout.code)
-    raise _failed(INPUT_REFUSED if status in OF_THE_INPUT else UpstreamError.code)
+    raise _failed(UpstreamRefused.code if status in OF_THE_INPUT else UpstreamError.code)
 
 
 def _failed(code: str) -> RequestFailed:

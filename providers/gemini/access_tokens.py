@@ -8,7 +8,7 @@ import httpx2
 
 from domain.errors import UpstreamError
 from providers import upstream_json
-from providers.credentials import EARLY_SECONDS, MAX_ANSWER, Clock, ServiceAccount
+from providers.credentials import EARLY_SECONDS, MAX_ANSWER, ServiceAccount
 
 SECONDS = 30.0
 """For one request to the token endpoint."""
@@ -17,8 +17,8 @@ SECONDS = 30.0
 class AccessTokens:
     """`headers` are `Credentials` of `providers.media_http`. One request serves all calls that wait for a token."""
 
-    def __init__(self, client: httpx2.AsyncClient, account: ServiceAccount, clock: Clock = time.time) -> None:
-        self._client, self._account, self._clock = client, account, clock
+    def __init__(self, client: httpx2.AsyncClient, account: ServiceAccount) -> None:
+        self._client, self._account = client, account
         self._token = ""
         self._ends = 0.0
         self._minting = asyncio.Lock()
@@ -26,7 +26,7 @@ class AccessTokens:
     async def headers(self) -> Mapping[str, str]:
         """Raises `UpstreamError`: without a token nothing was sent."""
         async with self._minting:
-            if not self._token or self._clock() >= self._ends:
+            if not self._token or time.time() >= self._ends:
                 await self._mint()
             return {"Authorization": f"Bearer {self._token}"}
 
@@ -35,7 +35,7 @@ class AccessTokens:
         self._token = ""
 
     async def _mint(self) -> None:
-        request = self._account.token_request(self._clock())
+        request = self._account.token_request(time.time())
         try:
             answer = await self._client.post(
                 request.url,
@@ -48,7 +48,7 @@ class AccessTokens:
             raise _without_token(blames_key=False) from None
         match _value(answer):
             case {"access_token": str(token), "expires_in": int() | float() as seconds} if _can_be_sent(token):
-                self._token, self._ends = token, self._clock() + float(seconds) - EARLY_SECONDS
+                self._token, self._ends = token, time.time() + float(seconds) - EARLY_SECONDS
             case _:
                 raise _without_token(blames_key=400 <= answer.status_code < 404)
 

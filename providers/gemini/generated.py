@@ -25,10 +25,10 @@ def files(answer: Mapping[str, Any], family: str) -> list[DataFile]:
     `ContentPolicyViolation` if Google's filters have blocked it, `UpstreamRefused` if the model answered in words
     alone, `UpstreamError` if it is no answer.
     """
-    found = list(_files(answer, family))
-    if not found:
+    output = list(_files(answer, family))
+    if not output:
         raise _without_files(answer)
-    return found
+    return output
 
 
 def _files(answer: Mapping[str, Any], family: str) -> Iterator[DataFile]:

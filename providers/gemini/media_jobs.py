@@ -15,7 +15,7 @@ from domain.media import Kind
 from domain.privacy import PrivacyClass
 from domain.records import record
 from providers import media_data, several_calls, signals, upstream_json
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.gemini import errors, images, omni, speech, veo
 from providers.gemini.adapter import KEY_HEADER
 from providers.media_data import DataFile
@@ -65,8 +65,6 @@ class Work:
 class GeminiMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. Google takes no reference of ours: nothing can be found by it."""
 
-    traits = MediaTraits(cancels=True)
-
     def __init__(self, http: MediaHttp, place: Place) -> None:
         super().__init__()
         self._http, self._place = http, place
@@ -96,8 +94,8 @@ class GeminiMedia(PolledJobs):
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         work = Work.of(provider_job_id)
         answer = await self._state(provider_job_id)
-        found = veo.videos(answer) if work.form == OPERATION else omni.videos(answer)
-        for video in found:
+        listed = veo.videos(answer) if work.form == OPERATION else omni.videos(answer)
+        for video in listed:
             data = video.get("bytesBase64Encoded") or video.get("data")
             if data:
                 async for output in media_data.outputs([DataFile("video/mp4", media_data.decoded(data))]):

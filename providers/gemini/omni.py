@@ -55,11 +55,7 @@ def _image(given: MediaInput) -> dict[str, Any]:
 
 
 def name(answer: Mapping[str, Any]) -> str:
-    """Return the id of the interaction that was begun. Raises `UpstreamError` if it has none."""
-    given = answer.get("id")
-    if not isinstance(given, str) or not INTERACTION.fullmatch(given):
-        raise UpstreamError
-    return given
+    return media_data.job_id(answer.get("id"), INTERACTION)
 
 
 def progress(interaction: Mapping[str, Any]) -> Progress:

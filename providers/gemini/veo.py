@@ -53,11 +53,7 @@ def _add(instance: dict[str, Any], given: MediaInput) -> None:
 
 
 def name(answer: Mapping[str, Any]) -> str:
-    """Return the name of the operation that was begun. Raises `UpstreamError` if it has none that can be asked for."""
-    given = answer.get("name")
-    if not isinstance(given, str) or not OPERATION.fullmatch(given):
-        raise UpstreamError
-    return given
+    return media_data.job_id(answer.get("name"), OPERATION)
 
 
 def progress(operation: Mapping[str, Any]) -> Progress:

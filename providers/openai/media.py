@@ -16,7 +16,7 @@ from domain.catalog import Provider
 from domain.errors import AdapterFault, ContentPolicyViolation, GatewayError, UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaInput, MediaRequest
 from providers import media_data, media_http, upstream_json
-from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
+from providers.base import Headers, MediaSubmission, OutputFile, Progress, Submitted
 from providers.media_fields import Dialect, same
 from providers.media_http import Download, HttpRequest, HttpRules, JsonAnswer, MediaHttp, key_in
 from providers.openai import videos
@@ -70,8 +70,6 @@ _SPEECH = Dialect(text="input", names=same("voice", "response_format", "speed", 
 
 class OpenAIMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`."""
-
-    traits = MediaTraits(tells_percent=True)
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
         super().__init__()

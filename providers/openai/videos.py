@@ -6,6 +6,7 @@ from typing import Any
 
 from domain.errors import ContentPolicyViolation, UpstreamError
 from domain.media import MediaRequest
+from providers import media_data
 from providers.base import Progress, Stage
 from providers.media_fields import Dialect, same
 
@@ -27,11 +28,7 @@ def fields(request: MediaRequest) -> dict[str, Any]:
 
 
 def name(answer: Any) -> str:
-    """Return the id of the video. Raises `UpstreamError` if the answer has none."""
-    given = answer.get("id") if isinstance(answer, Mapping) else None
-    if not isinstance(given, str) or not ID.fullmatch(given):
-        raise UpstreamError
-    return given
+    return media_data.job_id(answer.get("id") if isinstance(answer, Mapping) else None, ID)
 
 
 def progress(answer: Mapping[str, Any]) -> Progress:

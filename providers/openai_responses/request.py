@@ -57,8 +57,8 @@ def searches(body: Mapping[str, Any]) -> dict[str, Any]:
     """Bound the calls of a request that may search to those that the hold pays for."""
     if not any(str(tool.get("type")).startswith("web_search") for tool in body.get("tools") or ()):
         return {}
-    most = body.get("max_tool_calls")
-    return {"max_tool_calls": HELD_SEARCHES if most is None else min(most, HELD_SEARCHES)}
+    max_calls = body.get("max_tool_calls")
+    return {"max_tool_calls": HELD_SEARCHES if max_calls is None else min(max_calls, HELD_SEARCHES)}
 
 
 def _tools(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from domain.errors import ContentPolicyViolation, RetentionDenied, UpstreamError
 from domain.media import Kind
 from domain.privacy import PrivacyClass
 from providers import media_data, several_calls, signals, upstream_json
-from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
+from providers.base import Headers, MediaSubmission, OutputFile, Progress, Submitted
 from providers.media_data import DataFile
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.openrouter import images, videos
@@ -25,8 +25,6 @@ _REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "ima
 
 class OpenRouterMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. OpenRouter takes no reference of ours, and cannot cancel or delete."""
-
-    traits = MediaTraits()
 
     def __init__(self, http: MediaHttp, provider: Provider) -> None:
         super().__init__()

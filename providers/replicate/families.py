@@ -3,19 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 
-from domain.errors import UpstreamRefused
 from domain.media import Kind, MediaInput, MediaRequest
 from domain.records import record
 from providers import media_fields
-from providers.media_fields import SAME_NAMES, Dialect, Fields
+from providers.media_fields import SAME_NAMES, Dialect, Fields, ModelFamily
 
 
 @record
-class Family:
-    """Models whose names begin alike."""
-
-    prefix: str
-    dialect: Dialect
+class Family(ModelFamily):
     files: Mapping[str, str] = field(default_factory=dict)
     """The fields of input files, by role. One that ends in `[]` takes a list."""
 
@@ -69,10 +64,4 @@ _OTHERS = {
 
 
 def of(request: MediaRequest) -> Family:
-    """Return the family of the request's model. Raises `UpstreamRefused` for what is not ordered there."""
-    for family in FAMILIES:
-        if request.model.startswith(family.prefix):
-            return family
-    if request.kind not in _OTHERS:
-        raise UpstreamRefused
-    return _OTHERS[request.kind]
+    return media_fields.family_of(request, FAMILIES, _OTHERS)

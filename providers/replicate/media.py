@@ -14,7 +14,8 @@ import httpx2
 from domain.catalog import Provider
 from domain.errors import AdapterFault, UpstreamError
 from domain.media import DEADLINES
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers import media_data
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.polled_jobs import PolledJobs
 from providers.remote_files import opened
@@ -28,10 +29,10 @@ _VERSION = re.compile(r"([\w.-]+/[\w.-]+:)?[0-9a-f]{64}", re.ASCII)
 
 
 class ReplicateMedia(PolledJobs):
-    """Implements `providers.base.MediaProvider`."""
+    """Implements `providers.base.MediaProvider`.
 
-    traits = MediaTraits(cancels=True, tells_percent=True)
-    """Its list of predictions has nothing of ours, and no input: a submission in doubt cannot be looked up there."""
+    Its list of predictions has nothing of ours, and no input: a submission in doubt cannot be looked up there.
+    """
 
     def __init__(self, provider: Provider, http: httpx2.AsyncClient) -> None:
         super().__init__()
@@ -48,10 +49,7 @@ class ReplicateMedia(PolledJobs):
             path, body["version"] = "/predictions", request.model
         headers = {"Cancel-After": f"{DEADLINES[request.kind].total_seconds():.0f}s"}
         prediction = await self._json(path, HttpRequest("", json=body, headers=headers))
-        id_ = prediction.get("id")
-        if not isinstance(id_, str) or not _ID.fullmatch(id_):
-            raise AdapterFault
-        return Submitted(id_)
+        return Submitted(media_data.job_id(prediction.get("id"), _ID))
 
     async def fetch(self, provider_job_id: str) -> AsyncIterator[OutputFile]:
         prediction = await self._state(provider_job_id)

@@ -13,7 +13,7 @@ from domain.errors import ContentPolicyViolation, RetentionDenied, UpstreamError
 from domain.media import Kind
 from domain.privacy import PrivacyClass
 from providers import media_data, signals, upstream_json
-from providers.base import Headers, MediaSubmission, MediaTraits, OutputFile, Progress, Submitted
+from providers.base import Headers, MediaSubmission, OutputFile, Progress, Submitted
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in, of_our_account
 from providers.polled_jobs import PolledJobs
 from providers.xai import images, videos
@@ -30,8 +30,6 @@ _KEY = re.compile(rb"api key|credential", re.IGNORECASE)
 
 class XaiMedia(PolledJobs):
     """Implements `providers.base.MediaProvider`. xAI takes no reference of ours, and can neither cancel nor delete."""
-
-    traits = MediaTraits(tells_percent=True)
 
     def __init__(self, http: MediaHttp, provider: Provider) -> None:
         super().__init__()

@@ -32,11 +32,7 @@ def body(submission: MediaSubmission) -> dict[str, Any]:
 
 
 def name(answer: Mapping[str, Any]) -> str:
-    """Return the id of the video. Raises `UpstreamError` if the answer has none."""
-    given = answer.get("request_id")
-    if not isinstance(given, str) or not ID.fullmatch(given):
-        raise UpstreamError
-    return given
+    return media_data.job_id(answer.get("request_id"), ID)
 
 
 def progress(answer: Mapping[str, Any]) -> Progress:

@@ -39,7 +39,7 @@ async def grown(site: Stack, member: Member) -> None:
     values = {"account": account, "name": NAME, "rich": RICH, "live": LIVE, "revoked": REVOKED}
     async with await AsyncConnection.connect(site.owner_url, autocommit=True) as connection:
         await connection.execute("UPDATE accounts SET available = %(rich)s WHERE id = %(account)s", values)
-        for statement in PLANT.format(account=account, calls=CHARGES).strip().split(";\n"):
+        for statement in PLANT.format(account=account, calls=CHARGES, over="1 hour").strip().split(";\n"):
             await connection.execute(statement.encode())
         await connection.execute(DAYS.format(account=account).encode())
         await connection.execute(sql.SQL(KEYS), values)

@@ -4,7 +4,8 @@ import uuid
 from datetime import timedelta
 
 from db.data_keys import Sealing
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms

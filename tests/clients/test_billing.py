@@ -10,7 +10,8 @@ import pytest
 from bench.chaos.receipts import faults
 from db import refunds
 from db.data_keys import Sealing
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from domain.caller import Payer
 from domain.keys import digest
 from domain.media import Kind, MediaRequest, Output, object_key

@@ -11,24 +11,9 @@ import pytest
 
 from dev.postgres import EmbeddedPostgres
 from tests.support.client_environments import Environment, environment
-from tests.support.doubles.scripted_model import ScriptedModel
-from tests.support.own_stack import own_stack
+from tests.support.scripted_stack import scripted_stack
 from tests.support.stack import Stack
 
-CATALOG = """
-[providers.scripted]
-kind = "openai"
-base_url = "{url}"
-capabilities = ["stream_usage", "abort_stops_billing"]
-
-[models.test-scripted]
-context_window = 200000
-max_output_tokens = 32000
-input_modalities = ["text", "image"]
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [{{ provider = "scripted", model = "scripted" }}]
-"""
 CODEX_CONFIG = """
 model = "test-scripted"
 model_provider = "yout"
@@ -46,17 +31,8 @@ SECONDS = 150
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedModel]:
-    with ScriptedModel() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stack(
-    postgres: EmbeddedPostgres, provider: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    started = own_stack(postgres, tmp_path_factory, "agents", CATALOG.format(url=provider.url))
-    with started.running("api"):
+def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with scripted_stack(postgres, tmp_path_factory, "agents") as started:
         yield started
 
 

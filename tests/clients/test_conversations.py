@@ -9,7 +9,7 @@ from tests.clients.conftest import OpenAccountClient
 from tests.support.account_client import AccountClient
 
 PATH = "/api/chat/conversations/"
-ASKED = [{"role": "user", "content": "Where is Ulm?"}, {"role": "assistant", "content": "On the Danube."}]
+QUESTION = [{"role": "user", "content": "Where is Ulm?"}, {"role": "assistant", "content": "On the Danube."}]
 
 
 async def made(client: AccountClient, **fields: Any) -> dict[str, Any]:
@@ -33,7 +33,7 @@ async def refused(client: AccountClient, method: str, path: str = "", **request:
 
 
 async def test_a_conversation_is_made_read_renamed_and_deleted(owner: AccountClient) -> None:
-    conversation = await made(owner, messages=ASKED)
+    conversation = await made(owner, messages=QUESTION)
     assert (conversation["title"], conversation["message_count"]) == ("Where is Ulm?", 2)
     whole = await got(owner, f"{conversation['id']}/")
     assert [(m["position"], m["role"], m["content"]) for m in whole["messages"]] == [
@@ -80,7 +80,7 @@ async def test_the_list_goes_on_and_is_searched_by_title(owner: AccountClient) -
 
 
 async def test_all_is_exported_and_deleted(owner: AccountClient) -> None:
-    one = await made(owner, messages=ASKED)
+    one = await made(owner, messages=QUESTION)
     await made(owner, title="empty")
     answer = await owner.http.get(f"{PATH}export/")
     assert answer.headers["content-disposition"].startswith("attachment")
@@ -105,7 +105,7 @@ async def test_the_same_key_makes_one_conversation(owner: AccountClient) -> None
 
 async def test_another_accounts_conversation_is_not_there(new_owner: OpenAccountClient) -> None:
     ann, bob = [await new_owner() for _ in range(2)]
-    conversation = await made(ann, messages=ASKED)
+    conversation = await made(ann, messages=QUESTION)
     for method, path in (("GET", ""), ("DELETE", ""), ("PATCH", ""), ("GET", "export/")):
         body = {"title": "mine"} if method == "PATCH" else None
         theirs = await bob.http.request(method, f"{PATH}{conversation['id']}/{path}", json=body)

@@ -119,7 +119,7 @@ async def test_a_call_of_a_tool_and_its_result(client: OpenAI, owner: AccountCli
     assert answer.choices[0].message.content == ANSWER
 
 
-def asked(client: OpenAI, model: str, **fields: Any) -> Any:
+def completion(client: OpenAI, model: str, **fields: Any) -> Any:
     return client.chat.completions.with_raw_response.create(model=model, messages=QUESTION, **fields)
 
 
@@ -132,13 +132,13 @@ async def test_what_a_server_does_not_take_is_found_out_once(
 ) -> None:
     given: Any = {"seed": 7, "parallel_tool_calls": False}
     for _ in range(2):
-        answer = asked(client, "strict-filtered", **given)
+        answer = completion(client, "strict-filtered", **given)
         assert answer.headers["x-yout-dropped-parameters"] == "parallel_tool_calls, seed"
     made = [body for body in bodies(dialects, "strict") if body["model"] == "filtered"]
     assert [given.keys() & body.keys() for body in made] == [set(given), set(), set()]
     assert await charged(owner) == 2 * PRICE
     with pytest.raises(openai.BadRequestError) as refused:
-        asked(client, "strict-filtered", extra_body={"strict": True}, **given)
+        completion(client, "strict-filtered", extra_body={"strict": True}, **given)
     assert refused.value.param in given
     assert await charged(owner) == 2 * PRICE
 
@@ -148,7 +148,7 @@ async def test_the_limit_goes_by_the_name_that_the_server_knows(
     client: OpenAI, owner: AccountClient, dialects: DialectServer, stream: bool
 ) -> None:
     del dialects.seen[:]
-    answer = asked(client, "modern-filtered", max_tokens=500, temperature=0.5, stream=stream)
+    answer = completion(client, "modern-filtered", max_tokens=500, temperature=0.5, stream=stream)
     list(answer.parse()) if stream else answer.parse()
     assert answer.headers["x-yout-dropped-parameters"] == "temperature"
     last = bodies(dialects, "modern")[-1]
@@ -159,7 +159,7 @@ async def test_the_limit_goes_by_the_name_that_the_server_knows(
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_must_not_be_lost_is_an_error(client: OpenAI, owner: AccountClient, stream: bool) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
-        asked(client, "modern-plain", response_format={"type": "json_object"}, stream=stream)
+        completion(client, "modern-plain", response_format={"type": "json_object"}, stream=stream)
     assert (refused.value.param, refused.value.code) == ("response_format", "unsupported_parameter")
     assert await charged(owner) == 0
 
@@ -174,7 +174,7 @@ async def test_a_developer_is_a_system_where_the_server_knows_none(client: OpenA
 
 async def test_deepseek_gets_a_schema_in_words(client: OpenAI, dialects: DialectServer) -> None:
     wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
-    answer = asked(client, "deepseek-plain", response_format=wanted, reasoning_effort="high")
+    answer = completion(client, "deepseek-plain", response_format=wanted, reasoning_effort="high")
     assert answer.headers["x-yout-dropped-parameters"] == "response_format.json_schema"
     last = bodies(dialects, "deepseek")[-1]
     assert (last["response_format"], last["thinking"]) == ({"type": "json_object"}, {"type": "enabled"})

@@ -139,20 +139,20 @@ class Ending:
 
 TWO, TWO_FINISHED, FIVE = (8, "counted", 0), (10, "counted", 0), (12, "counted", 0)
 """So many words, at 300 and 1,500 credits; a call that was finished costs the minimum."""
-ASKED_ONLY = (5, "counted", 0)
+INPUT_ONLY = (5, "counted", 0)
 """The input: its provider had taken the call on, and said nothing yet."""
 FULL = (REPORTED, "provider", 0)
-TOLD = (303, "provider", 0)
+REPORTED_EARLY = (303, "provider", 0)
 """The input that an early report tells, and the two words that came after it."""
 ENDINGS = [
     Ending("ends", FULL, TWO),
-    Ending("late", FULL, ASKED_ONLY),
+    Ending("late", FULL, INPUT_ONLY),
     Ending("finishing", FULL, TWO_FINISHED),
     Ending("unfinished", TWO_FINISHED, TWO),
     Ending("breaks", TWO, TWO),
-    Ending("fails-late", None, ASKED_ONLY),
+    Ending("fails-late", None, INPUT_ONLY),
     Ending("cut", TWO, TWO),
-    Ending("tells-early", FULL, TOLD),
+    Ending("tells-early", FULL, REPORTED_EARLY),
     Ending("one-of-two", FULL, TWO),
     Ending("one-of-two-cut", TWO, TWO),
     Ending("usage-missing", FIVE, TWO),

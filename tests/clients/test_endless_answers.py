@@ -9,14 +9,14 @@ import pytest
 import pytest_asyncio
 
 from dev.postgres import EmbeddedPostgres
-from tests.support.adapter_cases import OURS
+from tests.support import kind_models
 from tests.support.doubles.endless_answers import ENDLESS
 from tests.support.doubles.raw_server import RawServer, Visit, answer, serving
 from tests.support.fork_server import Process
+from tests.support.kind_models import KINDS
 from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 
-KINDS = sorted(OURS.keys() - {"demo", "vertex"})
 CREDITS = 50_000_000
 MAX_GROWTH = 50 * 1024 * 1024
 CHUNKS = 100_000
@@ -25,27 +25,6 @@ MESSAGES = [{"role": "user", "content": "Hello!"}]
 unbounded: list[str] = []
 """Answers that were read to their last byte."""
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def catalog(port: int) -> str:
-    written = []
-    for kind in KINDS:
-        for number in (*range(len(ENDLESS)), "tiny", "good"):
-            name = f"{kind.replace('_', '-')}-{number}"
-            written.append(f"""
-[providers.{name}]
-kind = "{kind}"
-base_url = "http://127.0.0.1:{port}/{kind}/{number}"
-api_key = "sk-SECRET"
-
-[models.test-{name}]
-context_window = 1000000
-max_output_tokens = 200000
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [{{ provider = "{name}", model = "m" }}]
-""")
-    return "".join(written)
 
 
 async def endless(visit: Visit) -> None:
@@ -58,9 +37,8 @@ async def endless(visit: Visit) -> None:
             await visit.write(b'data: {"choices":[{"index":0,"delta":{"content":"word "}}]}\n\n' * 100)
         await visit.write(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
     elif number == "good":
-        cases = OURS[kind]
-        body = next(iter(cases.streams.values())).raw if stream else next(iter(cases.answers.values()))
-        await visit.write(answer(body, f"Content-Type: {'text/event-stream' if stream else 'application/json'}"))
+        content_type = "text/event-stream" if stream else "application/json"
+        await visit.write(answer(kind_models.good(kind, stream=stream), f"Content-Type: {content_type}"))
     else:
         name, script = list(ENDLESS.items())[int(number)]
         if await script(visit, stream):
@@ -77,7 +55,9 @@ async def upstream() -> AsyncIterator[RawServer]:
 async def running(
     postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Stack, Process]]:
-    stack = own_stack(postgres, tmp_path_factory, "endless", catalog(upstream.port), extra=QUICK)
+    cases = (*range(len(ENDLESS)), "tiny", "good")
+    catalog = kind_models.catalog(upstream.port, cases, context_window=1_000_000, max_output_tokens=200_000)
+    stack = own_stack(postgres, tmp_path_factory, "endless", catalog, extra=QUICK)
     with stack.running("api") as process:
         yield stack, process
 
@@ -94,7 +74,7 @@ async def http(running: tuple[Stack, Process]) -> AsyncIterator[httpx2.AsyncClie
 
 
 async def post(http: httpx2.AsyncClient, kind: str, number: int | str, *, stream: bool) -> httpx2.Response:
-    body = {"model": f"test-{kind.replace('_', '-')}-{number}", "messages": MESSAGES, "max_tokens": 100}
+    body = {"model": kind_models.name(kind, number), "messages": MESSAGES, "max_tokens": 100}
     return await http.post("/v1/chat/completions", json=body | ({"stream": True} if stream else {}))
 
 

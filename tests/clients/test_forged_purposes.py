@@ -1,4 +1,4 @@
-"""A secret opens its own door alone, while it lives. Elsewhere and afterwards it is as one that never was."""
+"""A secret serves its own purpose alone, while it lives. Elsewhere and afterwards it is as one that never was."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 NEVER_WAS = "Q" * 43
 OUTPUT = "/media/" + "0f" * 16 + "/" + "a1" * 16 + "/0.png?exp=9999999999&sig="
 CONVERSATIONS = "/api/chat/conversations/"
-DOORS: dict[str, Callable[[str], dict[str, Any]]] = {
+PURPOSES: dict[str, Callable[[str], dict[str, Any]]] = {
     "session": lambda value: {"url": "/api/auth/me/", "headers": {"cookie": f"yout={value}"}},
     "key": lambda value: {"url": "/v1/models", "headers": {"authorization": f"Bearer {value}"}},
     "visitor": lambda value: {"url": "/api/chat/limit/", "headers": {"cookie": f"yout-visitor={value}"}},
@@ -36,17 +36,17 @@ class Visit:
     web: httpx2.AsyncClient
     owner: AccountClient
 
-    async def at(self, door: str, value: str) -> tuple[int, bool, str]:
+    async def at(self, purpose: str, value: str) -> tuple[int, bool, str]:
         """What a client learns. A visitor that is not known gets the cookie of a new one."""
-        request = DOORS[door](value)
-        client = self.owner.http if door == "cursor" else self.web
+        request = PURPOSES[purpose](value)
+        client = self.owner.http if purpose == "cursor" else self.web
         answer = await client.request("POST" if "json" in request else "GET", **request)
         self.web.cookies.clear()
         return answer.status_code, "yout-visitor" in answer.headers.get("set-cookie", ""), answer.text
 
 
 async def genuine(web: httpx2.AsyncClient, owner: AccountClient) -> dict[str, str]:
-    """A living value for each door, but for the link to an output."""
+    """A living value for each purpose, but for the link to an output."""
     email = f"{owner.customer.account_id.hex}@example.test"
     for _ in range(2):
         await made(owner, title="Mountains")
@@ -70,12 +70,12 @@ async def genuine(web: httpx2.AsyncClient, owner: AccountClient) -> dict[str, st
 async def test_a_secret_opens_no_other_door(owner: AccountClient, stack: Stack) -> None:
     async with httpx2.AsyncClient(base_url=stack.url, headers=SAME_ORIGIN, timeout=30) as web:
         visit, values = Visit(web, owner), await genuine(web, owner)
-        for door in DOORS:
-            unknown = await visit.at(door, NEVER_WAS)
-            assert door == "visitor" or unknown[0] in (400, 401, 403, 404), (door, unknown)
+        for purpose in PURPOSES:
+            unknown = await visit.at(purpose, NEVER_WAS)
+            assert purpose == "visitor" or unknown[0] in (400, 401, 403, 404), (purpose, unknown)
             for other, value in values.items():
-                assert other == door or await visit.at(door, value) == unknown, (door, other)
-            assert door not in values or await visit.at(door, values[door]) != unknown, door
+                assert other == purpose or await visit.at(purpose, value) == unknown, (purpose, other)
+            assert purpose not in values or await visit.at(purpose, values[purpose]) != unknown, purpose
 
 
 ENDS = {
@@ -91,8 +91,8 @@ USER = "(SELECT id FROM users WHERE account_id = %(account)s)"
 async def test_what_has_expired_is_as_what_never_was(owner: AccountClient, stack: Stack) -> None:
     async with httpx2.AsyncClient(base_url=stack.url, headers=SAME_ORIGIN, timeout=30) as web:
         visit, values = Visit(web, owner), await genuine(web, owner)
-        for door, statement in ENDS.items():
+        for purpose, statement in ENDS.items():
             with psycopg.connect(stack.owner_url) as connection:
                 ended = connection.execute(statement.format(user=USER).encode(), {"account": owner.customer.account_id})
-                assert ended.rowcount > 0, door
-            assert await visit.at(door, values[door]) == await visit.at(door, NEVER_WAS), door
+                assert ended.rowcount > 0, purpose
+            assert await visit.at(purpose, values[purpose]) == await visit.at(purpose, NEVER_WAS), purpose

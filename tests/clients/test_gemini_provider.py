@@ -225,13 +225,15 @@ def test_tools_and_signatures_go_round(
         {"name": "f", "arguments": '{"city":"Paris"}'},
         {"name": "f", "arguments": '{"city":"Rome"}'},
     ]
-    said = {name: value for name, value in first.items() if name in fields}
+    assistant = {name: value for name, value in first.items() if name in fields}
     if "reasoning_details" not in fields:  # as a client that knows OpenAI's fields alone
-        said["tool_calls"] = [
-            {name: value for name, value in call.items() if name != "extra_content"} for call in said["tool_calls"]
+        assistant["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "extra_content"} for call in assistant["tool_calls"]
         ]
     results = [{"role": "tool", "tool_call_id": call["id"], "content": "15"} for call in first["tool_calls"]]
-    assert message(client, model, stream, tools=TOOLS, messages=[*QUESTION, said, *results])[0]["content"] == ANSWER
+    assert (
+        message(client, model, stream, tools=TOOLS, messages=[*QUESTION, assistant, *results])[0]["content"] == ANSWER
+    )
     *_, calls, returned = google.seen[-1].body["contents"]
     signatures = [part.get("thoughtSignature") for part in calls["parts"]]
     mark = None if model == "old-tool" else "skip_thought_signature_validator"

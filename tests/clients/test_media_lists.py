@@ -53,15 +53,15 @@ async def changed(stack: Stack, statement: str, *values: object) -> None:
 
 async def test_pages_have_every_job_once_the_newest_first(owner: AccountClient) -> None:
     made = [(await ordered(owner, *IMAGE))["job_uuid"] for _ in range(5)]
-    found, cursor = [], ""
+    seen, cursor = [], ""
     while True:
         page = await listed(owner, limit=2, **({"cursor": cursor} if cursor else {}))
-        found += ids(page)
+        seen += ids(page)
         await ordered(owner, *SPEECH)  # newer ones do not move what is after the cursor
         if not page["has_more"]:
             break
         cursor = page["next"]
-    assert found == made[::-1]
+    assert seen == made[::-1]
     assert page["next"] is None
 
 

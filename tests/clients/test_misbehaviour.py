@@ -15,17 +15,15 @@ import pytest_asyncio
 
 from api.app import WIRES
 from dev.postgres import EmbeddedPostgres
-from tests.support.adapter_cases import OURS
+from tests.support import kind_models
 from tests.support.doubles.misbehaviours import MISBEHAVIOURS, Good, Outcome
 from tests.support.doubles.raw_server import RawServer, Visit, serving
+from tests.support.kind_models import KINDS
 from tests.support.own_stack import own_stack
 from tests.support.stack import Stack, eventually
 from tests.support.wire_requests import REQUESTS, WireRequest
 
 CREDITS = 50_000_000
-KINDS = sorted(OURS.keys() - {"demo", "vertex"})
-SETTINGS: dict[str, str] = {}
-"""What a kind's provider needs beside its address and its key."""
 NO_TEXT = {"/v1/embeddings"}
 """Wires with answers of another kind: their faults are tried where they are tested."""
 SIGNALS: dict[str, bytes] = {
@@ -45,38 +43,14 @@ QUICK = {
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-def catalog(port: int) -> str:
-    """A provider and a model for each pair of a kind and a misbehaviour: its base URL says which."""
-    written = []
-    for kind in KINDS:
-        for number in range(len(MISBEHAVIOURS)):
-            name = f"{kind.replace('_', '-')}-{number}"
-            written.append(f"""
-[providers.{name}]
-kind = "{kind}"
-base_url = "http://127.0.0.1:{port}/{kind}/{number}"
-api_key = "sk-SECRET"
-{SETTINGS.get(kind, "")}
-
-[models.test-{name}]
-context_window = 100000
-max_output_tokens = 4000
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [{{ provider = "{name}", model = "m" }}]
-""")
-    return "".join(written)
-
-
 async def misbehave(visit: Visit) -> None:
     raw = await visit.request()
     path = raw.split(b" ", 2)[1].decode()
     _, kind, number, *_ = path.split("/")
     SEEN.append((kind, raw.replace(b" ", b"")))
     stream = b'"stream":true' in raw.replace(b" ", b"") or "streamGenerateContent" in path
-    cases = OURS[kind]
-    body = next(iter(cases.streams.values())).raw if stream else next(iter(cases.answers.values()))
-    await list(MISBEHAVIOURS.values())[int(number)].script(visit, Good(body, stream, kind))
+    good = Good(kind_models.good(kind, stream=stream), stream, kind)
+    await list(MISBEHAVIOURS.values())[int(number)].script(visit, good)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -89,7 +63,9 @@ async def upstream() -> AsyncIterator[RawServer]:
 async def stack(
     postgres: EmbeddedPostgres, upstream: RawServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Stack]:
-    started = own_stack(postgres, tmp_path_factory, "misbehaviour", catalog(upstream.port), extra=QUICK)
+    cases = range(len(MISBEHAVIOURS))
+    catalog = kind_models.catalog(upstream.port, cases, context_window=100_000, max_output_tokens=4000)
+    started = own_stack(postgres, tmp_path_factory, "misbehaviour", catalog, extra=QUICK)
     with started.running("api"):
         yield started
 
@@ -124,8 +100,8 @@ async def test_a_misbehaviour(name: str, stack: Stack, key: str) -> None:
     async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60, limits=limits) as client:
 
         async def call(case: Case) -> httpx2.Response:
-            model = f"test-{case.kind.replace('_', '-')}-{number}"
-            return await client.post(case.request.path, json=case.request.body(model, stream=case.stream))
+            body = case.request.body(kind_models.name(case.kind, number), stream=case.stream)
+            return await client.post(case.request.path, json=body)
 
         before = (await client.get("/api/chat/limit/")).json()["balance"]
         answers = await asyncio.gather(*(call(case) for case in CASES))

@@ -122,10 +122,18 @@ async def test_a_failed_job_is_an_error_that_no_sdk_repeats(client: Client) -> N
     with pytest.raises(openai.InternalServerError) as caught:
         await client.sdk.with_options(max_retries=2).images.generate(model="demo-image-fail", prompt="x")
     assert caught.value.code == "upstream_error"
+    assert "another Idempotency-Key" in caught.value.message
+    assert "try again" not in caught.value.message
     (job,) = await client.jobs()
     assert caught.value.response.headers["x-yout-job-id"] == job
     assert caught.value.response.headers["x-should-retry"] == "false"
     assert await client.spent() == 0
+
+
+async def test_an_input_that_its_vendor_refuses_is_the_callers_to_change(client: Client) -> None:
+    with pytest.raises(openai.BadRequestError, match="'prompt' is not something") as caught:
+        await client.sdk.images.generate(model="demo-image", prompt="x [refused]")
+    assert (caught.value.code, await client.spent()) == ("invalid_value", 0)
 
 
 REFUSED = [

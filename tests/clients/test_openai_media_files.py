@@ -23,7 +23,7 @@ PNG = ("photo.png", picture(), "image/png")
 WAV = ("talk.wav", sound("wav", "pcm_s16le", 2.0), "audio/wav")
 URI = "data:image/png;base64," + base64.b64encode(picture()).decode()
 EDIT: dict[str, Any] = {"model": "demo-image", "prompt": "a hat", "size": "320x200"}
-HEARD: dict[str, Any] = {"model": "demo-transcription", "file": WAV}
+RECORDING: dict[str, Any] = {"model": "demo-transcription", "file": WAV}
 VIDEO: dict[str, Any] = {"model": "demo-video", "prompt": "dusk", "size": "320x180", "seconds": "1"}
 
 
@@ -66,7 +66,7 @@ async def test_pictures_are_edited_by_json(client: Client) -> None:
 )
 async def test_a_recording_is_written_down(client: Client, form: Any, begins: str) -> None:
     raw = await client.sdk.audio.transcriptions.with_raw_response.create(
-        **HEARD, response_format=form, prompt="Lake", chunking_strategy="auto"
+        **RECORDING, response_format=form, prompt="Lake", chunking_strategy="auto"
     )
     assert raw.text.startswith(begins)
     assert raw.headers["content-type"].startswith("application/json" if "json" in form else "text/plain")
@@ -78,7 +78,7 @@ async def test_a_recording_is_written_down(client: Client, form: Any, begins: st
 @pytest.mark.parametrize("granularities", [["word"], ["segment"], ["word", "segment"]])
 async def test_words_and_segments_have_times(client: Client, granularities: Any) -> None:
     made = await client.sdk.audio.transcriptions.create(
-        **HEARD, response_format="verbose_json", timestamp_granularities=granularities
+        **RECORDING, response_format="verbose_json", timestamp_granularities=granularities
     )
     assert (made.words is not None, made.segments is not None) == ("word" in granularities, "segment" in granularities)
     assert "".join(word.word for word in made.words or ()) in made.text.replace(" ", "").replace(".", "")
@@ -95,14 +95,14 @@ async def test_a_recording_costs_what_it_sounds_like_and_not_what_it_says(client
 
 
 async def test_a_transcript_is_an_object_a_text_or_a_stream(client: Client) -> None:
-    whole = await client.sdk.audio.transcriptions.create(**HEARD)
-    verbose = await client.sdk.audio.transcriptions.create(**HEARD, response_format="verbose_json")
+    whole = await client.sdk.audio.transcriptions.create(**RECORDING)
+    verbose = await client.sdk.audio.transcriptions.create(**RECORDING, response_format="verbose_json")
     assert whole.usage is not None
     assert (whole.usage.type, whole.usage.seconds) == ("duration", 2.0)
     assert [segment.start for segment in verbose.segments or ()] == [0, 2, 4]
     assert verbose.text == whole.text
-    assert await client.sdk.audio.transcriptions.create(**HEARD, response_format="text") == whole.text + "\n"
-    stream = await client.sdk.audio.transcriptions.create(**HEARD, stream=True)
+    assert await client.sdk.audio.transcriptions.create(**RECORDING, response_format="text") == whole.text + "\n"
+    stream = await client.sdk.audio.transcriptions.create(**RECORDING, stream=True)
     events = [event async for event in stream]
     assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.done"]
     assert events[-1].text == whole.text
@@ -110,7 +110,7 @@ async def test_a_transcript_is_an_object_a_text_or_a_stream(client: Client) -> N
 
 async def test_a_failed_transcription_costs_nothing(client: Client) -> None:
     with pytest.raises(openai.InternalServerError) as caught:
-        await client.sdk.audio.transcriptions.create(**HEARD | {"model": "demo-transcription-fail"})
+        await client.sdk.audio.transcriptions.create(**RECORDING | {"model": "demo-transcription-fail"})
     assert (caught.value.code, await client.spent()) == ("upstream_error", 0)
     assert await client.states() == [("failed", 0)]
 
@@ -126,7 +126,7 @@ async def test_more_than_an_account_has_is_not_begun(client: Client) -> None:
     poor = await client.world.customer(199)
     sdk = client.sdk.with_options(api_key=poor.token)
     with pytest.raises(openai.APIStatusError) as caught:
-        await sdk.audio.transcriptions.create(**HEARD)
+        await sdk.audio.transcriptions.create(**RECORDING)
     assert caught.value.status_code == 402
 
 

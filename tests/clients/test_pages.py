@@ -168,6 +168,8 @@ async def test_a_browser_gets_errors_as_pages_and_a_program_as_json(browser: htt
     page = await browser.get("/nothing")
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert "There is no such page." in page.text
+    ways = re.findall(r'<a class="button second" href="([^"]*)"', (await browser.get("/setings/keys")).text)
+    assert ways == ["/account", "/", "/models"]
     assert (await browser.put("/keys")).status_code == 405
     program = await browser.get("/nothing", headers={"accept": "*/*"})
     assert program.json()["error"]["message"].startswith("There is nothing at GET /nothing")
@@ -239,6 +241,19 @@ async def test_models_without_a_provider_here_are_shown_on_demand(browser: httpx
     assert "no key here" in shown
     assert "/models?kind=text&amp;unit=usd&amp;inactive=1" in shown
     assert "This server has no key for it" in (await browser.get(f"/models/{absent['id']}")).text
+
+
+async def test_a_search_that_finds_no_model_says_what_to_change(browser: httpx2.AsyncClient) -> None:
+    async def ways(address: str) -> dict[str, str]:
+        shown = (await browser.get(address)).text
+        assert "No model fits" in shown
+        return dict(re.findall(r'second small" href="(/models[^"]*)">([^<]*) <', shown))
+
+    words = "/models?kind=image&amp;unit=credits&amp;q=demo-image-fail"
+    elsewhere = {words: "Image", "/models?kind=text&amp;unit=credits": "Without these words"}
+    assert elsewhere.items() <= (await ways("/models?q=demo-image-fail")).items()
+    filtered = await ways("/models?kind=image&q=demo-image-fail&has=tools")
+    assert filtered == {words: "Without “Calls tools”", "/models?kind=image": "Show all"}
 
 
 async def test_a_key_is_changed_on_its_page_and_shows_what_of_its_limits_is_used(member: httpx2.AsyncClient) -> None:

@@ -97,15 +97,15 @@ async def test_what_is_not_stripes_is_refused_in_our_words(stack: Stack) -> None
     raw, signature = stripe.signed(stripe.event("customer.created", {"id": "cus_1", "object": "customer"}))
     assert (await post(stack, raw, signature)).json() == {"received": True, "processed": False}
     test_mode = stripe.signed(stripe.event("charge.refunded", stripe.charge("pi_1", refunded=1), livemode=False))
-    refusals = {
+    answers = {
         "no signature": await post(stack, raw, None),
         "no ASCII": await post(stack, raw, signature[:-1] + "\u00fc"),
         "another body": await post(stack, raw.replace(b"cus_1", b"cus_2"), signature),
         "another secret": await post(stack, *stripe.signed(json.loads(raw), "whsec_of_somebody_else_0123")),
         "test mode": await post(stack, *test_mode),
     }
-    assert {name: answer.status_code for name, answer in refusals.items()} == dict.fromkeys(refusals, 400)
-    errors = {name: answer.json()["error"] for name, answer in refusals.items()}
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 400)
+    errors = {name: answer.json()["error"] for name, answer in answers.items()}
     assert {error["code"] for error in errors.values()} == {"invalid_value"}
     assert {errors[name]["param"] for name in ("no signature", "no ASCII")} == {"stripe-signature"}
     assert "YOUT_STRIPE_LIVEMODE" in errors["test mode"]["message"]

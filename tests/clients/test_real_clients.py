@@ -20,25 +20,10 @@ import pytest
 
 from dev.postgres import EmbeddedPostgres
 from tests.support.client_environments import PROGRAMS, environment
-from tests.support.doubles.scripted_model import ANSWER, PERSON, ScriptedModel
-from tests.support.own_stack import own_stack
+from tests.support.doubles.scripted_model import ANSWER, PERSON
+from tests.support.scripted_stack import MODEL, scripted_stack
 from tests.support.stack import Stack, eventually
 
-MODEL = "test-scripted"
-CATALOG = """
-[providers.scripted]
-kind = "openai"
-base_url = "{url}"
-capabilities = ["stream_usage", "abort_stops_billing"]
-
-[models.test-scripted]
-context_window = 100000
-max_output_tokens = 4000
-input_modalities = ["text", "image"]
-credits_per_1k_input = 300
-credits_per_1k_output = 1500
-routes = [{{ provider = "scripted", model = "scripted" }}]
-"""
 PROGRAM_SECONDS = 180
 
 PROGRAM_OF: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -91,17 +76,8 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGCHAIN_TRACING_V2": "false"
 
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[ScriptedModel]:
-    with ScriptedModel() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def stack(
-    postgres: EmbeddedPostgres, provider: ScriptedModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    started = own_stack(postgres, tmp_path_factory, "real_clients", CATALOG.format(url=provider.url))
-    with started.running("api"):
+def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with scripted_stack(postgres, tmp_path_factory, "real_clients") as started:
         yield started
 
 

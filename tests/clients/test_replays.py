@@ -68,7 +68,7 @@ def answer_of(client: OpenAI, model: str, key: str, *, stream: bool) -> Answered
     return answered
 
 
-SAID = {
+CHOICES = {
     "test-calls-tools": {0: ChoiceResult("", CALLED, [], "tool_calls")},
     "test-says-two": {
         0: ChoiceResult("one more", {}, [-0.25, -0.25], "stop"),
@@ -78,13 +78,13 @@ SAID = {
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("model", SAID)
+@pytest.mark.parametrize("model", CHOICES)
 def test_a_replay_is_the_first_answer(stack: Stack, key: str, upstream: OpenAIServer, model: str, stream: bool) -> None:
     before, name = len(upstream.seen), uuid.uuid4().hex
     with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
         first, again = (answer_of(client, model, name, stream=stream) for _ in range(2))
     assert len(upstream.seen) == before + 1
-    assert first.choices == SAID[model]
+    assert first.choices == CHOICES[model]
     assert first.usage
     assert again == first
 

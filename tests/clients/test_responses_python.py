@@ -290,12 +290,12 @@ def test_nothing_is_found_by_its_id(client: OpenAI) -> None:
 
 PIXEL: Any = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
 PAGE: Any = {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,JVBERi0xLjEK"}
-ASKED: Any = {"type": "input_text", "text": "What do you see?"}
+QUESTION: Any = {"type": "input_text", "text": "What do you see?"}
 
 
 @pytest.mark.parametrize("model", ["demo-chat", "test-calls-tools", "test-cut", "test-claude-thinks", "native-reasons"])
 def test_every_event_is_as_openais_types_say(stack: Stack, key: str, model: str) -> None:
-    content = [ASKED, PIXEL, PAGE] if model == "demo-chat" else "Hello"
+    content = [QUESTION, PIXEL, PAGE] if model == "demo-chat" else "Hello"
     body = {"model": model, "input": [{"role": "user", "content": content}], "reasoning": {"effort": "high"}}
     with httpx2.Client(base_url=stack.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as http:
         streamed = http.post("/v1/responses", json={**body, "stream": True})

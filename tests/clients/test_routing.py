@@ -325,6 +325,7 @@ async def test_the_operator_sees_how_each_route_fares(owner: AccountClient, stac
     assert (await owner.chat("then-page")).status_code == 200
     metrics = (await owner.http.get("/metrics")).text
     assert 'yout_route_errors_total{kind="invalid",model="page",provider="bad-page"}' in metrics
+    assert 'yout_route_faults_total{provider="bad-page"} 0.0' in metrics
     assert owner.customer.token not in metrics
     shown = await asyncio.to_thread(stack.yout, "providers", "--url", stack.url)
     rows = {(row["provider"], row["model"]): row for row in shown["routes"]}

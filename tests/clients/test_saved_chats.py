@@ -25,13 +25,13 @@ async def saying(client: AccountClient, message: str, *, key: str = "", **fields
 async def messages(client: AccountClient, conversation: str) -> list[dict[str, Any]]:
     answer = await client.http.get(f"{CONVERSATIONS}{conversation}/", params={"limit": 100})
     assert answer.status_code == 200, answer.text
-    found: list[dict[str, Any]] = answer.json()["messages"]
-    return found
+    listed: list[dict[str, Any]] = answer.json()["messages"]
+    return listed
 
 
 async def saved_conversations(client: AccountClient) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await client.http.get(CONVERSATIONS, params={"limit": 100})).json()["data"]
-    return found
+    listed: list[dict[str, Any]] = (await client.http.get(CONVERSATIONS, params={"limit": 100})).json()["data"]
+    return listed
 
 
 async def test_nothing_is_saved_without_save(owner: AccountClient) -> None:
@@ -112,11 +112,11 @@ async def test_turns_at_once_are_each_whole(owner: AccountClient) -> None:
     *_, done = await saying(owner, "First", save=True)
     id_ = done["conversation_id"]
     await asyncio.gather(*(saying(owner, f"Turn {n}", conversation_id=id_) for n in range(8)))
-    found = await messages(owner, id_)
-    assert [m["position"] for m in found] == list(range(1, 19))
-    assert [m["role"] for m in found] == ["user", "assistant"] * 9
-    assert sorted(m["content"] for m in found[2::2]) == [f"Turn {n}" for n in range(8)]
-    assert len({m["charge"] for m in found[1::2]}) == 9
+    stored = await messages(owner, id_)
+    assert [m["position"] for m in stored] == list(range(1, 19))
+    assert [m["role"] for m in stored] == ["user", "assistant"] * 9
+    assert sorted(m["content"] for m in stored[2::2]) == [f"Turn {n}" for n in range(8)]
+    assert len({m["charge"] for m in stored[1::2]}) == 9
 
 
 @pytest.mark.parametrize("model", ["test-cut", "test-error-inside"])

@@ -47,8 +47,8 @@ async def swept(owner: AccountClient) -> dict[str, Hold]:
     """The holds, when their leases have expired and the sweeper of the other API has ended those that were open."""
 
     async def closed() -> dict[str, Hold] | None:
-        found = await holds(owner)
-        return found if all(hold.state != "open" for hold in found.values()) else None
+        every = await holds(owner)
+        return every if all(hold.state != "open" for hold in every.values()) else None
 
     async with owner.database.transaction() as session:
         await (await session.connection()).exec_driver_sql(EXPIRE, (owner.customer.account_id,))
@@ -113,8 +113,8 @@ async def test_what_is_killed_in_the_middle_is_charged_as_delivered_and_not_save
             calls = [asyncio.create_task(Dying(http).call(key=key, model=model, **b)) for key, b, model in requests]
 
             async def relaying() -> bool:
-                found = [hold for hold in (await holds(owner)).values() if hold.state == "open"]
-                return len(found) == 3 and sum(hold.relayed > 0 for hold in found) == 2
+                running = [hold for hold in (await holds(owner)).values() if hold.state == "open"]
+                return len(running) == 3 and sum(hold.relayed > 0 for hold in running) == 2
 
             assert await eventually(relaying)
             api.kill()

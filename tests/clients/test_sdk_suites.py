@@ -16,12 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
+from tests.support import migrated
 from tests.support.client_environments import PROGRAMS, environment, suite
 from tests.support.doubles.entries import embedding_model, text_model
 from tests.support.doubles.openai_server import OpenAIServer
@@ -131,10 +129,7 @@ SUITES = {
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     name = f"suites_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
-        )
+    migrated.clone(postgres, name)
     state = tmp_path_factory.mktemp("suites")
     with OpenAIServer() as provider:
         written = [text_model(model, "foreign/plain") for model in (*CHAT, *OLD_CLAUDES)]
@@ -182,8 +177,8 @@ def known(test: str, expected: Mapping[str, Outcome]) -> Outcome:
     """The outcome of a test, by its file and name: `tests/api_resources/<file>::<class>::<name>[<parameters>]`."""
     file, _, rest = test.removeprefix("tests/api_resources/").partition("::")
     name = f"{file}::{rest.rpartition('::')[2].partition('[')[0]}"
-    found = [outcome for pattern, outcome in expected.items() if re.fullmatch(pattern, name)]
-    return found[0] if found and "path_params" not in name else Outcome()
+    outcomes = [outcome for pattern, outcome in expected.items() if re.fullmatch(pattern, name)]
+    return outcomes[0] if outcomes and "path_params" not in name else Outcome()
 
 
 def differences(report: dict[str, dict[str, Any]], expected: Mapping[str, Outcome]) -> Iterator[str]:

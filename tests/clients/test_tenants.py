@@ -217,8 +217,8 @@ def test_every_body_is_known() -> None:
 async def test_no_body_sets_what_is_not_a_field(owner: AccountClient, stack: Stack) -> None:
     async def rows() -> list[Any]:
         async with await psycopg.AsyncConnection.connect(stack.owner_url) as connection:
-            found = await connection.execute(ROWS, (owner.customer.account_id,))
-            return await found.fetchall()
+            cursor = await connection.execute(ROWS, (owner.customer.account_id,))
+            return await cursor.fetchall()
 
     ids = {name: await MAKERS[name](owner, stack) for name in ("conversation_id", "endpoint_id", "key_id")}
     before, wrong = await rows(), []

@@ -157,7 +157,7 @@ async def test_a_stream_that_breaks_ends_with_an_error(app: WireApp) -> None:
     assert "message_stop" not in answer.text
 
 
-REFUSALS = [
+STOPS = [
     (400, "invalid_request_error", 400, "invalid_request_error"),
     (401, "authentication_error", 502, "api_error"),
     (429, "rate_limit_error", 429, "rate_limit_error"),
@@ -167,7 +167,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("case", REFUSALS, ids=str)
+@pytest.mark.parametrize("case", STOPS, ids=str)
 async def test_what_the_provider_refuses(app: WireApp, case: tuple[int, str, int, str], stream: bool) -> None:
     status, theirs, answered, word = case
     error = {"type": theirs, "message": f"{SECRET} prompt is too long" if status == 400 else SECRET}

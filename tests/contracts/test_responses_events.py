@@ -74,7 +74,7 @@ async def test_what_is_translated(kind: str, request_name: str) -> None:
             status, given = await call(app, raw, request_name, stream=False)
             assert status == 200
             wrong[f"whole: {name}"] = list(response_problems(given))
-    assert {name: found for name, found in wrong.items() if found} == {}
+    assert {name: names for name, names in wrong.items() if names} == {}
 
 
 def sent(model: str, request: str) -> tuple[bytes, list[bytes]]:

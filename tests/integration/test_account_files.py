@@ -8,7 +8,8 @@ import pytest
 
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.stored_outputs import StoredOutputs
 from db.writer import LedgerWriter
 from domain.caller import Payer
@@ -22,7 +23,7 @@ from gateway.account_files import AccountFiles
 from gateway.uploads import UploadRules, Uploads
 from tests.support.bank import WRAPPING, Customer, balance, open_account
 
-MOST = 10_000
+MAX_BYTES = 10_000
 WEEK, MONTH = timedelta(days=7), timedelta(days=30)
 PRO = Plan("pro", "Pro", 0, MONTH, Turn(2, 10))
 REQUEST = MediaRequest(kind=Kind.VIDEO, model="demo-video", prompt="x")
@@ -37,10 +38,10 @@ class Site:
             Sealing(WRAPPING),
             output_lifetime=WEEK,
             plan_of={"pro": PRO}.get,
-            max_stored_bytes=MOST,
+            max_stored_bytes=MAX_BYTES,
         )
-        self.files = AccountFiles(database, MOST, MOST)
-        self.uploads = Uploads(database, Sealing(WRAPPING), UploadRules(max_stored_bytes=MOST))
+        self.files = AccountFiles(database, MAX_BYTES, MAX_BYTES)
+        self.uploads = Uploads(database, Sealing(WRAPPING), UploadRules(max_stored_bytes=MAX_BYTES))
 
     def sql(self, statement: str, *values: object) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:

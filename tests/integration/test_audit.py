@@ -3,10 +3,8 @@
 import json
 import os
 import subprocess
-import sys
 import uuid
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,22 +13,21 @@ from db.audit import audit
 from db.audit_checks import CHECKS
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.operations import Adjust, Refund
 from domain.plans import month_after
 from domain.pricing import FlatTerms
-from tests.support import purging
+from tests.support import fork_server, purging
 from tests.support import stripe_events as stripe
 from tests.support.bank import WRAPPING, Customer, open_account, reserve, settle, void
 from tests.support.corruptions import MORE
 from tests.support.shop import Shop
 from tests.support.stack import SECRET
 from tests.support.swaps import IMPOSSIBLE, SWAPS
-
-ROOT = Path(__file__).resolve().parents[2]
 
 CORRUPTIONS = {
     "available_drift": "UPDATE accounts SET available = available + 1",
@@ -201,8 +198,7 @@ async def _audit_with(url: str, corruption: str, check: str) -> dict[str, int]:
 
 def _yout(url: str, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "YOUT_DATABASE_URL": url, "YOUT_SECRET_KEY": SECRET}
-    command = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return fork_server.running().finish(["cli", *words], environment)
 
 
 async def test_the_command_tells_by_its_exit_code(database: Database, ledger: LedgerWriter, database_url: str) -> None:

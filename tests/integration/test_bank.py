@@ -11,18 +11,17 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
-from psycopg import sql
 
-from db import migrate
-from dev.postgres import EmbeddedPostgres
 from domain.operations import Operation
 from tests.conftest import IN_MEMORY
+from tests.support import migrated
 from tests.support.doubles.faulty_wire import Point, Way
 from tests.support.ledger.operations import BATCH, calls
 from tests.support.ledger.orders import Heeded
 from tests.support.ledger.postgres import PostgresBank
 from tests.support.ledger.purge_machine import PurgeMachine
 from tests.support.ledger.world import ACCOUNTS
+from tests.support.often_noted import OFTEN
 
 FAULTS = ("kill_client", "terminate_backend", "lose_reply", "kill_backend")
 STEADY: dict[str, Any] = {
@@ -32,7 +31,6 @@ STEADY: dict[str, Any] = {
     "print_blob": False,
     "suppress_health_check": list(HealthCheck),
 }
-TEMPLATE = "empty_bank"
 
 
 class PostgresMachine(PurgeMachine):
@@ -74,17 +72,13 @@ class PostgresMachine(PurgeMachine):
 @pytest.fixture(scope="module")
 def fresh() -> Iterator[Callable[[], str]]:
     """Databases on a server of their own: some of its processes are killed."""
-    with EmbeddedPostgres.temporary(IN_MEMORY) as server:
-        with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-        migrate.upgrade(server.url_of(TEMPLATE))
+    with migrated.temporary(IN_MEMORY) as server:
+        with psycopg.connect(server.url_of(migrated.TEMPLATE)) as connection:
+            for statement in OFTEN:
+                connection.execute(statement)
 
         def database_url() -> str:
-            name = f"bank_{uuid.uuid4().hex}"
-            with psycopg.connect(server.url, autocommit=True) as connection:
-                clone = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-                connection.execute(clone.format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
-            return server.url_of(name)
+            return migrated.clone(server, f"bank_{uuid.uuid4().hex}")
 
         yield database_url
 

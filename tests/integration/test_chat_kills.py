@@ -12,13 +12,13 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from db import migrate
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain import pricing
 from domain.meters import TokenPrices, per_thousand
 from domain.pricing import Usage, UsageSource
 from providers import tokenizer
+from tests.support import migrated
 from tests.support.doubles.entries import INPUT, OUTPUT, embedding_model, text_model
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer, event
 from tests.support.media_stack import Customer, World, crash, until
@@ -32,7 +32,7 @@ WHOLE = (HANGING, EMBEDDING)
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
 MICRO = 1_000_000
 PRICES = TokenPrices(per_thousand(input=Decimal(INPUT), output=Decimal(OUTPUT)))
-MOST = 2000
+MAX_TOKENS = 2000
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"
 
 
@@ -77,7 +77,7 @@ class ClientResult:
 
 
 async def _stream(customer: Customer, model: str, result: ClientResult) -> ClientResult:
-    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MOST}
+    body = {"model": model, "messages": MESSAGES, "stream": True, "max_tokens": MAX_TOKENS}
     try:
         async with customer.http.stream("POST", "/v1/chat/completions", json=body) as answer:
             result.status, result.retry_after = answer.status_code, answer.headers.get("retry-after", "")
@@ -105,7 +105,7 @@ def _take(result: ClientResult, line: str) -> None:
 
 
 async def _whole(customer: Customer, model: str) -> ClientResult:
-    body: dict[str, Any] = {"model": model, "messages": MESSAGES, "max_tokens": MOST}
+    body: dict[str, Any] = {"model": model, "messages": MESSAGES, "max_tokens": MAX_TOKENS}
     path = "/v1/chat/completions"
     if model == EMBEDDING:
         body, path = {"model": model, "input": "What is 2+2?"}, "/v1/embeddings"
@@ -212,8 +212,8 @@ class Site:
 async def site(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     folder = tmp_path_factory.mktemp("chat-kills")
     (folder / "catalog.toml").write_text(_catalog(upstream.url))
+    await migrated.put(folder / "postgres")
     async with EmbeddedPostgres(folder / "postgres") as postgres:
-        assert migrate.upgrade(postgres.url, postgres.app_url)
         stack = Stack.on(
             postgres, folder / "state", catalog=folder / "catalog.toml", extra={"YOUT_SHUTDOWN_TIMEOUT": "1"}
         )
@@ -291,7 +291,7 @@ async def test_an_api_that_is_told_to_stop_settles_what_it_has_delivered(site: S
             assert charged == delivered
         if model == ENDLESS:  # what was on its way to a client that still read is charged too
             assert all(paid >= got > 0 for paid, got in zip(charged, delivered, strict=True))
-            assert max(charged) <= holds[0].cost_of(MOST)
+            assert max(charged) <= holds[0].cost_of(MAX_TOKENS)
     await _is_right(site.world, customer)
 
 

@@ -20,6 +20,7 @@ from dev import ports
 from dev.postgres import EmbeddedPostgres
 from domain.keys import masked
 from domain.results import Reserved
+from tests.support import fork_server
 from tests.support.bank import open_account, reserve, settle
 from tests.support.doubles.cutting_proxy import CuttingProxy
 from tests.support.stack import ROOT, SECRET
@@ -87,6 +88,10 @@ def program(
 ) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "cli", *words]
     return subprocess.run(command, cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=60)
+
+
+async def finished(*words: str, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(fork_server.running().finish, ["cli", *words], env)
 
 
 def one_line(stderr: str) -> str:
@@ -279,9 +284,9 @@ async def test_the_reply_to_a_commit_is_lost(url: str, command: str) -> None:
     async with CuttingProxy(url) as proxy:
         proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")  # the account is looked up before
         words = [*command.split(), "--json"]
-        ended = await asyncio.to_thread(program, *words, env=environment(proxy.url))
+        ended = await finished(*words, env=environment(proxy.url))
     assert proxy.cut == 1
-    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads(ended.stdout).get("repeated", False) is False
     assert credits_in(url) == before + 70
 
@@ -290,8 +295,8 @@ async def test_a_key_whose_commit_went_unanswered_is_made_once(url: str) -> None
     words = ["accounts", "create", "--email", ACCOUNT, "--exist-ok", "--json"]
     async with CuttingProxy(url) as proxy:
         proxy.cuts_left = 1
-        ended = await asyncio.to_thread(program, *words, env=environment(proxy.url))
-    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, b"")
+        ended = await finished(*words, env=environment(proxy.url))
+    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, "")
     key = json.loads(ended.stdout)
     listed = json.loads((await asyncio.to_thread(invoke, url, "keys list", ACCOUNT, "--json")).stdout)
     assert len(listed) == 2
@@ -330,28 +335,33 @@ async def test_what_was_done_by_a_commit_whose_reply_was_lost_was_not_done_befor
         await asyncio.to_thread(invoke, url, "accounts suspend", ACCOUNT)
     async with CuttingProxy(url) as proxy:
         proxy.cuts_left = 1
-        ended = await asyncio.to_thread(program, *command.split(), *words, "--json", env=environment(proxy.url))
-    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, b"")
+        ended = await finished(*command.split(), *words, "--json", env=environment(proxy.url))
+    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, "")
     assert json.loads(ended.stdout)["repeated"] is False
     again = await asyncio.to_thread(invoke, url, command, *words, "--json")
     assert json.loads(again.stdout)["repeated"] is True
 
 
-@pytest.mark.parametrize("command", LOST)
-async def test_the_database_is_gone_after_a_commit(url: str, command: str) -> None:
-    """Nobody knows, which is what the operator hears, with how to ask again. That does it once."""
-    before = credits_in(url)
+async def gone_after_the_commit(url: str, command: str) -> str:
+    """The line of a command whose database answers no more once it has committed: it waits for half a minute."""
     async with CuttingProxy(url) as proxy:
         proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")
         proxy.last_cut_is_final = True
-        ended = await asyncio.to_thread(program, *command.split(), env=environment(proxy.url))
-    line = one_line(ended.stderr.decode())
-    assert "Whether it was done is not known: run the " in line
-    assert (ended.returncode, ended.stdout) == (3, b"")
-    reference = re.search(r"--ref \S+", line)
-    again = await asyncio.to_thread(invoke, url, command, *(reference[0].rstrip(",").split() if reference else ()))
-    assert again.exit_code == (1 if "create" in command else 0)
-    assert credits_in(url) == before + 70
+        ended = await finished(*command.split(), env=environment(proxy.url))
+    assert (ended.returncode, ended.stdout) == (3, "")
+    return one_line(ended.stderr)
+
+
+async def test_the_database_is_gone_after_a_commit(url: str) -> None:
+    """Nobody knows, which is what the operator hears, with how to ask again. That does it once."""
+    before = credits_in(url)
+    lines = await asyncio.gather(*(gone_after_the_commit(url, command) for command in LOST))
+    for command, line in zip(LOST, lines, strict=True):
+        assert "Whether it was done is not known: run the " in line
+        reference = re.search(r"--ref \S+", line)
+        again = await asyncio.to_thread(invoke, url, command, *(reference[0].rstrip(",").split() if reference else ()))
+        assert again.exit_code == (1 if "create" in command else 0)
+    assert credits_in(url) == before + 70 * len(LOST)
 
 
 @pytest.mark.parametrize("reference", ["", " ", "x" * 201])

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from cli.command import yout
 from db.data_keys import Sealing
-from db.deliveries import WebhookPruning
+from db.deliveries import PendingDeliveries, WebhookPruning
 from db.engine import Database
 from db.prepared import PreparedConnection
 from db.writer import LedgerWriter
@@ -120,6 +120,21 @@ async def test_two_attempts_at_once_are_one_request_and_are_counted_once(post: P
     assert (row.tried, len(row.attempts), len(post.sender.sent)) == (1, 1, 1)
     assert await post.worker.attempt(delivery_id, 0) == Step("delivered")
     assert len(post.sender.sent) == 1
+
+
+async def test_an_account_with_many_deliveries_leaves_starts_to_others(post: Post) -> None:
+    flood, other = await post.account(), await post.account()
+    endpoint = await post.endpoint(flood)
+    many = {await post.webhooks.test(flood, endpoint) for _ in range(6)}
+    one = await post.webhooks.test(other, await post.endpoint(other))
+    pending = PendingDeliveries(post.database)
+    due = await pending.due(2)
+    assert {key.account_id for key in due} == {flood, other}
+    for key in due:
+        await pending.started(key)
+    left = await pending.due(10)
+    assert len(left) == 5
+    assert {key.id for key in (*due, *left)} == many | {one}
 
 
 async def test_an_attempt_that_was_killed_is_made_again_with_its_id_and_bytes(post: Post) -> None:

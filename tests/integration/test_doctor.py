@@ -7,12 +7,14 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 
 import cli.checks.database
+import cli.checks.deployment
 import cli.doctor
 from cli.checks.finding import Finding, ok
 from cli.command import yout
@@ -20,6 +22,7 @@ from db import connections
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
+from settings import Settings
 from temporal import attributes, namespaces
 from tests.support.media_stack import maintenance_of, temporal_of
 from tests.support.stack import AWAY, SECRET, Stack
@@ -78,7 +81,7 @@ def test_temporal_before_and_after_its_set_up(stack: Stack, temporal: EmbeddedTe
         "public address",
     ]
     _, checks = examined(stack, YOUT_TEMPORAL_NAMESPACE="elsewhere")
-    assert checks["temporal"][:2] == ("fault", "there is no namespace elsewhere")
+    assert checks["temporal"][:2] == ("fault", f"Temporal has no namespace elsewhere ({temporal.address})")
 
 
 def test_everything_is_away(stack: Stack, tmp_path: Path) -> None:
@@ -196,6 +199,26 @@ def test_where_traces_go(stack: Stack, given: dict[str, str], level: str, words:
     assert examined(stack, **filled)[1]["traces"][:2] == (level, words.format(port=port))
 
 
+@pytest.mark.parametrize(
+    ("url", "levels"),
+    [
+        (None, [("state folder", "fault")]),
+        ("s3://yout/outputs", [("state folder", "ok")]),
+        ("file://{}/outputs", [("state folder", "ok"), ("outputs folder", "fault")]),
+    ],
+)
+async def test_a_small_disk_matters_where_outputs_are(
+    url: str | None, levels: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In containers the state folder is a few megabytes of memory."""
+    monkeypatch.setattr(cli.checks.deployment, "VERY_LITTLE", 10**18)
+    (tmp_path / "outputs").mkdir()
+    given: dict[str, Any] = {"database_url": "postgresql://a:b@c/d", "secret_key": SECRET, "state_dir": str(tmp_path)}
+    settings = Settings(**given | ({"storage_url": url.format(tmp_path)} if url else {}))
+    findings = await cli.checks.deployment.check_disk(settings)
+    assert [(finding.check, finding.level.value) for finding in findings] == levels
+
+
 def test_settings_that_are_wrong(stack: Stack) -> None:
     code, checks = examined(stack, YOUT_SECRET_KEY="short")
     assert code == 1
@@ -242,6 +265,6 @@ def test_a_check_that_hangs_and_one_that_breaks(stack: Stack, monkeypatch: pytes
 def test_the_table(stack: Stack) -> None:
     result = CliRunner().invoke(yout, ["doctor"], env=stack.environment)
     assert result.exit_code == 1
-    assert re.search(r"^temporal +fault  nothing answers at 127\.0\.0\.1:1$", result.stdout, re.MULTILINE)
+    assert re.search(r"^temporal +fault  Temporal does not answer \(127\.0\.0\.1:1\)$", result.stdout, re.MULTILINE)
     assert "\nfault, temporal: see that it runs there" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("1 fault, 2 warnings")

@@ -11,7 +11,8 @@ import pytest
 from db.data_keys import Sealing
 from db.engine import Database
 from db.job_changes import ChangedJobs, JobSignals
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import NotFound

@@ -9,11 +9,14 @@ import pytest
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
+from db.media_tables import MediaJobRow
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
 from domain.pricing import FlatTerms
+from domain.purges import PurgeKey
 from gateway.erasure import AcceptedPurges
 from gateway.maintenance import Maintenance
 from tests.support.bank import WRAPPING, Customer, balance, open_account
@@ -32,8 +35,8 @@ class NoTemporal:
         self.started.append(job.id)
         return True
 
-    async def start_purge(self, purge_id: UUID) -> bool:
-        raise AssertionError(purge_id)
+    async def start_purge(self, purge: PurgeKey) -> bool:
+        raise AssertionError(purge)
 
     async def cancel(self, job_id: UUID) -> bool:
         return False
@@ -101,6 +104,16 @@ async def test_an_account_with_many_orphans_has_its_turn_beside_others(site: Sit
     assert len(rest) == 5
 
 
+async def test_an_account_with_many_purges_has_its_turn_beside_others(site: Site) -> None:
+    flood, other = await site.customer(), await site.customer()
+    begin = "SELECT begin_purge(gen_random_uuid(), %s, 'conversation', gen_random_uuid()::text, false)"
+    for customer in (*[flood] * 6, other):
+        await site.run(begin, customer.account_id)
+    purges = AcceptedPurges(site.database)
+    assert {key.account_id for key in await purges.waiting(timedelta(), 2)} == {flood.account_id, other.account_id}
+    assert len(await purges.waiting(timedelta(), 10)) == 7
+
+
 BEGINS = {
     "queued": ("state = 'queued'", True),
     "begun": ("state = 'running', started_at = now()", True),
@@ -133,3 +146,18 @@ async def test_what_somebody_keeps_locked_waits_alone(site: Site, table: str) ->
     assert await balance(site.url, locked) == (1000, 0, 0)
     async with site.database.connection() as connection:
         assert (await audit(connection)).clean
+
+
+async def test_a_session_that_reads_alone_changes_no_row(site: Site) -> None:
+    job_id = await site.accepted(await site.customer())
+
+    async def change() -> None:
+        async with site.database.reading() as session:
+            row = await session.get(MediaJobRow, job_id)
+            assert row is not None
+            row.state = State.SUCCEEDED
+            await session.get(MediaJobRow, uuid4())
+
+    with pytest.raises(RuntimeError):
+        await change()
+    assert (await site.jobs.load(job_id)).state is State.QUEUED

@@ -10,7 +10,8 @@ from temporalio.client import Client, ScheduleOverlapPolicy
 from temporalio.service import RPCError, RPCStatusCode
 
 from db.data_keys import Sealing
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from domain.caller import Payer
 from domain.media import Kind, MediaRequest, Output, OutputFolder, object_key
 from domain.operations import Renew

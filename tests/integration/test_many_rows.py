@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import accounts, billing, usage_reports
-from db.billing import Wanted
+from db.billing import Balances, Wanted
 from db.engine import Database
 from db.pages import Page, Period, Span
 from db.usage_reports import Grouping
@@ -23,6 +23,7 @@ DAYS, MODELS = 60, 5
 BIG = {"holds", "transactions", "lines", "usage"}
 ACCOUNT = uuid.UUID(int=7)
 FIRST = date(2026, 1, 1)
+LEFT, NOTED_EVERY = 10_000_000, 500
 MIDDLE = datetime(2026, 1, 31, tzinfo=UTC)
 LIMIT = 50
 ROWS_OF_AN_ENTRY = 20
@@ -55,8 +56,10 @@ SELECT lpad(to_hex(2 * n + side), 32, '0')::uuid, book, CASE book WHEN 'revenue'
        amount
 FROM calls, (VALUES (0, 'available', -30), (0, 'held', 30), (1, 'available', 10), (1, 'held', -30), (1, 'revenue', 20))
      AS line (side, book, amount);
-UPDATE accounts SET available = 10000000, movements = 2 * {CALLS} WHERE id = '{ACCOUNT}';
-ANALYZE holds, usage, usage_days, transactions, lines;
+UPDATE accounts SET available = {LEFT}, movements = 2 * {CALLS} WHERE id = '{ACCOUNT}';
+INSERT INTO running_balances (account_id, position, available, held)
+SELECT '{ACCOUNT}', 2 * n, {LEFT} + 20 * ({CALLS} - n), 0 FROM calls WHERE 2 * n % {NOTED_EVERY} = 0;
+ANALYZE holds, usage, usage_days, transactions, lines, running_balances;
 """
 
 
@@ -133,7 +136,7 @@ async def test_what_is_asked_for_is_read_and_no_more(rows: AsyncConnection) -> N
     await a_receipt_is_a_few_rows(rows)
     await usage_is_read_from_its_roll_up(rows)
     await what_came_back_is_read_from_an_index(rows)
-    await balances_are_added_up_from_their_period_on(rows)
+    await balances_are_read_from_the_next_that_is_noted(rows)
 
 
 async def a_receipt_is_a_few_rows(rows: AsyncConnection) -> None:
@@ -160,8 +163,18 @@ async def what_came_back_is_read_from_an_index(rows: AsyncConnection) -> None:
     assert read_rows([plan]) <= 2 * (CALLS * 10 // DAYS + 1) + 1  # a bitmap is read once more, and the account
 
 
-async def balances_are_added_up_from_their_period_on(rows: AsyncConnection) -> None:
-    recent = Period(datetime(2026, 3, 1, 22, tzinfo=UTC), datetime(2026, 3, 1, 23, tzinfo=UTC))
-    certain = datetime(2026, 4, 1, tzinfo=UTC)
-    plans_ = await plans(rows, lambda session: billing.open_statement(session, ACCOUNT, recent, certain))
+async def balances_are_read_from_the_next_that_is_noted(rows: AsyncConnection) -> None:
+    """A month of an account: however many movements it has, and however many came since."""
+    plans_ = await plans(rows, lambda session: billing.balances(session, ACCOUNT, SPAN))
     assert not scanned(plans_) & BIG
+    assert read_rows(plans_) <= 2 * (NOTED_EVERY * 3 + 2)  # a movement has two lines of the account
+    async with AsyncSession(rows) as session:
+        for span in (SPAN, Span(1, 2 * CALLS), Span(1000, 1001), Span(2 * CALLS, 2 * CALLS)):
+            opening, closing = await billing.balances(session, ACCOUNT, span)
+            assert (opening, closing) == (after(span.first - 1), after(span.last))
+
+
+def after(position: int) -> Balances:
+    """Return the balances after a movement: a hold of 30 credits, then a charge of 20 of them."""
+    ended, holds = divmod(position, 2)
+    return Balances(LEFT + 20 * (CALLS - ended) - 30 * holds, 30 * holds)

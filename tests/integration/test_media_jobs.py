@@ -18,7 +18,6 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 
-from activities.failures import PUBLIC
 from dev.temporal import EmbeddedTemporal
 from domain.ids import workflow_id
 from tests.support.media_stack import ENDED, TIMEOUT, Customer, Job, World, embedded, temporal_of, until
@@ -39,7 +38,7 @@ ORDERS: Mapping[str, tuple[str, dict[str, object]]] = {
     "speech-fail": ("speech", {"model": "demo-speech-fail", "input": "x"}),
     "refused": ("image", {"model": "demo-image", "prompt": "x [refused]"}),
 }
-JSON = {"content-type": "application/json"}
+IMAGE: dict[str, object] = {"model": "demo-image", "prompt": "x", "size": "64x64"}
 LONG: dict[str, object] = {"model": "demo-image-slow", "prompt": "a lake [seconds=300]", "size": "64x64"}
 CLOSED_AS = {"succeeded": WorkflowExecutionStatus.COMPLETED, "failed": WorkflowExecutionStatus.FAILED}
 
@@ -182,19 +181,19 @@ async def test_a_slow_job_takes_as_long_as_told_and_shows_its_progress(site: Sit
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("name", "code", "message"),
     [
-        ("image-fail", "The provider failed"),
-        ("video-fail", "The provider failed"),
-        ("speech-fail", "The provider failed"),
-        ("refused", "'prompt'"),
+        ("image-fail", "upstream_error", "The provider failed"),
+        ("video-fail", "upstream_error", "The provider failed"),
+        ("speech-fail", "upstream_error", "The provider failed"),
+        ("refused", "invalid_value", "'prompt'"),
     ],
 )
-async def test_a_job_that_fails_gives_its_credits_back(site: Site, name: str, message: str) -> None:
+async def test_a_job_that_fails_gives_its_credits_back(site: Site, name: str, code: str, message: str) -> None:
     ordered = site.orders[name]
     job = (await ordered.seen())[-1]
     assert job["status"] == "failed"
-    assert job["error"]["code"] in PUBLIC
+    assert job["error"]["code"] == code
     assert message in job["error"]["message"]
     assert job["credits_refunded"] == job["credits_cost"] > 0
     assert (job["output_url"], job["outputs"]) == (None, [])
@@ -247,77 +246,12 @@ async def test_another_accounts_job_is_as_missing_as_none(site: Site) -> None:
     assert (await site.anyone.get(f"{site.world.stack.url}/api/media/jobs/{job['job_uuid']}/")).status_code == 401
 
 
-IMAGE: dict[str, object] = {"model": "demo-image", "prompt": "x"}
-VIDEO: dict[str, object] = {"model": "demo-video", "prompt": "x"}
-SPEECH: dict[str, object] = {"model": "demo-speech", "input": "x"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "body", "param", "code"),
-    [
-        ("image", {"model": "demo-image"}, "prompt", "missing_required_parameter"),
-        ("image", {"prompt": "x"}, "model", "missing_required_parameter"),
-        ("image", IMAGE | {"prompt": ""}, "prompt", "invalid_value"),
-        ("image", IMAGE | {"prompt": 5}, "prompt", "invalid_type"),
-        ("image", IMAGE | {"size": "big"}, "size", "invalid_value"),
-        ("image", IMAGE | {"size": "8x8"}, "size", "invalid_value"),
-        ("image", IMAGE | {"size": "9999x9999"}, "size", "invalid_value"),
-        ("image", IMAGE | {"n": 0}, "n", "invalid_value"),
-        ("image", IMAGE | {"n": 11}, "n", "invalid_value"),
-        ("image", IMAGE | {"n": "2"}, "n", "invalid_type"),
-        ("image", IMAGE | {"n": True}, "n", "invalid_type"),
-        ("image", IMAGE | {"seed": -1}, "seed", "invalid_value"),
-        ("image", IMAGE | {"colour": "red"}, "colour", "unsupported_parameter"),
-        ("image", VIDEO, "model", "invalid_value"),
-        ("image", {"model": "demo-chat", "prompt": "x"}, "model", "invalid_value"),
-        ("video", VIDEO | {"duration": 5, "seconds": 5}, "duration", "invalid_value"),
-        ("video", VIDEO | {"duration": 0}, "duration", "invalid_value"),
-        ("video", VIDEO | {"duration": 61}, "duration", "invalid_value"),
-        ("video", VIDEO | {"duration": "5"}, "duration", "invalid_type"),
-        ("video", VIDEO | {"size": "640*360"}, "size", "invalid_value"),
-        ("speech", {"model": "demo-speech", "prompt": "x"}, "input", "missing_required_parameter"),
-        ("speech", SPEECH | {"speed": 9.0}, "speed", "invalid_value"),
-        ("speech", SPEECH | {"response_format": "vinyl"}, "response_format", "invalid_value"),
-        ("speech", SPEECH | {"input": "x" * 5000}, "input", "invalid_value"),
-    ],
-)
-async def test_a_bad_request_names_the_field_and_holds_nothing(
-    site: Site, kind: str, body: dict[str, object], param: str, code: str
-) -> None:
-    customer = await site.world.customer()
-    answer = await customer.order(kind, **body)
-    error = answer.json()["error"]
-    assert (answer.status_code, error["param"], error["code"]) == (400, param, code)
-    assert await customer.balance() == (customer.opening, 0)
-    assert not await site.world.rows("SELECT id FROM media_jobs WHERE account_id = %s", customer.account_id)
-
-
-async def test_an_unknown_model_and_a_body_that_is_no_json(site: Site) -> None:
-    customer = site.orders["image"].customer
-    unknown = await customer.order("image", model="nobody-knows-it", prompt="x")
-    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "model_not_found")
-    broken = await customer.http.post("/api/media/image/", content=b'{"model": ', headers=JSON)
-    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_json")
-
-
-async def test_an_account_without_credits_is_told_and_nothing_starts(site: Site) -> None:
-    poor = await site.world.customer(999)
-    answer = await poor.order("image", **IMAGE)
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"], error["type"]) == (402, "insufficient_credits", "insufficient_quota")
-    assert (error["required"], error["available"], error["held"]) == (1000, 999, 0)
-    assert answer.headers["x-should-retry"] == "false"
-    assert await poor.balance() == (999, 0)
-    assert not await site.world.rows("SELECT id FROM media_jobs WHERE account_id = %s", poor.account_id)
-    assert not await site.world.rows("SELECT id FROM holds WHERE account_id = %s", poor.account_id)
-
-
 async def test_a_job_accepted_while_temporal_is_away_runs_when_it_is_back(site: Site) -> None:
     customer = await site.world.customer()
     await site.server.stop()
     try:
         ready = await site.anyone.get(f"{site.world.stack.url}/readyz")
-        accepted = await customer.ordered("image", **IMAGE | {"size": "64x64"})
+        accepted = await customer.ordered("image", **IMAGE)
         assert (ready.status_code, ready.json()["temporal"]) == (200, "away")
         assert accepted["status"] == "queued"
         assert await customer.balance() == (customer.opening - 1000, 1000)
@@ -386,7 +320,7 @@ async def test_the_books_are_clean(site: Site) -> None:
 
 async def test_an_output_that_has_expired_is_gone_and_its_job_says_so(site: Site) -> None:
     customer = await site.world.customer()
-    job = await customer.ended(await customer.ordered("image", **IMAGE | {"size": "64x64"}))
+    job = await customer.ended(await customer.ordered("image", **IMAGE))
     (output,) = job["outputs"]
     assert output["expires_at"] <= job["expires_at"]
     file = next((site.world.stack.state / "media").rglob(f"{UUID(job['job_uuid']).hex}/0.png"))

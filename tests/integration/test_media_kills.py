@@ -20,7 +20,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 import worker
-from db.media import Order
+from db.media_orders import Order
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
 from domain import keys
@@ -32,14 +32,13 @@ from domain.pricing import FlatTerms
 from fleets import Fleet, Parts
 from settings import Settings
 from temporal import attributes
-from tests.support import fork_server
+from tests.support import fork_server, migrated
 from tests.support.fork_server import Process
 from tests.support.media_stack import (
     ENDED,
     Customer,
     Job,
     World,
-    another_database,
     crash,
     embedded,
     temporal_of,
@@ -265,7 +264,7 @@ async def test_the_books_are_clean_after_all_deaths(wake: Wake) -> None:
 async def site(servers: Servers) -> AsyncIterator[World]:
     """An API and a worker on a database of their own, for the servers' deaths."""
     postgres, temporal = servers
-    await another_database(postgres, "site")
+    await asyncio.to_thread(migrated.clone, postgres, "site")
     more = {"YOUT_SHUTDOWN_TIMEOUT": "3"}
     stack = Stack.on(postgres, postgres.folder.parent / "site", temporal.address, database="site", extra=more)
     with stack.running("worker"):

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.refunds import refund
 from db.writer import LedgerWriter
 from domain.caller import Payer

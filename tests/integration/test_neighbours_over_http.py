@@ -1,8 +1,9 @@
 """Real API processes on one database: one is frozen in the middle of a batch, or the database can only be read."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP
 from typing import Any
@@ -21,6 +22,8 @@ from tests.support.stack import Stack, eventually
 CHAT = "/v1/chat/completions"
 KEYS = "/api/chat/keys/"
 IMAGE = "/api/media/image/"
+READS = {"webhook_endpoints": "/api/webhooks/", "conversations": "/api/chat/conversations/export/"}
+"""An answer, and a document that is read while it is sent, with the table that each reads."""
 BODY = {"model": "demo-chat", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 5}
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 LOCKING = """
@@ -109,19 +112,35 @@ async def test_one_account_leaves_connections_to_its_neighbours(world: World) ->
         assert {answer.status_code for answer in answers} == {200}
         assert {change.result().status_code for change in changes} == {200}
         assert max(waited) <= 2  # one transaction of the pool, and the ledger's connection for locked accounts
-        async with await psycopg.AsyncConnection.connect(world.stack.owner_url) as lock:
-            await lock.execute("LOCK TABLE webhook_endpoints IN ACCESS EXCLUSIVE MODE")
-            reads = [asyncio.create_task(owner.http.get("/api/webhooks/")) for _ in range(20)]
-            await eventually(lambda: some_wait(world))
-            answers = [await neighbour.http.get(KEYS) for _ in range(5)]
-            await lock.rollback()
-        assert {answer.status_code for answer in answers} == {200}
-        assert {(await read).status_code for read in reads} == {200}
+        for table, path in READS.items():
+            assert await statuses_beside(world, neighbour, table, 4, partial(owner.http.get, path)) == {200}
+        large = {"messages": [{"role": "user", "content": "x" * 300_000}]}  # more than the model takes
+        kept = (await owner.http.post("/api/chat/conversations/", json=large)).json()["id"]
+        asked = {"model": "demo-chat", "conversation_id": kept, "message": "x"}
+        quote = partial(owner.http.post, "/api/billing/quote/", json=asked)
+        assert await statuses_beside(world, neighbour, "messages", 1, quote) == {400, 429}
+        share = partial(owner.http.post, "/api/chat/share/", json={"conversation_id": kept, "positions": [1]})
+        assert await statuses_beside(world, neighbour, "messages", 1, share) <= {201, 400, 429}
     await world.books_are_clean()
 
 
-async def some_wait(world: World) -> bool:
-    return bool((await world.rows(WAITING))[0][0] >= 4)
+async def statuses_beside(
+    world: World, neighbour: Customer, table: str, waiting: int, ask: Callable[[], Awaitable[httpx2.Response]]
+) -> set[int]:
+    """Ask twenty times while the table is locked. The neighbour is answered meanwhile. Return the statuses."""
+
+    async def some_wait() -> bool:
+        return bool((await world.rows(WAITING))[0][0] >= waiting)
+
+    async with await psycopg.AsyncConnection.connect(world.stack.owner_url) as lock:
+        await lock.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        asking = [asyncio.ensure_future(ask()) for _ in range(20)]
+        await eventually(some_wait)
+        answers = [await neighbour.http.get(KEYS) for _ in range(5)]
+        assert (await world.rows(WAITING))[0][0] <= waiting
+        await lock.rollback()
+    assert {answer.status_code for answer in answers} == {200}
+    return {answer.status_code for answer in await asyncio.gather(*asking)}
 
 
 async def test_a_database_that_can_only_be_read_is_503_until_it_can_be_written_to(

@@ -34,7 +34,7 @@ max_concurrent = 50
 requests_per_minute = 1000
 """
 SPANNING = {
-    r"ORDER BY random\(\) LIMIT": "maintenance looks for what is due, and works on each of it by itself",
+    r"random\(\) LIMIT": "maintenance looks for what is due, and works on each of it by itself",
     r"FROM holds WHERE holds\.state = .* ORDER BY holds\.lease_until": "so does the sweeper",
     r"FROM media_jobs WHERE provider = ": "the limits of a provider count the jobs of all accounts",
     r"FROM data_keys .*ORDER BY": "a process that starts tries its secret on some account's key",

@@ -17,7 +17,8 @@ from cli.command import yout
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import AccountSuspended, CallerUnknown

@@ -7,7 +7,8 @@ import psycopg
 
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import Kind, MediaRequest

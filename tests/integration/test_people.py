@@ -95,8 +95,8 @@ async def test_one_mailbox_and_one_network_have_the_free_tier_once(processes: li
         *(sign_up.sign_up(processes[n % 2], email, PASSWORD, network(n)) for n, email in enumerate(spellings)),
         *(sign_up.sign_up(processes[n % 2], email, PASSWORD, HOME) for n, email in enumerate(others)),
     )
-    found = await rows(database_url, "SELECT count(*), sum(available), max(available) FROM accounts")
-    assert found == [(12, 2 * FREE, FREE)]
+    sums = await rows(database_url, "SELECT count(*), sum(available), max(available) FROM accounts")
+    assert sums == [(12, 2 * FREE, FREE)]
     refs = await rows(database_url, "SELECT ref FROM transactions WHERE kind = 'grant'")
     assert all(str(ref).startswith("free_tier:") and "joe" not in str(ref) for (ref,) in refs)
     assert await rows(database_url, "SELECT count(*) FROM free_tier_networks") == [(4,)]  # and two accounts

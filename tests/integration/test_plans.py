@@ -159,8 +159,8 @@ async def test_the_statement_says_what_credits_are_for(shop: Shop, database_url:
         stripe.event("charge.refunded", stripe.charge("pi_1", refunded=400)),
     )
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        found = await connection.execute("SELECT note, ref FROM transactions ORDER BY position")
-        notes, refs = zip(*await found.fetchall(), strict=True)
+        cursor = await connection.execute("SELECT note, ref FROM transactions ORDER BY position")
+        notes, refs = zip(*await cursor.fetchall(), strict=True)
     month, *others = notes
     assert month in {f"plan pro, month from {day}" for day in days}
     assert others == ["payment pi_1: credits", "payment pi_1: money that went back"]

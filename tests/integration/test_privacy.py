@@ -1,4 +1,4 @@
-"""A word that no machine would say by itself goes through every door of a real stack, and is looked for afterwards.
+"""A word that no machine would say by itself goes through every endpoint of a real stack, and is looked for afterwards.
 
 In the database's files and its log of writes, in Temporal's, in every log, in the demo provider's spool and in our
 own storage. The faults come with it: failing, broken and killed.
@@ -17,8 +17,8 @@ from domain.ids import workflow_id
 from temporal.codec import ENCODING, EncryptionCodec
 from tests.support import leak_scan, stripe_events
 from tests.support.canaries import ADDRESS, ASKED, CLIENT, ERASED, LABEL, MOVED, NAMED, PASSWORDS, RAW, SAVED
-from tests.support.canary_run import Left, lived
-from tests.support.carried import DOCUMENT
+from tests.support.canary_fields import DOCUMENT
+from tests.support.canary_run import Left, run
 from tests.support.doubles.echo_provider import KEY, WORD
 from tests.support.media_stack import KEYRING
 from tests.support.stack import SECRET
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def left(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Left]:
-    async with lived(tmp_path_factory.mktemp("privacy"), tmp_path_factory.mktemp("privacy-catalog")) as left:
+    async with run(tmp_path_factory.mktemp("privacy"), tmp_path_factory.mktemp("privacy-catalog")) as left:
         yield left
 
 
@@ -77,13 +77,13 @@ async def test_what_was_to_be_saved_is_encrypted_where_it_lies(left: Left) -> No
 
 async def test_what_was_erased_is_not_there_even_encrypted(left: Left) -> None:
     """In no table at once, in no file once dead rows and old WAL are gone; no output, no history."""
-    assert len(left.sealed) > 15
-    assert left.still == set()
-    needles = {f"{place} {number}": value[:32] for number, (value, place) in enumerate(left.sealed.items())}
+    assert len(left.purged.sealed) > 15
+    assert left.purged.still == set()
+    needles = {f"{place} {number}": value[:32] for number, (value, place) in enumerate(left.purged.sealed.items())}
     finds = [find.partition(": ") for find in leak_scan.of(left.folder / "postgres", needles)]
     files = [(Path(path).name, needle.partition(" ")[0]) for path, _, needle in finds]
     assert {(left.tables.get(name, name), place) for name, place in files} == set()
-    needles = {f"{number}": output for number, output in enumerate(left.outputs)}
+    needles = {f"{number}": output for number, output in enumerate(left.purged.outputs)}
     assert leak_scan.of(left.folder / "state" / "media", needles) == []
     assert not {workflow_id(UUID(job)) for job in left.erased.jobs} & set(left.histories)
 

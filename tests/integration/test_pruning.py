@@ -16,7 +16,8 @@ from db import billing, holds, refunds
 from db.audit import audit
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
+from db.media_orders import Order
 from db.media_tables import MediaJobRow
 from db.pages import Span
 from db.pruning import Pruning

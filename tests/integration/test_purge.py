@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -16,11 +15,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.ids import workflow_id
-from tests.support import receipt_verifier
+from tests.support import fork_server, receipt_verifier
 from tests.support.media_samples import picture
 from tests.support.media_stack import Customer, World, embedded, temporal_of, until
 from tests.support.signed_in import browser
-from tests.support.stack import ROOT, Stack
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -260,10 +259,6 @@ async def test_a_purge_starts_once_and_found_by_its_owner_alone(site: Site) -> N
 
 
 async def _yout(site: Site, *words: str, code: int = 0) -> str:
-    command = [sys.executable, "-m", "cli", *words]
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=site.world.stack.environment, stdout=-1, stderr=-1
-    )
-    out, err = await process.communicate()
-    assert process.returncode == code, err + out
-    return (out + err).decode()
+    done = await asyncio.to_thread(fork_server.running().finish, ["cli", *words], site.world.stack.environment)
+    assert done.returncode == code, done.stderr + done.stdout
+    return done.stdout + done.stderr

@@ -10,14 +10,13 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from db import migrate
 from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
 from dev.postgres import EmbeddedPostgres
 from gateway import erasure_steps
 from gateway.erasure_steps import ErasureSteps
-from tests.support import purging
+from tests.support import migrated, purging
 from tests.support.bank import Customer, open_account, reserve, settle, void
 from tests.support.media_stack import crash
 
@@ -59,9 +58,9 @@ class Site:
 
 @pytest_asyncio.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    await migrated.put(tmp_path / "postgres")
     async with AsyncExitStack() as opened:
         postgres = await opened.enter_async_context(EmbeddedPostgres(tmp_path / "postgres", options=LAZY))
-        migrate.upgrade(postgres.url, postgres.app_url)
         yield Site(postgres, tmp_path, opened)
 
 
@@ -122,5 +121,5 @@ async def is_clean(site: Site, receipts: int) -> None:
         report = await audit(connection)
     assert report.clean, report.findings
     async with await psycopg.AsyncConnection.connect(site.postgres.url) as connection:
-        found = await (await connection.execute("SELECT count(*) FROM purge_receipts")).fetchone()
-    assert found == (receipts,)
+        row = await (await connection.execute("SELECT count(*) FROM purge_receipts")).fetchone()
+    assert row == (receipts,)

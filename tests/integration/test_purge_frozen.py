@@ -16,7 +16,7 @@ from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-LEISURE = 5.0
+WAIT_SECONDS = 5.0
 """Seconds that a provider takes to delete."""
 OF_JOBS = """
     SELECT (SELECT count(*) FROM media_jobs), (SELECT count(*) FROM job_inputs), (SELECT count(*) FROM usage),
@@ -113,7 +113,7 @@ async def test_a_purge_waits_until_a_providers_copy_is_deleted(world: World) -> 
         await frozen(image, speech)
         assert len(outputs(world)) == 4, "ours and the provider's"
         purging = [asyncio.create_task(purged(ann, only={"job": made["job_uuid"]})), asyncio.create_task(purged(ann))]
-        await asyncio.wait(purging, timeout=LEISURE)
+        await asyncio.wait(purging, timeout=WAIT_SECONDS)
         for worker in (image, speech):
             worker.send_signal(SIGCONT)
         await asyncio.gather(*purging)

@@ -117,22 +117,22 @@ def _hold(row: Sequence[Any]) -> Hold:
 
 
 def _state(document: str) -> State:
-    found: dict[str, Any] = {name: rows or () for name, rows in orjson.loads(document).items()}
-    accounts, keys = map(_account, found["accounts"]), map(_key, found["keys"])
+    tables: dict[str, Any] = {name: rows or () for name, rows in orjson.loads(document).items()}
+    accounts, keys = map(_account, tables["accounts"]), map(_key, tables["keys"])
     return State(
-        now=datetime.fromisoformat(found["now"]),
+        now=datetime.fromisoformat(tables["now"]),
         accounts={account.id: account for account in accounts},
         keys={key.id: key for key in keys},
-        secrets={bytes.fromhex(row[0]): Secret(UUID(row[1]), row[2]) for row in found["secrets"]},
+        secrets={bytes.fromhex(row[0]): Secret(UUID(row[1]), row[2]) for row in tables["secrets"]},
         claims={
             (UUID(row[0]), bytes.fromhex(row[1])): IdempotencyRecord(
                 bytes.fromhex(row[2]), UUID(row[3]), base64.b64decode(row[4]) if row[4] else None
             )
-            for row in found["claims"]
+            for row in tables["claims"]
         },
-        holds={hold.id: hold for hold in map(_hold, found["holds"])},
-        cut=set(map(UUID, found["cut"])),
-        refs={ref: (UUID(account_id), amount) for ref, account_id, amount in found["refs"]},
+        holds={hold.id: hold for hold in map(_hold, tables["holds"])},
+        cut=set(map(UUID, tables["cut"])),
+        refs={ref: (UUID(account_id), amount) for ref, account_id, amount in tables["refs"]},
     )
 
 
@@ -188,11 +188,11 @@ def claimed(operation: Reserve, name: bytes = b"once") -> Reserve:
 
 async def epochs(database_url: str, account_id: UUID) -> dict[str, set[int]]:
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        found = {}
+        by_table = {}
         for table in ("holds", "usage", "usage_days", "idempotency"):
             query = f"SELECT DISTINCT epoch FROM {table} WHERE account_id = %s"
-            found[table] = {row[0] for row in await (await connection.execute(query, [account_id])).fetchall()}
-        return found
+            by_table[table] = {row[0] for row in await (await connection.execute(query, [account_id])).fetchall()}
+        return by_table
 
 
 async def test_a_call_begins_and_ends_in_the_one_as_in_the_other(
@@ -247,8 +247,9 @@ async def test_a_purge_holds_for_a_process_that_knows_no_epochs(
     await older.ask(settle(customer, after.hold_id, 20))
     assert isinstance(await ledger.ask(claimed(reserve(customer, 40))), Replay)
     assert await balance(database_url, customer) == (1500 - 30 - MINIMUM_CHARGE - 20, 0, 0)
-    found = await epochs(database_url, customer.account_id)
-    assert (found["holds"], found["usage"], found["usage_days"], found["idempotency"]) == ({1, 2}, {2}, {2}, {2})
+    by_table = await epochs(database_url, customer.account_id)
+    assert by_table["holds"] == {1, 2}
+    assert by_table["usage"] == by_table["usage_days"] == by_table["idempotency"] == {2}
     await purging.complete(database, purge)
     assert await is_clean(database)
     async with await psycopg.AsyncConnection.connect(app_url) as connection:

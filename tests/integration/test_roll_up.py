@@ -62,8 +62,8 @@ class World:
             for table in NEIGHBOURS:
                 owner = "id" if table == "accounts" else "account_id"
                 query = f"SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {table} t WHERE {owner} <> %s"
-                found = await connection.execute(query, [customer.account_id])
-                sums += await found.fetchall()
+                cursor = await connection.execute(query, [customer.account_id])
+                sums += await cursor.fetchall()
             return sums
 
 

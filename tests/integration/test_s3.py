@@ -18,25 +18,12 @@ from domain.secrets import DerivedKeys
 from domain.signed_urls import SignedUrls
 from storage.base import Storage
 from storage.objects import CHUNK, WHOLE
+from tests.support.fault_lines import FaultLines
 from tests.support.seaweed import BUCKET, OWNER, READER, Seaweed
 from tests.support.stack import Stack, eventually
 
 PLENTY = 10**9
 LARGE = hashlib.shake_128(b"a large file").digest(WHOLE * 2 + 17)
-
-
-class Reports:
-    """What the operator reads."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def report(self, what: str, *, where: str, remedy: str, **_: object) -> None:
-        assert remedy
-        self.lines.append(f"{where}: {what}")
-
-    def clear(self, where: str) -> None:
-        self.lines.append(f"{where}: mended")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +109,7 @@ async def test_what_is_wrong_is_told_to_the_operator_alone(
     server: Seaweed, bucket: str, key: tuple[str, str], expected: dict[str, str]
 ) -> None:
     await put(server.storage(), "there/0.png", b"x")
-    reports = Reports()
+    reports = FaultLines()
     storage = server.storage(bucket, key, reports)
     acts = {
         "list": storage.listed("", 1),
@@ -141,7 +128,7 @@ async def test_what_is_wrong_is_told_to_the_operator_alone(
 
 
 async def test_a_server_that_is_away_is_tried_again(tmp_path_factory: pytest.TempPathFactory) -> None:
-    reports = Reports()
+    reports = FaultLines()
     server = Seaweed(tmp_path_factory.mktemp("s3-away"))
     storage = server.storage(faults=reports)
     for _ in range(2):

@@ -98,8 +98,8 @@ async def test_beside_new_accounts_of_both_secrets_and_purges(database: Database
     await rotation.rotate(report)
     assert await opened(database, NEW) == Opened("data_keys", 50, (), 0)
     async with database.connection() as connection:
-        found = {each.subject for each in (await audit(connection)).findings if "data_key" in each.check}
-    assert found == {str(account_id) for account_id in purged}  # destroyed, and without a next epoch
+        subjects = {each.subject for each in (await audit(connection)).findings if "data_key" in each.check}
+    assert subjects == {str(account_id) for account_id in purged}  # destroyed, and without a next epoch
 
 
 async def test_a_row_that_names_the_wrong_secret_or_none(database: Database, database_url: str) -> None:

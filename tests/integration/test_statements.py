@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from uuid import UUID
 
+import psycopg
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import billing
@@ -16,6 +17,7 @@ from db.pages import Page, Period
 from db.writer import LedgerWriter
 from domain.operations import Grant
 from tests.support.bank import open_account
+from tests.support.often_noted import OFTEN
 from tests.support.stack import ROOT
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +53,9 @@ def adds_up(opened: Opened, entries: Sequence[Entry]) -> bool:
 async def test_statements_add_up_while_processes_move_credits(
     database: Database, ledger: LedgerWriter, database_url: str
 ) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url) as connection:
+        for statement in OFTEN:
+            await connection.execute(statement)
     customer = await open_account(database, ledger, 1000)
     words = (sys.executable, "-m", "tests.support.mover", database_url, str(customer.account_id), str(SECONDS))
     movers = [await asyncio.create_subprocess_exec(*words, cwd=ROOT) for _ in range(MOVERS)]

@@ -32,8 +32,9 @@ def run(stack: Stack, *words: str) -> str:
     return result.stdout
 
 
-def test_status_without_temporal(stack: Stack) -> None:
-    shown = json.loads(run(stack, "status", "--json"))
+@pytest.mark.parametrize("command", ["status", "top"])
+def test_figures_without_temporal(stack: Stack, command: str) -> None:
+    shown = json.loads(run(stack, command, "--json"))
     assert (shown["temporal_up"], shown["queues"], shown["rounds"]) == (False, None, None)
     accounts = shown["accounts"]
     assert (accounts["available"], accounts["held"]) == (1400, 100)
@@ -55,7 +56,8 @@ def test_the_screen(stack: Stack, words: tuple[str, ...]) -> None:
     assert "1,400 credits, and 100 held" in screen
     assert "1 open, 100 credits" in screen
     assert "ago: clean" in screen
-    assert "Temporal does not answer" in screen
+    assert "Temporal does not answer: `yout doctor` says what to do" in screen
+    assert "tasks wait" not in screen
     assert screen.isascii()
     assert max(map(len, screen.splitlines())) <= status_screen.WIDTH
     assert not any(line.endswith(" ") for line in screen.splitlines())

@@ -14,8 +14,9 @@ import pytest
 from db import media_figures
 from db.data_keys import Sealing
 from db.engine import Database
-from db.media import MediaJobs, Order
+from db.media import MediaJobs
 from db.media_figures import Overdue
+from db.media_orders import Order
 from db.pruning import Pruning
 from db.stored_outputs import StoredOutputs
 from db.writer import LedgerWriter

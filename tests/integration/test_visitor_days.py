@@ -49,9 +49,9 @@ async def taken(days: VisitorDays, day: date = TODAY, network: str = NETWORK) ->
 def rows(url: str) -> dict[date, tuple[bytes, set[bytes]]]:
     """Of each day, its key and its digests."""
     with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT day, wrapped FROM visitor_days").fetchall()
+        stored = connection.execute("SELECT day, wrapped FROM visitor_days").fetchall()
         counts = connection.execute("SELECT day, digest FROM visitor_counts").fetchall()
-    return {day: (key, {digest for of, digest in counts if of == day}) for day, key in found}
+    return {day: (key, {digest for of, digest in counts if of == day}) for day, key in stored}
 
 
 def refs(url: str) -> list[tuple[str, str]]:

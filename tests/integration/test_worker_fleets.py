@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dev.temporal import EmbeddedTemporal
 from domain.task_queues import Tasks
+from tests.support import fork_server
 from tests.support.media_stack import Customer, Job, World, embedded, until
 from tests.support.stack import AWAY, ROOT, Stack, end
 from workflows.options import LEDGER, QUEUES
@@ -93,14 +94,8 @@ def without_secrets(stack: Stack) -> dict[str, str]:
     """The environment of a process that knows Temporal, and the keys of what is in it."""
     ours = ("YOUT_", "AWS_", "PG")
     rest = {name: value for name, value in os.environ.items() if not name.startswith(ours) and "KEY" not in name}
-    printed = subprocess.run(
-        [sys.executable, "-m", "cli", "secrets", "payload-keys"],
-        cwd=ROOT,
-        env=stack.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    printed = fork_server.running().finish(["cli", "secrets", "payload-keys"], stack.environment)
+    assert printed.returncode == 0, printed.stderr
     return rest | {
         "YOUT_WORKER_ROLE": "workflows",
         "YOUT_TEMPORAL_ADDRESS": stack.temporal_address,

@@ -55,7 +55,9 @@ THINKING = (
     + delta(0, "signature_delta", signature="sig")
     + stop(0)
 )
-FOUND = start(1, "web_search_tool_result", tool_use_id="s1", content=[{"type": "web_search_result", "title": SECRET}])
+SEARCH_RESULT = start(
+    1, "web_search_tool_result", tool_use_id="s1", content=[{"type": "web_search_result", "title": SECRET}]
+)
 UNKNOWN = (
     event("of_tomorrow", text=SECRET) + start(7, "hologram", shape=SECRET) + delta(7, "x_delta", x=SECRET) + stop(7)
 )
@@ -89,7 +91,7 @@ STREAMS = {
         2,
     ),
     "ends within a tool's arguments": Stream(begin() + CUT_CALL + end("max_tokens"), 'f{"a', 2),
-    "searches": Stream(begin() + FOUND + stop(1) + text(2, "a") + end(input_tokens=900), "a", 2),
+    "searches": Stream(begin() + SEARCH_RESULT + stop(1) + text(2, "a") + end(input_tokens=900), "a", 2),
     "two passes": Stream(
         begin()
         + start(0, "compaction", content=None)

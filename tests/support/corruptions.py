@@ -15,6 +15,10 @@ MORE: dict[str, tuple[str, ...]] = {
         "UPDATE payments SET due = due + 1",
         "UPDATE payment_charges SET refunded = refunded + 1",
     ),
+    "running_balance_drift": (
+        "INSERT INTO running_balances SELECT id, movements, available + 1, held FROM accounts WHERE movements > 0",
+        "INSERT INTO running_balances SELECT id, movements, available, held - 1 FROM accounts WHERE movements > 0",
+    ),
     "account_without_data_key": ("DELETE FROM data_keys", "UPDATE accounts SET epoch = 2"),
     "key_without_its_secret": (
         "UPDATE api_key_secrets SET key_id = gen_random_uuid()",

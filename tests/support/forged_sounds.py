@@ -14,15 +14,15 @@ def mp4(content: bytes) -> bytes:
     """Every length in the tree of boxes, that of each sample too, and an edit list that hides the rest."""
     forged = bytearray(content)
     for name, at in ((b"mvhd", 16), (b"mdhd", 16), (b"tkhd", 20)):
-        for found in re.finditer(name, content):
-            rate = 1000 if name == b"tkhd" else struct.unpack_from(">I", content, found.end() + 12)[0]
-            struct.pack_into(">I", forged, found.end() + at, CLAIMED * rate)
-    for found in re.finditer(b"stts", content):
-        (entries,) = struct.unpack_from(">I", content, found.end() + 4)
+        for match in re.finditer(name, content):
+            rate = 1000 if name == b"tkhd" else struct.unpack_from(">I", content, match.end() + 12)[0]
+            struct.pack_into(">I", forged, match.end() + at, CLAIMED * rate)
+    for match in re.finditer(b"stts", content):
+        (entries,) = struct.unpack_from(">I", content, match.end() + 4)
         for entry in range(entries):
-            struct.pack_into(">I", forged, found.end() + 12 + entry * 8, 1)
-    for found in re.finditer(b"elst", content):
-        struct.pack_into(">I", forged, found.end() + 8, CLAIMED * 1000)
+            struct.pack_into(">I", forged, match.end() + 12 + entry * 8, 1)
+    for match in re.finditer(b"elst", content):
+        struct.pack_into(">I", forged, match.end() + 8, CLAIMED * 1000)
     return bytes(forged)
 
 

@@ -1,10 +1,12 @@
 """Real processes of our programs, without the seconds of CPU that their imports take.
 
-Each is forked from a process that has imported what they import, and has done nothing else. From then on it is what
-`python -m api` is: with an environment, an output and an exit code of its own, ended by its pid. Starts from nothing
-are tested by `make dev` (tests/integration/test_dev_stack.py), faults at the start, fleets, and the command line.
+Each is forked from a process that has imported what they import and read what is shipped, and has done nothing else.
+From then on it is what `python -m api` is: with an environment, an output and an exit code of its own, ended by its
+pid. Starts from nothing are tested by `make dev` (tests/integration/test_dev_stack.py), faults at the start, fleets,
+and what the command line does with a terminal.
 """
 
+import atexit
 import functools
 import gc
 import importlib
@@ -16,6 +18,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -23,7 +26,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, cast
 
+from catalog import files
+from cli import command
 from dev.child import Child, Program, Streams
+from providers import tokenizer
+from providers.registry import KINDS
 
 ROOT = Path(__file__).resolve().parents[2]
 IMPORTED = (
@@ -35,7 +42,7 @@ IMPORTED = (
     "gateway.plans",
     "storage.posters",
 )
-"""With all that they import. What is missing here is imported by each process."""
+"""With all that they import, and the modules of commands. What is missing here is imported by each process."""
 ORDER_BYTES = 1 << 18
 SELF = "tests.support.fork_server"
 
@@ -96,13 +103,31 @@ class ForkServer:
         weakref.finalize(self, _end, self._socket, self._process)
         assert self._socket.recv(ORDER_BYTES), "the fork server has ended"
 
-    def start(self, words: Sequence[str], environment: Mapping[str, str], output: IO[bytes]) -> Process:
-        """Run `python -m` with these words in the tree. What it prints and its errors go into that file."""
+    def start(
+        self, words: Sequence[str], environment: Mapping[str, str], output: IO[bytes], errors: IO[bytes] | None = None
+    ) -> Process:
+        """Run `python -m` with these words in the tree. What it prints goes into a file, its errors too or apart."""
         order = json.dumps([words, dict(environment)]).encode()
         with self._lock:
-            socket.send_fds(self._socket, [order], [output.fileno()])
+            socket.send_fds(self._socket, [order], [output.fileno(), (errors or output).fileno()])
             answer, handles, *_ = socket.recv_fds(self._socket, ORDER_BYTES, 1)
         return Process(self, int(answer), handles[0])
+
+    def finish(
+        self, words: Sequence[str], environment: Mapping[str, str], seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run it to its end. Raises `subprocess.TimeoutExpired`, when it has been killed."""
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            process = self.start(words, environment, output, errors)
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            output.seek(0)
+            errors.seek(0)
+            return subprocess.CompletedProcess(words, code, output.read().decode(), errors.read().decode())
 
     def code_of(self, pid: int) -> int:
         """Of a process that has ended. Once for each."""
@@ -133,7 +158,7 @@ def spawn(program: Program, streams: Streams) -> Child:
 def _serve(connection: socket.socket) -> bytes:
     """Fork for each order until nobody can send one any more: the order, in the new process; nothing at the end."""
     while True:
-        order, files, *_ = socket.recv_fds(connection, ORDER_BYTES, 1)
+        order, files, *_ = socket.recv_fds(connection, ORDER_BYTES, 2)
         if not files:
             if not order:
                 return b""
@@ -142,18 +167,19 @@ def _serve(connection: socket.socket) -> bytes:
             continue
         pid = os.fork()
         if not pid:
-            os.dup2(files[0], 1)
-            os.dup2(files[0], 2)
-            os.close(files[0])
+            for number, file in enumerate(files, 1):
+                os.dup2(file, number)
+                os.close(file)
             return order
-        os.close(files[0])
+        for file in files:
+            os.close(file)
         handle = os.pidfd_open(pid)
         socket.send_fds(connection, [str(pid).encode()], [handle])
         os.close(handle)
 
 
 def _become(order: bytes) -> None:
-    """Run what was ordered, to its end."""
+    """Run what was ordered, to its end. What only takes its memory to pieces is left out: a fifth of a second each."""
     words, environment = json.loads(order)
     os.environ.clear()
     os.environ.update(environment)
@@ -163,15 +189,26 @@ def _become(order: bytes) -> None:
         stream.reconfigure(write_through=True)  # type: ignore[union-attr]  # both are text files
     signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.enable()
-    runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if not isinstance(ended.code, int | None):
+            raise
+        threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does: it waits for threads
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code or 0)
 
 
 def main(number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
-    for module in IMPORTED:
+    commands = {module.partition(":")[0] for module, _ in command.COMMANDS.values()}
+    for module in (*IMPORTED, *sorted(commands)):
         importlib.import_module(module)
-    importlib.import_module("providers.tokenizer").load()
+    tokenizer.load()
+    files.load(None, lambda names: {}, KINDS)
     gc.freeze()
     assert len(os.listdir("/proc/self/task")) == 1, "a thread of this process would be missing in those that it forks"  # noqa: PTH208
     with socket.socket(fileno=number) as connection:

@@ -206,10 +206,10 @@ def main(words: Iterable[str] = sys.argv[1:]) -> int:
     with TemporaryDirectory() as folder, own_stack(Path(folder)) as stack:
         fuzz = Fuzz(stack, Random(arguments.seed), Callers(stack))
         fuzz.run(arguments.cases)
-        found = fuzz.problems + fuzz.unsettled()
+        faults = fuzz.problems + fuzz.unsettled()
         sys.stdout.write(f"{fuzz.cases} cases: {dict(sorted(fuzz.statuses.items()))}\n")
-        sys.stdout.write("".join(f"{problem}\n" for problem in found))
-    return 1 if found else 0
+        sys.stdout.write("".join(f"{problem}\n" for problem in faults))
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -52,9 +52,8 @@ def of(folder: Path, needles: Mapping[str, bytes]) -> list[str]:
     finds, suspects = [], _suspects(folder, needles.values())
     for path in sorted(folder.rglob("*")):
         content = path.read_bytes() if path.is_file() else b""
-        for name, needle in needles.items():
-            if needle in str(path.relative_to(folder)).encode():
-                finds.append(f"{path}: {name} in its name")
+        own_name = str(path.relative_to(folder)).encode()
+        finds += [f"{path}: {name} in its name" for name, needle in needles.items() if needle in own_name]
         plain = (content,) if path in suspects or path.is_symlink() else ()
         finds += [f"{path}: {find}" for part in (*plain, *_unpacked(content)) for find in within(part, needles)]
     return finds

@@ -83,7 +83,7 @@ async def submission_fails(
     certain = issubclass(error, UpstreamBusy | UpstreamRefused) or not_accepted
     assert accepted() == 0 or not certain
     assert await provider.find(REFERENCE) is None
-    assert not provider.traits.find_is_complete
+    assert not provider.find_is_complete
 
 
 async def stage_of_cancelled(provider: MediaProvider, model: str, polls: int) -> Stage:

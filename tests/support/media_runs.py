@@ -15,7 +15,7 @@ ENDS: list[tuple[str, str, bool]] = [
     ("busy", "rate_limit_exceeded", True),
     ("unavailable", "rate_limit_exceeded", True),
     ("broken", "upstream_error", False),
-    ("refused", "upstream_error", True),
+    ("refused", "invalid_value", True),
     ("unauthorized", "upstream_error", True),
     ("no-model", "upstream_error", True),
     ("lost", "upstream_error", False),

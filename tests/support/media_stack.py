@@ -12,11 +12,9 @@ from uuid import UUID
 
 import httpx2
 import psycopg
-from psycopg import sql
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from db import migrate
 from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
@@ -88,13 +86,6 @@ async def embedded(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, Embedd
     temporal = EmbeddedTemporal(folder / "temporal", search_attributes=attributes.DEFINITIONS)
     async with postgres, temporal:
         yield postgres, temporal
-
-
-async def another_database(postgres: EmbeddedPostgres, name: str) -> None:
-    """One more migrated database on the same server."""
-    async with await psycopg.AsyncConnection.connect(postgres.url, autocommit=True) as connection:
-        await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    assert migrate.upgrade(postgres.url_of(name), postgres.app_url_of(name))
 
 
 @dataclass(slots=True)

@@ -69,10 +69,10 @@ def _copied(folder: Path, port: int, network: str) -> Path:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Nginx]:
-    found, port = program(), ports.free()
+    binary, port = program(), ports.free()
     network = f"127.{secrets.randbelow(200) + 20}.{secrets.randbelow(250) + 1}."
     configuration = _copied(folder, port, network)
-    command = [found, "-e", "stderr", "-c", str(configuration)]
+    command = [binary, "-e", "stderr", "-c", str(configuration)]
     checked = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
     with (folder / "nginx.log").open("wb") as log:
@@ -117,8 +117,8 @@ esac
 
 def wanted(nginx: Nginx) -> str | None:
     """The service that the script wants anew."""
-    found = [path.name for path in nginx.folder.glob("wanted-*")]
-    return re.sub("^wanted-", "", found[0]) if found else None
+    names = [path.name for path in nginx.folder.glob("wanted-*")]
+    return re.sub("^wanted-", "", names[0]) if names else None
 
 
 def done(nginx: Nginx, service: str) -> None:

@@ -3,12 +3,10 @@
 import uuid
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from dev.postgres import EmbeddedPostgres
-from tests.conftest import TEMPLATE
+from tests.support import migrated
 from tests.support.stack import Stack
 
 
@@ -17,9 +15,7 @@ def own_stack(
 ) -> Stack:
     """Return it, not started. `catalog` extends the shipped one; `more` are fields of `Stack`."""
     database, state = f"{name}_{uuid.uuid4().hex}", folders.mktemp(name)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        connection.execute(clone.format(sql.Identifier(database), sql.Identifier(TEMPLATE)))
+    migrated.clone(postgres, database)
     if catalog:
         (state / "catalog.toml").write_text(catalog)
         more["catalog"] = state / "catalog.toml"

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 OPEN = frozenset({"name", "note", "reason", "model", "description"})
 """Fields whose texts may lie in the clear."""
-SHORTEST, LONGEST = 12, 120
+MIN_CHARACTERS, MAX_CHARACTERS = 12, 120
 """Characters of a text that is looked for, with two spaces at least: nothing else has such a one by chance."""
 OF_TESTS = ("*.toml", "*.json", "*.md", "*.py", "*.txt")
 """Files that tests write themselves, into folders of their own."""
@@ -44,9 +44,9 @@ class Sent:
         needles = b"\n".join(sorted({each for text in self.texts for each in _spellings(text)}))
         command = ["grep", "--recursive", "--text", "--files-with-matches", "--fixed-strings", "--file=-"]
         command += [*(f"--exclude={name}" for name in OF_TESTS), str(folder)]
-        found = subprocess.run(command, input=needles, capture_output=True, env={"LC_ALL": "C"}, check=False)
-        assert found.returncode in (0, 1), found.stderr
-        return [name for name in found.stdout.decode().splitlines() if not _is_ours(Path(name))]
+        search = subprocess.run(command, input=needles, capture_output=True, env={"LC_ALL": "C"}, check=False)
+        assert search.returncode in (0, 1), search.stderr
+        return [name for name in search.stdout.decode().splitlines() if not _is_ours(Path(name))]
 
 
 def _is_ours(file: Path) -> bool:
@@ -64,8 +64,8 @@ def _texts(value: Any) -> Iterator[str]:
         for inner in value:
             yield from _texts(inner)
     elif isinstance(value, str):
-        text = value.splitlines()[0][:LONGEST] if value.strip() else ""
-        if len(text) >= SHORTEST and text.count(" ") > 1:
+        text = value.splitlines()[0][:MAX_CHARACTERS] if value.strip() else ""
+        if len(text) >= MIN_CHARACTERS and text.count(" ") > 1:
             yield text
 
 

@@ -98,4 +98,4 @@ class Shop:
         async with self.database.reading() as session:
             connection = await session.connection()
             rows = [await connection.execute(text(f"SELECT t::text FROM {table} t")) for table in tables]
-            return "\n".join(str(row[0]) for found in rows for row in found)
+            return "\n".join(str(row[0]) for part in rows for row in part)

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -79,7 +78,7 @@ class Stack:
         finally:
             end(process)
 
-    def wait_ready(self, process: Process) -> None:
+    def wait_ready(self, process: Process | subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if process.poll() is not None:
@@ -95,8 +94,7 @@ class Stack:
 
     def yout(self, *words: str) -> Any:
         """The CLI's JSON answer."""
-        command = [sys.executable, "-m", "cli", *words, "--json"]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
+        done = fork_server.running().finish(["cli", *words, "--json"], self.environment)
         assert done.returncode == 0, done.stderr + done.stdout
         return json.loads(done.stdout)
 

@@ -15,7 +15,7 @@ from tests.support.doubles.xai_media import XaiMedia
 from tests.support.key_files import key_file
 from tests.support.media_samples import sound
 
-BROKEN, POLICY = "upstream_error", "content_policy_violation"
+BROKEN, REFUSED, POLICY = "upstream_error", "invalid_value", "content_policy_violation"
 PRICES = {"image": ("image", 301), "video": ("call", 5000), "speech": ("call", 700), "transcription": ("second", 90)}
 ROUTES: Mapping[str, tuple[str, str, str]] = {
     "studio-image": ("image", "studio", "gemini-3.1-flash-image"),
@@ -42,13 +42,13 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
         "unavailable-once": None,
         "slow": None,
         "broken": BROKEN,
-        "refused": BROKEN,
+        "refused": REFUSED,
         "lost": BROKEN,
         "page": BROKEN,
         "garbage": BROKEN,
         "not-base64": BROKEN,
         "wrong-type": BROKEN,
-        "empty": BROKEN,
+        "empty": REFUSED,
         "moderated": POLICY,
         "blocked": POLICY,
     },
@@ -60,7 +60,7 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
         "no-id": BROKEN,
         "forgotten": BROKEN,
         "fails": BROKEN,
-        "refused-late": "invalid_value",
+        "refused-late": REFUSED,
         "wrong-type": BROKEN,
         "moderated": POLICY,
     },
@@ -70,7 +70,7 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
     "openai-image": {
         "busy-once": None,
         "broken": BROKEN,
-        "refused": BROKEN,
+        "refused": REFUSED,
         "lost": BROKEN,
         "page": BROKEN,
         "garbage": BROKEN,
@@ -90,7 +90,7 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
         "busy-once": None,
         "lost-poll": None,
         "unavailable": BROKEN,
-        "refused": BROKEN,
+        "refused": REFUSED,
         "lost": BROKEN,
         "no-id": BROKEN,
         "fails": BROKEN,

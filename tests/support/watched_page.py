@@ -96,9 +96,12 @@ class Watched:
     async def overflow(self) -> list[str]:
         """Return what is wider than the narrowest screen. What scrolls inside of itself may be."""
         await self.page.set_viewport_size({"width": NARROW, "height": _HEIGHT})
-        width: int = await self.page.evaluate("document.documentElement.scrollWidth")
+        width = await self.width()
         await self.page.set_viewport_size({"width": WIDE, "height": _HEIGHT})
         return [f"{width} pixels wide at {NARROW}"] if width > NARROW else []
+
+    async def width(self) -> int:
+        return int(await self.page.evaluate("document.documentElement.scrollWidth"))
 
     async def layout_shift(self) -> float:
         return float(await self.page.evaluate("window.layoutShift"))

@@ -18,6 +18,7 @@ DYNAMIC = (
     "matching.enableFairness=true",
     "matching.numTaskqueueReadPartitions=1",
     "matching.numTaskqueueWritePartitions=1",
+    'matching.TaskQueueInfoByBuildIdTTL="10ms"',
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from activities.maintenance import MaintenanceActivities
 from activities.payloads import JobCount, Maintained
 from domain.errors import ServiceUnavailable
 from domain.media import Job, Kind, State
+from domain.purges import PurgeKey
 from gateway import maintenance
 from gateway.beginnings import AT_ONCE, Beginnings
 from gateway.job_starts import REJOIN_AGE
@@ -30,8 +31,10 @@ LONG_AGO = timedelta(hours=1)
 
 class FakeStarter:
     def __init__(self) -> None:
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """What happens while a job is started."""
         self.started: list[UUID] = []
-        self.purges: list[UUID] = []
+        self.purges: list[PurgeKey] = []
         self.running: set[UUID] = set()
         self.cancelled: list[UUID] = []
         self.over: set[UUID] = set()
@@ -46,12 +49,14 @@ class FakeStarter:
         if job.id in self.over:
             return False
         self.started.append(job.id)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         return True
 
-    async def start_purge(self, purge_id: UUID) -> bool:
-        if purge_id in self.errors:
-            raise self.errors[purge_id]
-        self.purges.append(purge_id)
+    async def start_purge(self, purge: PurgeKey) -> bool:
+        if purge.id in self.errors:
+            raise self.errors[purge.id]
+        self.purges.append(purge)
         return True
 
     async def cancel(self, job_id: UUID) -> bool:
@@ -78,6 +83,20 @@ class Night:
         return self.fakes.script.calls.count(step)
 
 
+async def test_a_job_that_ends_while_another_is_started_gets_no_workflow() -> None:
+    """A purge ends it, and deletes histories: one that begins now would stay."""
+    night = Night(2)
+    first, second = (job.id for job in night.jobs)
+
+    async def purge() -> None:
+        (other,) = {first, second} - set(night.starter.started)
+        await night.fakes.jobs.end(other, State.CANCELLED, None)
+
+    night.starter.meanwhile = purge
+    assert await night.maintenance.start_orphans() == 1
+    assert len(night.starter.started) == 1
+
+
 async def test_every_orphan_is_started() -> None:
     night = Night()
     assert await night.maintenance.start_orphans() == 3
@@ -86,12 +105,12 @@ async def test_every_orphan_is_started() -> None:
 
 async def test_every_orphaned_purge_is_started_beside_the_jobs() -> None:
     night = Night()
-    broken, sound = uuid4(), uuid4()
+    broken, sound = (PurgeKey(uuid4(), uuid4()) for _ in range(2))
     night.fakes.erasing.accepted = [broken, sound]
-    night.starter.errors = {broken: RuntimeError(SENTINEL)}
+    night.starter.errors = {broken.id: RuntimeError(SENTINEL)}
     assert await night.maintenance.start_orphans() == 1 + len(night.jobs)
     assert night.starter.purges == [sound]
-    assert [line["where"] for line in night.fakes.log.lines] == [f"start_purges purge {broken}"]
+    assert [line["where"] for line in night.fakes.log.lines] == [f"start_purges purge {broken.id}"]
 
 
 async def test_one_orphans_trouble_is_not_the_others() -> None:

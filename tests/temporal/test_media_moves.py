@@ -15,7 +15,7 @@ from domain.errors import (
     UpstreamTimeout,
 )
 from domain.media import JobRoute, MediaRequest, State
-from providers.base import MediaProvider, MediaSubmission, MediaTraits, Submitted
+from providers.base import MediaProvider, MediaSubmission, Submitted
 from temporal import attributes
 from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import FakeProvider
@@ -38,10 +38,6 @@ class Scripted(FakeProvider):
         self.find_is_complete = False
         self.errors = list(errors)
         self.models: list[str] = []
-
-    @property
-    def traits(self) -> MediaTraits:
-        return MediaTraits(find_is_complete=self.find_is_complete)
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         self.models.append(submission.request.model)
@@ -120,7 +116,7 @@ async def test_a_submission_in_doubt_never_moves(error: UpstreamError) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UpstreamRefused(), "upstream_error"), (ContentPolicyViolation(), "content_policy_violation")],
+    [(UpstreamRefused(), "invalid_value"), (ContentPolicyViolation(), "content_policy_violation")],
 )
 async def test_an_input_that_is_refused_is_refused_once(error: UpstreamError, code: str) -> None:
     world = Routes(demo=[error])

@@ -46,7 +46,7 @@ def _files(*files: bytes) -> Callable[[World], None]:
 
 FAILURES: dict[str, tuple[Callable[[World], None], str]] = {
     "begin": (lambda world: world.script.fail("jobs.begin", HoldVoided()), "internal_error"),
-    "submit": (lambda world: world.script.fail("provider.submit", UpstreamRefused()), "upstream_error"),
+    "submit": (lambda world: world.script.fail("provider.submit", UpstreamRefused()), "invalid_value"),
     "render": (_stages(Progress(Stage.FAILED)), "upstream_error"),
     "stopped-there": (_stages(Progress(Stage.CANCELLED)), "upstream_error"),
     "refused-late": (

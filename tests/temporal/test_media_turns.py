@@ -10,8 +10,10 @@ from temporalio.client import Client, WorkflowHandle
 from domain.ids import workflow_id
 from domain.media import Job
 from domain.plans import DEFAULT_PRIORITY, PLAN_SHARE
+from domain.task_queues import Tasks
+from temporal.backlogs import Backlogs
 from tests.support.temporal.fakes import Fakes
-from tests.support.temporal.fleet import bookkeeping, deciding, doing, until
+from tests.support.temporal.fleet import QUEUE, bookkeeping, deciding, doing, until
 from workflows import start
 
 FREE, PRO, FIRST = (DEFAULT_PRIORITY, 1), (DEFAULT_PRIORITY, PLAN_SHARE), (DEFAULT_PRIORITY - 1, 1)
@@ -40,10 +42,16 @@ class Queue:
             for job, handle in zip(self.jobs, handles, strict=True):
                 assert await start.start(self.client, job)
                 await until(partial(_waits, handle))
+        await until(self._all_wait_in_the_queue)
         async with deciding(self.client), doing(self.client, self.fakes, max_concurrent_activities=1):
             for handle in handles:
                 await handle.result()
         return [UUID(reference) for reference in self.fakes.provider.submitted]
+
+    async def _all_wait_in_the_queue(self) -> bool:
+        """A step is in its task queue a moment after it is in its workflow: that of the last job may miss its turn."""
+        backlogs = await Backlogs(self.client, (QUEUE,), {}).read() or []
+        return [one.waiting for one in backlogs if one.tasks is Tasks.ACTIVITY] == [len(self.jobs)]
 
 
 async def _waits(handle: WorkflowHandle[Any, Any]) -> bool:

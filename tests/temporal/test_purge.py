@@ -8,6 +8,7 @@ from temporalio.client import Client, WorkflowHandle
 from activities.payloads import Purged
 from domain.errors import NotFound, ServiceUnavailable
 from domain.ids import purge_workflow_id
+from domain.purges import PurgeKey
 from tests.support.temporal.fakes import Fakes
 from tests.support.temporal.fleet import maintaining, purging
 from workflows.maintenance import MaintenanceWorkflow
@@ -20,8 +21,9 @@ STEPS = ["cut", "survey", "shred", "delete_media", "media_left", "delete_rows", 
 async def purged(client: Client, fakes: Fakes) -> list[str]:
     async with purging(client, fakes):
         purge_id = uuid4()
-        await start_purge(client, purge_id)
-        await start_purge(client, purge_id)  # as whoever asks again does: it joins
+        purge = PurgeKey(purge_id, uuid4())
+        await start_purge(client, purge)
+        await start_purge(client, purge)  # as whoever asks again does: it joins
         handle: WorkflowHandle[Any, Purged] = client.get_workflow_handle(
             purge_workflow_id(purge_id), result_type=Purged
         )
@@ -35,7 +37,7 @@ async def test_keys_go_after_the_calls_and_before_anything_else(client: Client) 
 
 async def test_the_schedules_worker_starts_a_purge_that_nobody_has_started(client: Client) -> None:
     fakes, purge_id = Fakes(), uuid4()
-    fakes.erasing.accepted = [purge_id]
+    fakes.erasing.accepted = [PurgeKey(purge_id, uuid4())]
     async with purging(client, fakes), maintaining(client, fakes):
         await client.execute_workflow(MaintenanceWorkflow.run, id="a-round-of-purges", task_queue=MAINTENANCE)
         assert await client.get_workflow_handle(purge_workflow_id(purge_id)).result() is not None

@@ -14,6 +14,7 @@ from domain.media import Job, State
 from fleets import Fleet, Role
 from temporal.client import Address, converter
 from temporal.slots import Slots
+from tests.support.fault_lines import FaultLines
 from tests.support.temporal.fleet import COMPLETED, DONE, KEYRING, RUNNING, World, ended, parts_of, until
 from worker import Temporal, run, serve
 from workflows import start
@@ -110,8 +111,11 @@ async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -
     assert not any(event.HasField("activity_task_timed_out_event_attributes") for event in history.events)
 
 
-async def logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
-    return text in caplog.text
+async def test_a_worker_that_is_told_to_stop_while_it_starts_ends(client: Client) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(60):
+        await serve(client, parts_of(World(client).fakes), EVERYTHING, stop)
 
 
 async def has_acted(schedule: ScheduleHandle) -> bool:
@@ -167,16 +171,19 @@ class Line:
         writer.transport.abort()
 
 
-async def test_it_waits_for_temporal_and_survives_its_absence(
-    client: Client, dev_server: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    world, line, stop = World(client), Line(dev_server), asyncio.Event()
+async def test_it_waits_for_temporal_and_survives_its_absence(client: Client, dev_server: str) -> None:
+    world, line, stop, faults = World(client), Line(dev_server), asyncio.Event(), FaultLines()
     await line.up()
     await line.cut()
-    temporal = Temporal(Address(f"127.0.0.1:{line.port}"), converter(KEYRING))
+    where = f"127.0.0.1:{line.port}"
+    temporal = Temporal(Address(where), converter(KEYRING), faults=faults)
+
+    async def reported(what: str) -> bool:
+        return f"{where}: {what}" in faults.lines
+
     fleet = Fleet(queues=["media-image", LEDGER])
     running = asyncio.create_task(run(temporal, parts_of(world.fakes), fleet, stop))
-    await until(lambda: logged(caplog, "Temporal is away"))
+    await until(lambda: reported("Temporal does not answer"))
     await line.up()
     await world.begin()
     gate = world.script.hold("provider.poll")
@@ -188,4 +195,4 @@ async def test_it_waits_for_temporal_and_survives_its_absence(
     stop.set()
     await running
     await line.cut()
-    assert caplog.text.count("Temporal is away") == 1
+    assert await reported("mended")

@@ -117,7 +117,7 @@ def test_every_variable_is_in_the_example() -> None:
 
 
 def test_the_example_shows_provider_keys_that_the_catalog_reads() -> None:
-    catalog = tomllib.loads((ROOT / "catalog.toml").read_text())
+    catalog = tomllib.loads((ROOT / "catalog" / "catalog.toml").read_text())
     keys = {provider.get("api_key_env") for provider in catalog["providers"].values()}
     others = {name for name in _example(commented=True) if not name.startswith(("YOUT_", "AWS_"))}
     assert others

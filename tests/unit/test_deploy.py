@@ -14,7 +14,7 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
 from api import metrics
-from api.queue_metrics import Queues
+from api.queue_metrics import Queues, UnendedJobs
 from api.request_figures import RequestFigures
 from db.holds import Figures
 from db.media_figures import OpenJobs, Overdue
@@ -45,19 +45,22 @@ class Fake:
 def families() -> dict[str, str]:
     """Every metric that `GET /metrics` has, and its type."""
     now = datetime.now(UTC)
-    calls = Fake(live={}, abandoned=(), unbilled_output=0, faults=Fake(by_provider={}))
+    calls = Fake(live={}, abandoned=(), unbilled_output=0)
     audit = AuditRow(began_at=now, whole=True, clean=True, drift_credits=0, counts={})
     registry = CollectorRegistry()
     collectors: list[Any] = [
-        metrics._Ledger(Figures(0, 0, 0, 0), audit, calls, Fake(batches=0, operations=0)),  # type: ignore[arg-type]  # what it counts
-        metrics._Routes(RouteStates(lambda: 0.0)),
+        metrics._Process(calls, Fake(batches=0, operations=0), database_up=True),  # type: ignore[arg-type]  # what it counts
+        metrics._Ledger(Figures(0, 0, 0, 0), audit),
+        metrics._Routes(RouteStates(lambda: 0.0), {}),
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
-        metrics._Maintenance(Overdue(0, 0), MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
+        metrics._Overdue(Overdue(0, 0)),
+        metrics._Maintenance(MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
         metrics._Payments(PaymentFigures(0, 0)),
         metrics._Operator(
             AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), {Kind.IMAGE: {State.QUEUED: 0}}
         ),
-        Queues([OpenJobs(Kind.IMAGE)], None),
+        Queues(None),
+        UnendedJobs([OpenJobs(Kind.IMAGE)]),
         RequestFigures(),
     ]
     for collector in collectors:

@@ -30,7 +30,10 @@ FOLDER = ROOT / "deploy" / "compose"
 TEXT = (FOLDER / "compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+TRACES: dict[str, Any] = yaml.safe_load((FOLDER / "traces.yml").read_text())
+"""What the override file adds."""
 ONE_MACHINE: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+EVERY = {**SERVICES, "traces": TRACES["services"]["traces"]}
 EXAMPLE = (FOLDER / ".env.example").read_text()
 NGINX = {path.name: path.read_text() for path in sorted((FOLDER / "nginx").iterdir())}
 APIS = ("api-1", "api-2", "api-3")
@@ -52,7 +55,7 @@ def _example() -> dict[str, str]:
 
 def _filled(value: str) -> str:
     """A value as Compose reads it with the example's variables."""
-    return re.sub(r"\$\{([A-Z0-9_]+)(?::[-?][^}]*)?\}", lambda found: _example()[found[1]], value)
+    return re.sub(r"\$\{([A-Z0-9_]+)(?::[-?][^}]*)?\}", lambda match: _example()[match[1]], value)
 
 
 def _settings(name: str) -> dict[str, Any]:
@@ -69,17 +72,30 @@ def _directive(name: str) -> list[str]:
     return re.findall(rf"^\s*{name}\s+(.*?);", "\n".join(NGINX.values()), re.MULTILINE)
 
 
-def test_the_file_is_valid_compose() -> None:
+@pytest.mark.parametrize("document", [COMPOSE, TRACES], ids=["compose", "traces"])
+def test_a_file_is_valid_compose(document: dict[str, Any]) -> None:
     schema = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
-    assert [error.message for error in validator(schema).iter_errors(COMPOSE)] == []
+    assert [error.message for error in validator(schema).iter_errors(document)] == []
 
 
-@pytest.mark.parametrize("name", SERVICES)
+def test_traces_reach_their_receiver_from_every_process() -> None:
+    receiver = TRACES["services"]["traces"]
+    for name in (*APIS, *WORKERS):
+        added = TRACES["services"][name]
+        assert added["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://traces:4318"
+        assert "traces" in added["networks"]
+    assert TRACES["services"].keys() == {*APIS, *WORKERS, "traces"}
+    assert TRACES["networks"]["traces"]["internal"]
+    assert "traces" in receiver["networks"]
+    assert receiver["ports"][0].startswith("127.0.0.1:")
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_an_image_is_pinned(name: str) -> None:
-    image = SERVICES[name]["image"]
+    image = EVERY[name]["image"]
     assert re.fullmatch(rf"[a-z]+(/[a-z-]+)?{VERSION}", image)
     assert "latest" not in image
-    if "build" in SERVICES[name]:
+    if "build" in EVERY[name]:
         assert image == ONE_MACHINE["api"]["image"]
 
 
@@ -88,9 +104,9 @@ def test_a_server_is_set_up_as_on_one_machine(name: str) -> None:
     assert SERVICES[name] == {key: value for key, value in ONE_MACHINE[name].items() if key != "profiles"}
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", EVERY)
 def test_a_service_can_do_little_harm(name: str) -> None:
-    service = SERVICES[name]
+    service = EVERY[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -271,6 +287,8 @@ def test_images_get_their_digests(tmp_path: Path) -> None:
         pinned = service["image"] if "build" in service else f"{service['image']}@{_digest(service['image'])}"
         assert images[name] == pinned
     assert re.sub(r"@sha256:\w+", "", text) == TEXT
+    receiver = TRACES["services"]["traces"]["image"]
+    assert f"{receiver}@{_digest(receiver)}" in (folder / "traces.yml").read_text()
     double.write_text("#!/bin/sh\necho latest\n")
     (folder / "compose.yml").write_text(TEXT)
     refused = subprocess.run(["sh", folder / "pin.sh"], env={"PATH": os.defpath, "DIGEST_OF": str(double)})

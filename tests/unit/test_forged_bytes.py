@@ -69,7 +69,7 @@ def _event(header: str) -> bool:
 
 READER = StripeEvents([stripe_events.SECRET, "whsec_another_0123456789"], livemode=True)
 VISITOR, BROWSER = COOKIES.written(ANN, DAY), BROWSERS.written(ANN)
-DOORS: dict[str, tuple[str, Callable[[str], bool]]] = {
+READERS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "a link's signature": (SIG, _link),
     "a link's end": (EXP, lambda exp: _link(exp=exp)),
     "a link's object": (PATH, lambda path: _link(path=path)),
@@ -84,9 +84,9 @@ DOORS: dict[str, tuple[str, Callable[[str], bool]]] = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_one_spelling_alone_is_taken(door: str) -> None:
-    genuine, opens = DOORS[door]
+@pytest.mark.parametrize("name", READERS)
+def test_one_spelling_alone_is_taken(name: str) -> None:
+    genuine, opens = READERS[name]
     assert opens(genuine)
     taken = [value for value in dict.fromkeys(spellings(genuine)) if value != genuine and opens(value)]
     assert taken == []

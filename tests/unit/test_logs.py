@@ -59,8 +59,7 @@ def test_different_faults_do_not_hide_one_another() -> None:
         ("two", "here"),
         ("one", "there"),
         ("two", "there"),
-        ("one: mended", "here"),
-        ("two: mended", "here"),
+        ("one; two: mended", "here"),
         ("one", "here"),
     ]
 

@@ -335,8 +335,8 @@ def test_every_room_is_in_the_tree() -> None:
 def test_every_package_is_installed() -> None:
     packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     outside = {"bench", "scripts", "tests", "node_modules"}
-    found = {path.parent.relative_to(ROOT) for path in ROOT.glob("[a-z]*/**/__init__.py")}
-    named = {".".join(path.parts) for path in found if path.parts[0] not in outside}
+    existing = {path.parent.relative_to(ROOT) for path in ROOT.glob("[a-z]*/**/__init__.py")}
+    named = {".".join(path.parts) for path in existing if path.parts[0] not in outside}
     assert named <= set(packages)
 
 

@@ -15,6 +15,7 @@ def upgrade() -> None:
         "holds",
         ["account_id", "closed_at"],
         unique=False,
+        if_not_exists=True,  # an operator of a large database has built it before, without a lock
         postgresql_include=["amount", "charged", "state", "epoch"],
         postgresql_where=text("state IN ('settled', 'void')"),
     )

@@ -19,12 +19,12 @@ TOOL = {
 }
 
 
-def asked(text: str, **more: Any) -> Any:
+def completion(text: str, **more: Any) -> Any:
     return client.chat.completions.create(model=facts.MODEL, messages=[{"role": "user", "content": text}], **more)
 
 
 def stream() -> str:
-    chunks = asked(facts.QUESTION, stream=True)
+    chunks = completion(facts.QUESTION, stream=True)
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 
 
@@ -52,7 +52,7 @@ def image() -> str:
 
 
 def cancel() -> int:
-    chunks = asked(facts.COUNT, stream=True)
+    chunks = completion(facts.COUNT, stream=True)
     for number, _ in enumerate(chunks):
         if number == 4:
             break
@@ -70,7 +70,7 @@ def wrong_key() -> Any:
 
 facts.report(
     version=lambda: openai.__version__,
-    chat=lambda: asked(facts.QUESTION).choices[0].message.content,
+    chat=lambda: completion(facts.QUESTION).choices[0].message.content,
     stream=stream,
     tool=tool,
     structured=structured,

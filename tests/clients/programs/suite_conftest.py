@@ -17,7 +17,7 @@ SDK = os.environ["SDK"]
 sdk = importlib.import_module(SDK)
 SYNC, ASYNC = (getattr(sdk, f"{prefix}{'OpenAI' if SDK == 'openai' else 'Anthropic'}") for prefix in ("", "Async"))
 SETTINGS = {"base_url": os.environ["BASE_URL"], "api_key": os.environ["KEY"], "max_retries": 0, "timeout": 30}
-refusals: list[dict[str, Any]] = []
+errors: list[dict[str, Any]] = []
 """Of the test that runs."""
 results: dict[str, dict[str, Any]] = {}
 """By test, without its class and its parameters."""
@@ -38,7 +38,7 @@ def _without(error: Any, options: Any) -> Any:
     fact, body = _fact(error), options.json_data
     if fact["status"] != 400 or not isinstance(body, dict) or fact["param"] not in body:
         raise error
-    refusals.append(fact)
+    errors.append(fact)
     return options.model_copy(update={"json_data": {k: v for k, v in body.items() if k != fact["param"]}})
 
 
@@ -93,8 +93,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         raised = call.excinfo.value if call.excinfo else None
         known = isinstance(raised, sdk.APIStatusError)
         error = None if raised is None else _fact(raised) if known else {"class": type(raised).__name__}
-        results[item.nodeid] = {"outcome": report.outcome, "refused": refusals.copy(), "error": error}
-        refusals.clear()
+        results[item.nodeid] = {"outcome": report.outcome, "refused": errors.copy(), "error": error}
+        errors.clear()
     return report
 
 

@@ -62,8 +62,8 @@ def _thinks(body: Json) -> Json:
 
 
 def _calls(body: Json) -> Json:
-    if found := _result_of(body):
-        return answer([text(f"It says: {found}")], usage())
+    if result := _result_of(body):
+        return answer([text(f"It says: {result}")], usage())
     alone = (body.get("tool_choice") or {}).get("disable_parallel_tool_use")
     calls = [_call(body, number) for number in range(1 if alone else 2)]
     return answer([text("I look."), *calls], usage(), "tool_use")
@@ -185,8 +185,8 @@ class AnthropicServer(ThreadedApp):
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.seen.append(Seen(body, {name.lower(): value for name, value in request.headers.items()}))
-        if (refusal := _refused(request, body)) is not None:
-            return refusal
+        if (error := _refused(request, body)) is not None:
+            return error
         behaviour = body["model"].rpartition("--")[2]
         if behaviour in BREAKS:
             return await self._broken(request, behaviour)

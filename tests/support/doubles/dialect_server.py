@@ -67,7 +67,7 @@ def forbidden(*names: str) -> Callable[[dict[str, Any]], Refusal | None]:
 
 
 def _vllm(body: dict[str, Any]) -> Events:
-    asked = (body.get("stream_options") or {}).get("include_usage")
+    includes = (body.get("stream_options") or {}).get("include_usage")
     yield chunk({"role": "assistant", "content": ""})
     yield chunk({"reasoning_content": THOUGHT})
     if body.get("tools"):
@@ -75,7 +75,7 @@ def _vllm(body: dict[str, Any]) -> Events:
     else:
         yield from (chunk({"content": word}) for word in ("The answer ", "is four."))
     yield chunk({}, "tool_calls" if body.get("tools") else "stop")
-    if asked:
+    if includes:
         yield {**chunk({}), "choices": [], "usage": USAGE}
 
 
@@ -271,8 +271,8 @@ class DialectServer(ThreadedApp):
                 return web.json_response({"error": {"code": "401", "message": "SECRET"}}, status=401)
         self.seen.append({**body, "vendor": vendor})
         dialect = DIALECTS[vendor]
-        if refusal := dialect.refuses(body):
-            return web.json_response(refusal[1], status=refusal[0])
+        if error := dialect.refuses(body):
+            return web.json_response(error[1], status=error[0])
         return await self._stream(request, dialect, body) if body.get("stream") else _whole(dialect, body)
 
     async def _stream(self, request: web.Request, dialect: Dialect, body: dict[str, Any]) -> web.StreamResponse:

@@ -47,10 +47,10 @@ METERS: dict[str, dict[str, Any]] = {
 
 def _answer(*parts: dict[str, Any], report: dict[str, Any] = PLAIN, **candidate: Any) -> list[dict[str, Any]]:
     """A streamed answer: usage in each event, and the end in an empty text."""
-    said = [response(part, usageMetadata=PROMPT | {"totalTokenCount": 1000}) for part in parts]
+    chunks = [response(part, usageMetadata=PROMPT | {"totalTokenCount": 1000}) for part in parts]
     last = response(text(""), finish="STOP", usageMetadata=report)
     last["candidates"][0] |= candidate
-    return [*said, last]
+    return [*chunks, last]
 
 
 WORDS = [text("The answer"), text(" is four.")]
@@ -128,8 +128,8 @@ class GeminiServer(ThreadedApp):
         body = await request.json()
         self.seen.append(Seen(request.path_qs, body, dict(request.headers)))
         model, _, method = request.match_info["call"].partition(":")
-        if (refusal := self._unauthorized(request)) is not None:
-            return _failed(*refusal)
+        if (unauthorized := self._unauthorized(request)) is not None:
+            return _failed(*unauthorized)
         if (fault := gemini_rules.fault(body, model)) is not None:
             return _failed(400, error(400, "INVALID_ARGUMENT", fault))
         behaviour = model.rpartition("--")[2]

@@ -54,9 +54,9 @@ class MailServer:
 
     def secret(self, address: str, count: int = 1) -> str:
         """The secret of the link in the newest mail to the address."""
-        found = _SECRET.search(text_of(self.awaited(address, count)[-1]))
-        assert found is not None
-        return found[1]
+        match = _SECRET.search(text_of(self.awaited(address, count)[-1]))
+        assert match is not None
+        return match[1]
 
 
 def text_of(mail: EmailMessage) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_SAID: dict[str, Any] = {"role": "assistant", "content": "x"}
+_MESSAGE: dict[str, Any] = {"role": "assistant", "content": "x"}
 _CALL = {"index": 1, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
@@ -17,15 +17,15 @@ WHOLE: dict[str, Any] = {
     "no-choices": {"choices": []},
     "choices-text": {"choices": "x"},
     "choice-text": {"choices": ["x"]},
-    "odd-tools": {"choices": [{"index": 0, "message": _SAID | {"tool_calls": 5}, "finish_reason": "stop"}]},
-    "far-tools": {"choices": [{"index": 0, "message": _SAID | {"tool_calls": [{"index": 10**9}]}}]},
-    "deep": {"choices": [{"index": 0, "message": _SAID | {"extra": _deep(400)}, "finish_reason": "stop"}]},
+    "odd-tools": {"choices": [{"index": 0, "message": _MESSAGE | {"tool_calls": 5}, "finish_reason": "stop"}]},
+    "far-tools": {"choices": [{"index": 0, "message": _MESSAGE | {"tool_calls": [{"index": 10**9}]}}]},
+    "deep": {"choices": [{"index": 0, "message": _MESSAGE | {"extra": _deep(400)}, "finish_reason": "stop"}]},
     "whole-error": {
-        "choices": [{"index": 0, "message": _SAID, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": _MESSAGE, "finish_reason": "stop"}],
         "error": {"message": "SECRET at 10.0.0.7"},
     },
     "choice-error": {
-        "choices": [{"index": 0, "message": _SAID, "error": {"message": "SECRET"}, "finish_reason": "error"}]
+        "choices": [{"index": 0, "message": _MESSAGE, "error": {"message": "SECRET"}, "finish_reason": "error"}]
     },
 }
 CHATTY: dict[str, Any] = {"account": "org-SECRET", "provider": "SECRET", "yout": {"credits_charged": 0}, "error": None}

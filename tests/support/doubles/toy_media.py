@@ -8,7 +8,7 @@ from aiohttp import web
 
 from domain.catalog import Provider
 from domain.errors import ContentPolicyViolation, GatewayError, UpstreamError
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from tests.support.doubles.threaded_app import ThreadedApp
 
@@ -19,7 +19,7 @@ STAGES = {"running": Stage.RUNNING, "done": Stage.DONE, "failed": Stage.FAILED}
 class ToyMedia:
     """Implements `providers.base.MediaProvider`."""
 
-    traits = MediaTraits(find_is_complete=True)
+    find_is_complete = True
 
     def __init__(self, provider: Provider, client: httpx2.AsyncClient) -> None:
         self._url = provider.base_url

@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.limits import Limits
 from tests.support.ledger.result_codec import EncodedResult
 
-LEAST, MOST = 10, 2**62
+MIN_CHARGE, MAX_AMOUNT = 10, 2**62
 INPUT, OUTPUT, CACHED, WRITTEN = 300, 1500, 30, 375
 """Credits per 1,000 tokens, of every text hold that the bank's machine places."""
 
@@ -114,7 +114,7 @@ class Families:
 
         `over`: what is left of a period once its key counts another one.
         """
-        return min((left for one in self.line(key_id) for left in self._left(one, day, over)), default=MOST)
+        return min((left for one in self.line(key_id) for left in self._left(one, day, over)), default=MAX_AMOUNT)
 
     def _left(self, key_id: UUID, day: date, over: int | None) -> Iterable[int]:
         key = self.keys[key_id]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.operations import Grant, Operation, Renew, Reserve, Sweep
-from tests.support.ledger.facts import MOST
+from tests.support.ledger.facts import MAX_AMOUNT
 from tests.support.ledger.model import Model
 from tests.support.ledger.operations import BATCH, HOLD, OPERATION, calls
 from tests.support.ledger.orders import Heeded, ordered
@@ -40,7 +40,7 @@ class BankMachine(RuleBasedStateMachine):
         self.bank = bank
         self.model = opening(Model(bank.now()))
 
-    @initialize(credits=st.lists(st.sampled_from((600, 3000, 12_000, MOST - 3000)), min_size=2, max_size=2))
+    @initialize(credits=st.lists(st.sampled_from((600, 3000, 12_000, MAX_AMOUNT - 3000)), min_size=2, max_size=2))
     def accounts_are_funded(self, credits: list[int]) -> None:
         self.ask([Grant(account, amount, f"for {account}") for account, amount in zip(ACCOUNTS, credits, strict=True)])
 

@@ -15,8 +15,8 @@ from domain.pricing import FlatTerms, Usage
 from tests.support.ledger.facts import (
     CACHED,
     INPUT,
-    LEAST,
-    MOST,
+    MAX_AMOUNT,
+    MIN_CHARGE,
     OUTPUT,
     WRITTEN,
     Families,
@@ -121,7 +121,7 @@ class Model:
             raise Refused("KeyReused")
         if isinstance(operation, Adjust) and (operation.amount == 0 or not operation.note.strip()):
             raise Refused("RequestInvalid")
-        if absurd or operation.amount + balance.available + balance.held > MOST:
+        if absurd or operation.amount + balance.available + balance.held > MAX_AMOUNT:
             raise Refused("AmountTooLarge")
         if operation.amount + balance.available < 0:
             raise Refused("BelowZero")
@@ -223,7 +223,7 @@ class Model:
                 share = spendable // 8 if operation.max_credits is None else min(spendable // 8, operation.max_credits)
                 affordable = (share * 1000 - WRITTEN * terms.input_bound) // (OUTPUT * terms.choices)
                 limit = min(terms.model_limit, max(256, affordable))
-            amount = max(LEAST, thousandths(WRITTEN * terms.input_bound + OUTPUT * limit * terms.choices))
+            amount = max(MIN_CHARGE, thousandths(WRITTEN * terms.input_bound + OUTPUT * limit * terms.choices))
             hold = HoldFacts(account, key_id, amount, limit=limit, choices=terms.choices)
             hold.input_bound, hold.input_count = terms.input_bound, terms.input_count
         hold.most, hold.lease_until, hold.began = operation.max_credits, lease, self.now.date()
@@ -232,7 +232,7 @@ class Model:
         return hold
 
     def _pay_for(self, amount: int, available: int, budget: int, most: int | None) -> None:
-        if amount > MOST:
+        if amount > MAX_AMOUNT:
             raise Refused("AmountTooLarge")
         for source, left in (("balance", available), ("key_budget", budget), ("max_credits", most)):
             if left is not None and amount > left:
@@ -259,7 +259,7 @@ class Model:
         available = self.balances[hold.account].available
         if operation.output_limit > (hold.limit or 0):
             whole = thousandths(WRITTEN * hold.input_bound + OUTPUT * operation.output_limit * hold.choices)
-            more = max(LEAST, whole) - hold.amount
+            more = max(MIN_CHARGE, whole) - hold.amount
             left = None if hold.most is None else hold.most - hold.amount
             self._pay_for(more, available, self._budget_left(hold, over=0), left)
             self.families.take(hold.key, self.now, tokens=(operation.output_limit - (hold.limit or 0)) * hold.choices)
@@ -269,7 +269,7 @@ class Model:
 
     def _budget_left(self, hold: HoldFacts, over: int) -> int:
         """Of the budgets of the day and the month in which the call began."""
-        return self.families.left(hold.key, hold.began, over) if hold.began else MOST
+        return self.families.left(hold.key, hold.began, over) if hold.began else MAX_AMOUNT
 
     # A call's end
 
@@ -316,7 +316,7 @@ class Model:
         if hold.refunded or not hold.charged:
             return self._closed(hold, True)
         balance = self.balances[hold.account]
-        if hold.charged + balance.available + balance.held > MOST:
+        if hold.charged + balance.available + balance.held > MAX_AMOUNT:
             raise Refused("AmountTooLarge")
         hold.refunded = hold.charged
         lost = hold.written_off
@@ -335,10 +335,10 @@ class Model:
         tokens_in, tokens_out, cached, written = (0, 0, 0, 0) if hold.flat else tokens
         plain = tokens_in - cached - written
         cost = thousandths(INPUT * plain + CACHED * cached + WRITTEN * written + OUTPUT * tokens_out)
-        cost = max(LEAST, cost) if minimum else min(cost, hold.amount)
+        cost = max(MIN_CHARGE, cost) if minimum else min(cost, hold.amount)
         if hold.flat:
             cost = hold.amount
-        payable = hold.amount + min(self.balances[hold.account].available, self._budget_left(hold, over=MOST))
+        payable = hold.amount + min(self.balances[hold.account].available, self._budget_left(hold, over=MAX_AMOUNT))
         hold.charged = min(cost, payable if hold.most is None else min(payable, hold.most))
         hold.written_off = cost - hold.charged
         hold.state, hold.lease_until, hold.closed_by = "settled", None, by

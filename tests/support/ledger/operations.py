@@ -19,7 +19,7 @@ from domain.operations import (
     Void,
 )
 from domain.pricing import FlatTerms, TextTerms, Usage, UsageSource
-from tests.support.ledger.facts import MOST
+from tests.support.ledger.facts import MAX_AMOUNT
 from tests.support.ledger.world import ACCOUNTS, FLAT_HOLDS, HOLDS, LEASE, OTHERS, OWN, PRICES, STRANGER, TEXT_HOLDS
 
 ACCOUNT = st.sampled_from((ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[0], ACCOUNTS[1], ACCOUNTS[1], STRANGER))
@@ -35,7 +35,7 @@ CLAIM = st.none() | st.builds(
     adopts=st.sampled_from((True, True, False)),
     implicit=st.sampled_from((False, False, False, True)),
 )
-MOST_CREDITS = st.none() | st.integers(1, 1500)
+MAX_CREDITS = st.none() | st.integers(1, 1500)
 TEXT = st.builds(
     TextTerms,
     prices=st.just(PRICES),
@@ -46,7 +46,7 @@ TEXT = st.builds(
     model_limit=st.just(4096),
     choices=st.sampled_from((1, 1, 2)),
 )
-FLAT = st.builds(FlatTerms, amount=st.sampled_from((10, 70, 700, MOST + 1)), version=st.just("v1"))
+FLAT = st.builds(FlatTerms, amount=st.sampled_from((10, 70, 700, MAX_AMOUNT + 1)), version=st.just("v1"))
 
 
 def _reserve(**how: object) -> st.SearchStrategy[Reserve]:
@@ -63,12 +63,12 @@ def usages(draw: st.DrawFn) -> Usage:
     return Usage(tokens_in, draw(st.integers(0, 2500) | st.just(20_000)), UsageSource.PROVIDER, cached, written)
 
 
-GRANT = st.builds(Grant, ACCOUNT, st.sampled_from((-1, 0, 300, 900, 2000, 2000, 4000, 9000, MOST + 1)), REF)
+GRANT = st.builds(Grant, ACCOUNT, st.sampled_from((-1, 0, 300, 900, 2000, 2000, 4000, 9000, MAX_AMOUNT + 1)), REF)
 ADJUST = st.builds(
-    Adjust, ACCOUNT, st.sampled_from((-3000, -900, -200, 0, 200, MOST + 1)), REF, st.sampled_from(("", "why"))
+    Adjust, ACCOUNT, st.sampled_from((-3000, -900, -200, 0, 200, MAX_AMOUNT + 1)), REF, st.sampled_from(("", "why"))
 )
 RESERVE_TEXT = _reserve(
-    hold_id=st.sampled_from(TEXT_HOLDS), terms=TEXT, digest=DIGEST, claim=CLAIM, max_credits=MOST_CREDITS
+    hold_id=st.sampled_from(TEXT_HOLDS), terms=TEXT, digest=DIGEST, claim=CLAIM, max_credits=MAX_CREDITS
 )
 RESERVE_FLAT = _reserve(hold_id=st.sampled_from(FLAT_HOLDS), terms=FLAT, account_id=ACCOUNT) | _reserve(
     hold_id=st.sampled_from(FLAT_HOLDS), terms=FLAT, digest=DIGEST, claim=CLAIM

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 from uuid import UUID
 
+from domain.purges import PurgeKey
 from gateway.erasure_steps import Deleted
 from tests.support.temporal.script import Script
 
@@ -16,10 +17,10 @@ class FakeErasing:
         self.unfinished: Counter[str] = Counter()
         """By step: how often it is not done yet."""
         self.steps: list[str] = []
-        self.accepted: list[UUID] = []
+        self.accepted: list[PurgeKey] = []
         """Purges that wait for somebody to start them."""
 
-    async def waiting(self, older_than: timedelta, limit: int) -> list[UUID]:
+    async def waiting(self, older_than: timedelta, limit: int) -> list[PurgeKey]:
         return self.accepted[:limit]
 
     async def cut(self, _: UUID) -> int:

@@ -24,7 +24,7 @@ from domain.media import (
 )
 from domain.rounds import MaintenanceErrors
 from gateway.maintenance import Maintenance, Starter
-from providers.base import MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaSubmission, OutputFile, Progress, Stage, Submitted
 from storage.base import Listed, Stored
 from tests.support.temporal.fake_deliveries import FakeDeliveries
 from tests.support.temporal.fake_maintenance import FakeAuditor, FakeHolds, FakeLog, FakeOutputs, FakePlans
@@ -224,10 +224,6 @@ class FakeProvider:
         self.inputs: list[tuple[MediaInput, ...]] = []
         self.cancelled: list[str] = []
         self.discarded: list[str] = []
-
-    @property
-    def traits(self) -> MediaTraits:
-        return MediaTraits(synchronous=self.synchronous, find_is_complete=self.find_is_complete, cancels=True)
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         reference = submission.reference

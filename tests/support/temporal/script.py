@@ -33,9 +33,6 @@ class Script:
     def always_fail(self, step: str, error: Exception) -> None:
         self._always[step] = error
 
-    def heal(self, step: str) -> None:
-        self._always.pop(step, None)
-
     async def reached(self, step: str) -> None:
         gate = self.hold(step)
         await gate.reached.wait()

@@ -1,15 +1,21 @@
 """Request bodies: bounded before they are parsed, strict, their integers exact."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 
 import orjson
 import pytest
+from starlette.types import Message
 
 from api import body
 from api.body import json_object
 from api.json_bounds import MAX_CONTAINERS, MAX_DEPTH, MAX_STRINGS, MAX_VALUES
 from domain import json_text
 from domain.errors import RequestInvalid
+from gateway.concurrent_requests import ConcurrentRequests
 
 LONG = b" " * (body.MAX_INLINE_BYTES + 1)
 BOMBS = {
@@ -97,3 +103,47 @@ def test_a_string_that_does_not_end_is_looked_through_once(end: bytes) -> None:
     with pytest.raises(RequestInvalid):
         json_object(b'{"' + b'\\"' * 1_000_000 + end)
     assert time.process_time() - began < 5
+
+
+class Slow:
+    """A body that comes in parts, each when it is let go."""
+
+    def __init__(self, *sizes: int) -> None:
+        self._left = list(sizes)
+        self.received = 0
+        self.more = asyncio.Event()
+
+    async def receive(self) -> Message:
+        if self.received:
+            await self.more.wait()
+        size = self._left.pop(0)
+        self.received += size
+        return {"type": "http.request", "body": b" " * size, "more_body": bool(self._left)}
+
+
+async def test_of_large_bodies_few_are_read_at_a_time() -> None:
+    """However slowly they come: each lies in memory until its last byte is there. Small ones wait for nothing."""
+    places, large = ConcurrentRequests(1), body.MAX_UNKNOWN_BYTES + 1
+    first, second, small = Slow(large, 10), Slow(large, 10), Slow(5, 10)
+    reading = [
+        asyncio.create_task(body.read(one.receive, large=partial(places.slot, "ann"))) for one in (first, second, small)
+    ]
+    await asyncio.sleep(0)
+    for one in (second, small):
+        one.more.set()
+    assert len(await reading[2]) == 15
+    assert (second.received, reading[1].done()) == (large, False)
+    first.more.set()
+    assert [len(raw) for raw in await asyncio.gather(*reading)] == [large + 10, large + 10, 15]
+
+
+async def test_whoever_may_not_send_a_large_body_has_no_more_read() -> None:
+    @asynccontextmanager
+    async def refused() -> AsyncIterator[None]:
+        raise RequestInvalid("no")
+        yield
+
+    slow = Slow(body.MAX_UNKNOWN_BYTES + 1, 10)
+    with pytest.raises(RequestInvalid):
+        await body.read(slow.receive, large=refused)
+    assert slow.received == body.MAX_UNKNOWN_BYTES + 1

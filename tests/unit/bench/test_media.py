@@ -56,3 +56,5 @@ def test_the_section_replaces_the_one_before(results: Mapping[str, Result]) -> N
     assert page.startswith("# Benchmark\n\n## Calls\n\nfast\n\n## Media jobs\n")
     assert page.endswith("\n\n## Running it\n\n    make bench\n")
     assert document.media_of(PAGE) == ""
+    more = page.replace("## Running", "## Pages\n\nlight\n\n## Running")
+    assert document.with_media(more, section) == more

@@ -23,8 +23,8 @@ def subject(rate: float, cpu: float, p50: float = 1.0) -> Subject:
     return Subject(levels=[level], first_byte=Spread(p50=p50, p99=p50), chunks=chunks)
 
 
-def beside(name: str, wanted: float, found: Subject | None, note: str = "version 1") -> Beside:
-    return Beside(name=name, about="one process.", wanted=wanted, subject=found, note=note)
+def beside(name: str, wanted: float, measured: Subject | None, note: str = "version 1") -> Beside:
+    return Beside(name=name, about="one process.", wanted=wanted, subject=measured, note=note)
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ def test_every_target_is_met_by_a_good_run(result: Result) -> None:
 
 def test_what_was_not_measured_is_never_met(result: Result) -> None:
     absent = beside("LiteLLM", 35, None)
-    found = replace(
+    measured = replace(
         result,
         peers=[absent, result.peers[1]],
         memory=replace(result.memory, calls=CALLS - 1),
         erasure=replace(result.erasure, calls=ERASED - 1),
     )
-    verdicts = [target.verdict for target in found.targets()]
+    verdicts = [target.verdict for target in measured.targets()]
     assert verdicts == ["not measured", "met", "met", "met", "met", *["not measured"] * 3]
-    assert found.ratio(absent) is None
+    assert measured.ratio(absent) is None
 
 
 def test_targets_are_missed(result: Result) -> None:
@@ -104,12 +104,12 @@ def test_books_must_agree(result: Result) -> None:
 
 
 def test_the_chart_is_whole_with_and_without_others(result: Result) -> None:
-    for found in (result, replace(result, peers=[beside("LiteLLM", 35, None), result.peers[1]])):
-        drawn = chart.draw(found)
+    for each in (result, replace(result, peers=[beside("LiteLLM", 35, None), result.peers[1]])):
+        drawn = chart.draw(each)
         ET.fromstring(drawn)
         assert "a &lt;fast&gt; one" in drawn
         assert "prefers-color-scheme: dark" in drawn
-        assert ("LiteLLM</text>" in drawn) is (found is result)
+        assert ("LiteLLM</text>" in drawn) is (each is result)
         assert "Portkey</text>" in drawn
 
 

@@ -189,8 +189,8 @@ BOTH = f'parameters = {{ {QUALITY}, size = ["1x1", "2x2"] }}'
     ],
 )
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, line: str, problem: str) -> None:
-    found = problems(tmp_path, entry("credits_per_image = 1", line))
-    assert any(each.startswith(f"5: {X}.{problem}") for each in found), found
+    named = problems(tmp_path, entry("credits_per_image = 1", line))
+    assert any(each.startswith(f"5: {X}.{problem}") for each in named), named
 
 
 @pytest.mark.parametrize(

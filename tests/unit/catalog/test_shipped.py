@@ -184,7 +184,7 @@ def media_rows(catalog: Catalog) -> str:
 
 
 def test_the_documents_list_the_media_models(catalog: Catalog) -> None:
-    document = (files.SHIPPED.parent / "docs" / "media.md").read_text()
+    document = (files.SHIPPED.parent.parent / "docs" / "media.md").read_text()
     assert media_rows(catalog) in document
 
 

@@ -1,10 +1,10 @@
 """Line numbers of TOML entries, against what the standard library's parser sees in the same text."""
 
 import tomllib
-from pathlib import Path
 from typing import Any
 
 from catalog import toml_lines
+from catalog.files import SHIPPED
 
 TEXT = '''# c [x]
 [a."b.c"] # hi
@@ -52,7 +52,7 @@ def test_every_entry_has_its_line() -> None:
 
 
 def test_the_shipped_catalog_is_indexed_whole() -> None:
-    text = (Path(__file__).parents[3] / "catalog.toml").read_text()
+    text = SHIPPED.read_text()
     lines = toml_lines.index(text)
     assert lines.keys() == paths(tomllib.loads(text))
     assert text.splitlines()[lines["models", "google-veo-31"] - 1] == "[models.google-veo-31]"

@@ -17,14 +17,14 @@ TABLES = SQLModel.metadata.tables
 
 def owned_by_accounts() -> set[str]:
     """Tables with an account's id, and tables that refer to these."""
-    found = {name for name, table in TABLES.items() if name == "accounts" or "account_id" in table.columns}
+    owned = {name for name, table in TABLES.items() if name == "accounts" or "account_id" in table.columns}
     while True:
         referring = {
-            name for name, table in TABLES.items() if any(key.column.table.name in found for key in table.foreign_keys)
+            name for name, table in TABLES.items() if any(key.column.table.name in owned for key in table.foreign_keys)
         }
-        if referring <= found:
-            return found
-        found |= referring
+        if referring <= owned:
+            return owned
+        owned |= referring
 
 
 def test_every_table_of_an_account_is_erased_or_kept_with_a_reason() -> None:

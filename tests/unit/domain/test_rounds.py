@@ -51,6 +51,15 @@ async def test_one_that_is_mended_is_told() -> None:
     assert bench.log.cleared == ["count 1"]
 
 
+async def test_what_the_log_has_already_is_not_told_again() -> None:
+    """A database that is away: the round says nothing of each of its items, nor of itself."""
+    bench = Bench(lambda _: ServiceUnavailable(reported=True))
+    with pytest.raises(ServiceUnavailable) as away:
+        await bench.round.run([1, 2, 11, 21], bench.act)
+    bench.errors.failed("count", "round", away.value)
+    assert (bench.log.lines, bench.errors.by_task) == ([], {})
+
+
 async def test_the_rest_of_a_locked_group_waits() -> None:
     bench = Bench(lambda item: ServiceUnavailable() if item // 10 == 1 else None)
     assert await bench.round.run([1, 11, 12, 13, 21, 14], bench.act) == 2

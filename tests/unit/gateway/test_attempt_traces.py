@@ -43,5 +43,5 @@ def test_each_attempt_is_told_from_its_beginning_to_its_end(answered: bool) -> N
         attempts.output_began()
         attempts.succeeded(7)
     attempts.abandoned()
-    tried = ["began one", "failed upstream_error", "began one", "failed upstream_timeout", "began two"]
+    tried = ["began one", "failed invalid_value", "began one", "failed upstream_timeout", "began two"]
     assert noted.events == [*tried, *(["output", "succeeded 7"] if answered else ["abandoned"])]

@@ -1,6 +1,7 @@
 """Bounds of what is answered at a time: by owner, and a wait that ends."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 
 import pytest
@@ -33,3 +34,22 @@ async def test_a_request_that_waits_too_long_is_an_error_and_leaves_no_trace() -
             await requests.slot("ann").__aenter__()
     async with requests.slot("ann"):
         pass
+
+
+async def test_what_is_made_in_parts_has_a_slot_while_a_part_is_made_and_none_while_it_is_read() -> None:
+    requests, closed = ConcurrentRequests(1), asyncio.Event()
+
+    async def made() -> AsyncGenerator[int]:
+        try:
+            for number in range(3):
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(requests.slot("ann").__aenter__(), 0.001)
+                yield number
+        finally:
+            closed.set()
+
+    read = []
+    async for part in requests.parts("ann", made()):
+        async with requests.slot("ann"):
+            read.append(part)
+    assert (read, closed.is_set()) == ([0, 1, 2], True)

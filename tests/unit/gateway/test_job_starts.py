@@ -229,6 +229,17 @@ def test_a_start_is_recent_for_a_while() -> None:
     assert recent.ids() == frozenset()
 
 
+def test_a_process_that_never_leads_forgets_old_starts() -> None:
+    """Nobody reads the ids there."""
+    clock = [datetime.now(UTC)]
+    recent, again = RecentStarts(now=lambda: clock[0]), uuid4()
+    for _ in range(5):
+        for job_id in (again, *(uuid4() for _ in range(10))):
+            recent.note(job_id)
+        clock[0] += REJOIN_AGE / 2
+    assert len(recent) == 1 + 2 * 10
+
+
 @pytest.mark.parametrize(("state", "begun"), [(State.QUEUED, 1), (State.CANCELLED, 0), (None, 0)])
 async def test_a_job_that_has_ended_while_it_waited_is_not_started(
     temporal: Temporal, starts: JobStarts, recent: RecentStarts, state: State | None, begun: int

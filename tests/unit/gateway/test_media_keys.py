@@ -9,7 +9,7 @@ import pytest
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaRequest
 from gateway.media_keys import MediaKeys
-from providers.base import MediaProvider, MediaSubmission, MediaTraits, OutputFile, Progress, Stage, Submitted
+from providers.base import MediaProvider, MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.media_http import of_our_account
 from providers.polled_jobs import PolledJobs
 
@@ -23,7 +23,6 @@ class Account(PolledJobs):
 
     errors: list[UpstreamError] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
-    traits = MediaTraits()
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
         self.seen.append("submit")

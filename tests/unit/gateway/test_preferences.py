@@ -68,8 +68,8 @@ def test_what_leaves_no_route_names_the_field_and_the_classes_there_are(wanted: 
     ("name", "sort"), [("demo-chat", None), ("demo-chat:floor", Sort.PRICE), ("demo-chat:nitro", Sort.THROUGHPUT)]
 )
 def test_the_end_of_a_name_asks_for_an_order(name: str, sort: Sort | None) -> None:
-    found, wanted = preferences.named(CATALOG, name)
-    assert (found.id, wanted) == ("demo-chat", sort)
+    model, wanted = preferences.named(CATALOG, name)
+    assert (model.id, wanted) == ("demo-chat", sort)
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing:floor", ":floor", "demo-chat:exacto"])
@@ -91,13 +91,13 @@ def terms(input_bound: int) -> TextTerms:
 )
 @pytest.mark.parametrize("name", ["prompt", "completion"])
 def test_a_model_above_the_price_is_refused(most: str, input_bound: int, refused: bool, name: str) -> None:
-    price, found = Decimal(most), None
+    price, field = Decimal(most), None
     wanted = Preferences(max_prompt=price) if name == "prompt" else Preferences(max_completion=price)
     try:
         preferences.require_price(CATALOG, model(), terms(input_bound), wanted)
     except RequestInvalid as error:
-        found = error.param
-    assert found == (f"provider.max_price.{name}" if refused else None)
+        field = error.param
+    assert field == (f"provider.max_price.{name}" if refused else None)
 
 
 def test_routes_of_one_priority_share_the_calls_by_their_weights() -> None:

@@ -131,7 +131,7 @@ async def test_an_empty_sound_is_left_to_the_storage(provider: MediaProvider) ->
 
 
 async def test_there_is_nothing_to_look_up(provider: MediaProvider) -> None:
-    assert provider.traits.synchronous
+    assert not provider.find_is_complete
     assert await provider.find(REFERENCE) is None
     assert (await provider.cancel("request:1")).stage is Stage.FAILED
     with pytest.raises(UpstreamError):

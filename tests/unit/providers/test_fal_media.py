@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from domain.errors import ContentPolicyViolation, UpstreamBusy, UpstreamError, UpstreamRefused
+from domain.errors import ContentPolicyViolation, UpstreamBusy, UpstreamError, UpstreamGone, UpstreamRefused
 from domain.media import Kind, MediaInput
 from providers.base import MediaProvider, Progress, Stage
 from tests.support.doubles import media_files
@@ -125,7 +125,7 @@ async def test_files_that_are_blackened_or_gone_are_left_out(provider: MediaProv
 async def test_a_file_elsewhere_is_not_read(provider: MediaProvider) -> None:
     job_id = (await provider.submit(submission(f"{FLUX}--elsewhere"))).provider_job_id
     await ended(provider, job_id)
-    with pytest.raises(UpstreamRefused):
+    with pytest.raises(UpstreamGone):
         await fetched(provider, job_id)
 
 

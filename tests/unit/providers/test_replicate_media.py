@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused
+from domain.errors import UpstreamBusy, UpstreamError, UpstreamGone, UpstreamRefused
 from domain.media import Kind, MediaInput
 from providers.base import MediaProvider, Progress, Stage
 from tests.support.doubles import media_files
@@ -103,7 +103,7 @@ async def test_a_job_that_fails_there_fails_with_a_code_of_ours(
 async def test_a_file_elsewhere_is_not_read(provider: MediaProvider) -> None:
     job_id = (await provider.submit(submission("a/b--elsewhere"))).provider_job_id
     await ended(provider, job_id)
-    with pytest.raises(UpstreamRefused):
+    with pytest.raises(UpstreamGone):
         await fetched(provider, job_id)
 
 

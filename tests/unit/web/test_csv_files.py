@@ -5,7 +5,9 @@ import pytest
 from web.csv_files import harmless, line
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=1", "  =1", "=cmd|' /C calc'!A0"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\r=1", "  =1", "=cmd|' /C calc'!A0", "\uff1d1+1", "\uff20SUM(A1)"]
+)
 def test_what_a_spreadsheet_would_compute_is_text(text: str) -> None:
     assert harmless(text) == f"'{text}"
 

@@ -19,7 +19,7 @@ from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from tests.support.stack import ROOT
-from web import guide, guide_markdown, pages, reference, routes
+from web import docs, guide, guide_markdown, pages, reference, routes
 from web.api import Answer, Server
 from web.shares import SharedPages
 
@@ -83,7 +83,8 @@ def no_shared_pages(_: Request) -> SharedPages:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client() -> AsyncIterator[httpx2.AsyncClient]:
     app = FastAPI(docs_url=None)
-    app.include_router(routes.router(no_shared_pages, lambda _: Nobody()))
+    app.include_router(routes.pages_router(lambda _: Nobody()))
+    app.include_router(routes.router(no_shared_pages))
 
     async def identified(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": {"request_id": "req_1"}}, receive, send)
@@ -173,6 +174,16 @@ async def test_a_search_finds_what_has_all_of_the_words(answers: Mapping[str, ht
     assert 'href="/docs/api-guide#idempotency"' in found
     assert "Nothing" in nothing
     assert "<script>" not in escaped.replace('<script type="module"', "")
+
+
+async def test_a_search_looks_for_a_bounded_number_of_words(client: httpx2.AsyncClient) -> None:
+    """Anybody may ask, and each word is looked for in all of the docs."""
+    words = " ".join("abcdefgh"[: docs.MAX_WORDS])
+    assert len(words.split()) == docs.MAX_WORDS
+    found = [
+        (await client.get("/docs", params={"q": q})).text.count("<li><a") for q in (words, f"{words} zebra-crossing")
+    ]
+    assert found[0] == found[1] > 0
 
 
 async def test_jump_to_lists_the_guide_and_the_reference(client: httpx2.AsyncClient) -> None:

@@ -1,4 +1,6 @@
-"""Prices on the page of models: each stands under its own head."""
+"""Models on their pages: each price stands under its own head, and each has a call that works."""
+
+import json
 
 import pytest
 
@@ -7,7 +9,8 @@ from providers.registry import KINDS as PROVIDERS
 from tests.unit.web.test_studio import all_keys, listed
 from web import models
 
-TEXT = {model.id: model for model in files.load(None, all_keys, PROVIDERS).models.values() if model.modality == "text"}
+EVERY = files.load(None, all_keys, PROVIDERS).models
+TEXT = {name: model for name, model in EVERY.items() if model.modality == "text"}
 
 
 @pytest.mark.parametrize("name", sorted(TEXT))
@@ -21,3 +24,20 @@ def test_input_and_output_come_first(name: str) -> None:
     assert len(others) == len(entry["prices"]["per_1k"]) - 2
     for tier in entry["prices"]["tiers"]:
         assert f"{models.number(tier['per_1k']['output'])} above" in second[2]
+
+
+@pytest.mark.parametrize("name", sorted(EVERY))
+def test_a_model_page_has_a_call_with_all_that_the_model_needs(name: str) -> None:
+    entry = listed(EVERY[name])
+    first, *rest = models.call(entry, "https://ai.example.com").split(" \\\n  ")
+    assert first.startswith("curl https://ai.example.com/")
+    if entry["modality"] == "transcription":
+        assert rest[1:] == [f"-F model={name}", "-F file=@recording.mp3"]
+        return
+    body = json.loads(rest[-1].removeprefix("-d '").removesuffix("'"))
+    needed = {
+        *(entry["parameters"] or {}).get("required", ()),
+        *(role for role, one in entry["inputs"].items() if one["required"]),
+    }
+    assert body["model"] == name
+    assert needed <= body.keys()

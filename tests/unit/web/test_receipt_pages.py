@@ -15,7 +15,10 @@ from web.receipts import explain
 from web.visit import Account
 
 PAGE = {
-    **{"account": Account("a@example.com", 49_000, 0, None, False, 0), "now": datetime(2026, 11, 30, tzinfo=UTC)},
+    **{
+        "account": Account("0199c0de", "a@example.com", 49_000, 0, None, False, 0),
+        "now": datetime(2026, 11, 30, tzinfo=UTC),
+    },
     **{"theme": "", "address": "/activity", "path": "/activity", "places": ("/activity",), "fault": None},
     "server": Server("https://yout.example", None, 50_000),
 }

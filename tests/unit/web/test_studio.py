@@ -141,7 +141,9 @@ def visit(api: CannedApi, path: str, query: str = "", **params: str) -> Visit:
         "headers": [],
     }
     scope |= {"scheme": "https", "server": ("yout.example", 443), "path_params": params}
-    return Visit(Request(scope), api, NOW, ("/studio",), Account("a@example.com", 49_000, 5300, None, False, 1))
+    return Visit(
+        Request(scope), api, NOW, ("/studio",), Account("0199c0de", "a@example.com", 49_000, 5300, None, False, 1)
+    )
 
 
 async def rendered(api: CannedApi, kind: str, query: str = "") -> str:

@@ -21,6 +21,7 @@ class Filter extends HTMLElement {
         row.hidden = !words.every((word) => text.includes(word));
         shown += Number(!row.hidden);
       }
+      this.querySelector(".empty")?.toggleAttribute("hidden", shown > 0);
       if (count) count.textContent = `${shown} of ${this.getAttribute("rows")}`;
     });
   }

@@ -1,4 +1,5 @@
-// What the tab remembers: the chat of a tab lives in it alone, and ends with it. A reload keeps it.
+// What the tab remembers: the chat of a tab lives in it alone, and ends with it. A reload keeps it. One of an account waits
+// for that account: whoever else signs in in this tab does not see it. A visitor's goes along.
 
 /** @typedef {import("./thread.js").Answer} Answer */
 /** @typedef {{role: "user", content: string, files?: import("./messages.js").Attached[]}} Question */
@@ -15,15 +16,23 @@ export function fresh() {
   return {messages: [], settings: {}, model: "", answers: 0, charged: 0, once: ""};
 }
 
+/** The account of this page. Empty: a visitor. */
+const reader = () => document.querySelector("yout-chat")?.getAttribute("data-account") ?? "";
+
+/** @param {{owner?: string} | null} stored */
+const isOurs = (stored) => !stored?.owner || stored.owner === reader();
+
 /** @returns {Memory} */
 export function recall() {
-  return {...fresh(), ...read(CHAT)};
+  const {owner, ...memory} = read(CHAT) ?? {};
+  return isOurs({owner}) ? {...fresh(), ...memory} : fresh();
 }
 
 /** A chat that is too long for the tab's storage is kept over a reload without its files, or not at all. @param {Memory} memory */
 export function remember(memory) {
+  const owned = {...memory, owner: reader()};
   const light = (/** @type {string} */ name, /** @type {unknown} */ value) => (name === "data" ? undefined : value);
-  if (!store(CHAT, JSON.stringify(memory)) && !store(CHAT, JSON.stringify(memory, light))) sessionStorage.removeItem(CHAT);
+  if (!store(CHAT, JSON.stringify(owned)) && !store(CHAT, JSON.stringify(owned, light))) sessionStorage.removeItem(CHAT);
 }
 
 /** @param {string} name @param {string} text */
@@ -42,14 +51,15 @@ export function forget() {
 
 /** What is written and not sent stays over a reload, and while its writer signs in. @param {string} text */
 export function rememberDraft(text) {
-  if (!text || !store(DRAFT, JSON.stringify(text))) sessionStorage.removeItem(DRAFT);
+  if (text ? !store(DRAFT, JSON.stringify({text, owner: reader()})) : isOurs(read(DRAFT))) sessionStorage.removeItem(DRAFT);
 }
 
 /** @returns {string} */
 export function takeDraft() {
-  const text = read(DRAFT) ?? "";
+  const draft = read(DRAFT);
+  if (!isOurs(draft)) return "";
   sessionStorage.removeItem(DRAFT);
-  return text;
+  return draft?.text ?? "";
 }
 
 /** Takes the question that was asked on the first page. @returns {{text: string, model: string} | null} */

@@ -11,6 +11,7 @@ const TITLE = 200;
 export function share(chat, last) {
   const once = key();
   const status = element("p", {role: "status", class: "hint"});
+  const {shareLasts} = chat.dataset, ends = shareLasts ? `It ends after ${shareLasts}, and search` : "It stays until you take it back. Search";
   const make = button("Make the page", async () => {
     make.disabled = true;
     try {
@@ -23,7 +24,7 @@ export function share(chat, last) {
   }, {classes: "button"});
   const dialog = element("dialog", {class: "dialog share-sheet", "aria-labelledby": "share-title"},
     element("h3", {id: "share-title"}, "Share this chat"),
-    element("p", {class: "quiet"}, "Everybody who has the address can read the questions and answers so far. The page is a copy: what you ask later is not in it. It ends after 30 days, and search engines are told to leave it out."),
+    element("p", {class: "quiet"}, `Everybody who has the address can read the questions and answers so far. The page is a copy: what you ask later is not in it. ${ends} engines are told to leave it out.`),
     status,
     element("div", {class: "tags"}, button("Keep it here", () => dialog.close(), {classes: "button second"}), make));
   dialog.addEventListener("close", () => dialog.remove());

@@ -125,8 +125,9 @@ export class AnswerView {
 }
 
 /** @param {Answer} answer */
-function money({free, charged, held}) {
+function money({id, free, charged, held}) {
   if (free) return [element("span", {}, "Free")];
+  if (charged === null && !id) return [];
   if (charged === null) return [bar([["wait", 1]], 1), element("span", {class: "held"}, "what it cost is not known yet")];
   const whole = Math.max(held, charged);
   const text = element("span", {}, element("b", {}, credits(charged)), held ? ` credits of ${credits(held)} held` : " credits");

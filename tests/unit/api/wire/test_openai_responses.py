@@ -27,8 +27,8 @@ def call(**fields: Any) -> ModelCall:
 
 
 def messages(*items: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = call(input=list(items)).body["messages"]
-    return found
+    read: list[dict[str, Any]] = call(input=list(items)).body["messages"]
+    return read
 
 
 def called(call_id: str, name: str = "f", **fields: Any) -> dict[str, Any]:
@@ -44,10 +44,10 @@ def tool_call(call_id: str, name: str = "f", arguments: str = "{}") -> dict[str,
 
 
 def test_items_of_one_turn_are_one_message() -> None:
-    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
+    text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "I look."}]}
     thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA"}
     secret = {"type": "reasoning.encrypted", "data": "gA", "format": "openai-responses-v1", "index": 0, "id": "rs_1"}
-    assert messages(USER, thought, said, called("1"), called("2"), output("1"), output("2"), USER) == [
+    assert messages(USER, thought, text, called("1"), called("2"), output("1"), output("2"), USER) == [
         USER,
         {
             "role": "assistant",
@@ -242,10 +242,10 @@ def test_a_stream_has_every_event_in_order() -> None:
         *("function_call_arguments.done", "output_item.done", *custom, "output_item.done"),
         "completed",
     ]
-    thought, said, find, patch = response["output"]
+    thought, message, find, patch = response["output"]
     assert thought["summary"] == [{"type": "summary_text", "text": "hm"}]
-    assert [each["type"] for each in said["content"]] == ["output_text", "refusal"]
-    assert said["content"][0]["annotations"][0]["url"] == "u"
+    assert [each["type"] for each in message["content"]] == ["output_text", "refusal"]
+    assert message["content"][0]["annotations"][0]["url"] == "u"
     assert (find["name"], find["namespace"], find["arguments"], find["call_id"]) == ("find", "cities", "{}", "call_0")
     assert (patch["type"], patch["name"], patch["input"]) == ("custom_tool_call", "patch", "x")
     done = [event["item"] for event in stream.events if event["type"] == "response.output_item.done"]

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.wire import openai_responses
@@ -59,7 +59,6 @@ CHOICE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.lists(CHOICE, max_size=6),
     st.sampled_from(["stop", "length", "content_filter", "tool_calls", None]),

@@ -15,7 +15,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from domain.errors import UpstreamError, UpstreamRefused
+from domain.errors import UpstreamError, UpstreamGone, UpstreamRefused
 from domain.media import Kind, MediaRequest
 from providers.base import MediaSubmission, OutputFile, Progress, Stage
 from providers.demo.media import DemoMedia
@@ -256,7 +256,7 @@ async def test_discarding_removes_the_output_and_keeps_the_record(
 
     assert [path.name for path in files_in(tmp_path)] == ["record.json"]
     assert [each.id for each in demo.spool.submissions("some-job")] == [job]
-    with pytest.raises(UpstreamRefused):
+    with pytest.raises(UpstreamGone):
         await read(demo.fetch(job))
 
 
@@ -367,7 +367,7 @@ async def test_nonsense_is_refused_and_not_submitted(demo: DemoMedia, request_: 
 @pytest.mark.parametrize("job", ["", "unknown", "../jobs", "a" * 32])
 async def test_an_unknown_job_is_told_from_a_failed_one(demo: DemoMedia, job: str) -> None:
     for ask in (demo.poll, demo.cancel):
-        with pytest.raises(UpstreamRefused):
+        with pytest.raises(UpstreamGone):
             await ask(job)
 
 
@@ -382,7 +382,7 @@ def test_without_its_encoders_the_demo_says_what_is_missing(tmp_path: Path) -> N
         f"asyncio.run(media.DemoMedia(pathlib.Path({str(tmp_path)!r})).submit(MediaSubmission(request, 'some-job')))\n"
     )
     ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ended.stderr.strip().splitlines()[-1].startswith("domain.errors.UpstreamRefused: The demo models need")
+    assert ended.stderr.strip().splitlines()[-1].startswith("domain.errors.UpstreamError: The demo models need")
 
 
 def test_the_voice_does_not_outlive_who_started_it() -> None:

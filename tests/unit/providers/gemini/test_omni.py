@@ -13,14 +13,14 @@ from tests.support.submissions import submission
 MODEL = "gemini-omni-1.1-flash"
 
 
-def asked(*roles: str, **parameters: Any) -> dict[str, Any]:
+def request(*roles: str, **parameters: Any) -> dict[str, Any]:
     body = omni.body(submission(Kind.VIDEO, MODEL, *roles, **parameters))
     assert omni_interactions.fault(body) is None
     return body
 
 
 def test_a_request() -> None:
-    body = asked(size="1280x720", seconds=8)
+    body = request(size="1280x720", seconds=8)
     assert body["response_format"] == {
         "type": "video",
         "aspect_ratio": "16:9",
@@ -36,7 +36,7 @@ def test_a_request() -> None:
     [((), "text_to_video"), (("image",), "image_to_video"), (("reference", "reference"), "reference_to_video")],
 )
 def test_tasks(roles: tuple[str, ...], task: str) -> None:
-    body = asked(*roles)
+    body = request(*roles)
     assert body["generation_config"]["video_config"]["task"] == task
     assert len(body["input"][0]["content"]) == len(roles) + 1
 
@@ -46,7 +46,7 @@ def test_tasks(roles: tuple[str, ...], task: str) -> None:
 )
 def test_what_these_models_have_no_form_for(roles: tuple[str, ...], parameters: dict[str, Any]) -> None:
     with pytest.raises(UpstreamRefused):
-        asked(*roles, **parameters)
+        request(*roles, **parameters)
 
 
 @pytest.mark.parametrize("answer", [{}, {"id": 7}, {"id": "a/../b"}, {"id": ""}])

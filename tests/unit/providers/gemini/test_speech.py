@@ -17,12 +17,12 @@ SAMPLES = media_files.sound("pcm")
 WAV = media_files.sound("wav")
 
 
-def asked(model: str = NEW, **parameters: Any) -> dict[str, Any]:
+def speech_body(model: str = NEW, **parameters: Any) -> dict[str, Any]:
     return speech.body(submission(Kind.SPEECH, model, prompt="Hello.", **parameters).request)
 
 
 def test_a_voice_and_a_language() -> None:
-    body = asked(voice="Kore", language="en", response_format="wav", speed=1.0)
+    body = speech_body(voice="Kore", language="en", response_format="wav", speed=1.0)
     voice = {"prebuiltVoiceConfig": {"voiceName": "Kore"}}
     assert body["generationConfig"] == {
         "responseModalities": ["AUDIO"],
@@ -32,7 +32,7 @@ def test_a_voice_and_a_language() -> None:
 
 
 def test_names_of_openais_voices() -> None:
-    assert asked(voice="alloy")["generationConfig"]["speechConfig"] == {
+    assert speech_body(voice="alloy")["generationConfig"]["speechConfig"] == {
         "voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}
     }
 
@@ -46,13 +46,13 @@ def test_names_of_openais_voices() -> None:
     ],
 )
 def test_instructions(model: str, part: dict[str, Any]) -> None:
-    assert asked(model, instructions="cheerful")["contents"][0]["parts"] == [part]
+    assert speech_body(model, instructions="cheerful")["contents"][0]["parts"] == [part]
 
 
 @pytest.mark.parametrize("parameters", [{"response_format": "mp3"}, {"speed": 1.5}, {"temperature": 1}])
 def test_what_gemini_has_no_form_for(parameters: dict[str, Any]) -> None:
     with pytest.raises(UpstreamRefused):
-        asked(voice="Kore", **parameters)
+        speech_body(voice="Kore", **parameters)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ VERTEX_NAME = "projects/p-1/locations/us-central1/publishers/google/models/veo-3
 STUDIO_NAME = "models/veo-3.1-generate-preview/operations/abc"
 
 
-def asked(*roles: str, vertex: bool = True, **parameters: Any) -> dict[str, Any]:
+def request(*roles: str, vertex: bool = True, **parameters: Any) -> dict[str, Any]:
     body = veo.body(submission(Kind.VIDEO, MODEL, *roles, **parameters), vertex=vertex)
     assert veo_operations.fault(body, vertex) is None
     return body
@@ -28,7 +28,7 @@ def image(role: str) -> dict[str, str]:
 
 def test_parameters() -> None:
     known: Any = {"negative_prompt": "dogs", "seed": 7, "generate_audio": False, "n": 2}
-    assert asked(size="1280x720", seconds=8.0, **known)["parameters"] == {
+    assert request(size="1280x720", seconds=8.0, **known)["parameters"] == {
         "sampleCount": 2,
         "aspectRatio": "16:9",
         "resolution": "720p",
@@ -37,7 +37,7 @@ def test_parameters() -> None:
         "seed": 7,
         "generateAudio": False,
     }
-    assert asked(vertex=False, aspect_ratio="9:16", resolution="1080p", seconds=4)["parameters"] == {
+    assert request(vertex=False, aspect_ratio="9:16", resolution="1080p", seconds=4)["parameters"] == {
         "sampleCount": 1,
         "aspectRatio": "9:16",
         "resolution": "1080p",
@@ -46,7 +46,7 @@ def test_parameters() -> None:
 
 
 def test_files() -> None:
-    (instance,) = asked("image", "last_frame", "reference", "reference")["instances"]
+    (instance,) = request("image", "last_frame", "reference", "reference")["instances"]
     reference = {"image": image("reference"), "referenceType": "asset"}
     assert instance == {
         "prompt": "a cat",
@@ -68,7 +68,7 @@ def test_files() -> None:
 )
 def test_what_veo_has_no_form_for(roles: tuple[str, ...], parameters: dict[str, Any], vertex: bool) -> None:
     with pytest.raises(UpstreamRefused):
-        asked(*roles, vertex=vertex, **parameters)
+        request(*roles, vertex=vertex, **parameters)
 
 
 @pytest.mark.parametrize("given", [VERTEX_NAME, STUDIO_NAME])

@@ -31,7 +31,7 @@ from tests.support.doubles.openai_media import SPOKEN, OpenAIMediaServer
 PICTURE = media_files.picture()
 IMAGE = {"model": "gpt-image-2", "prompt": "a cat"}
 SOUND = media_files.sound("wav")
-HEARD = {"model": "gpt-transcribe", "file": ("a.wav", SOUND, "audio/wav")}
+RECORDING = {"model": "gpt-transcribe", "file": ("a.wav", SOUND, "audio/wav")}
 SPEECH = {"model": "tts", "input": "Hello.", "voice": "nova", "response_format": "wav"}
 
 
@@ -69,9 +69,9 @@ async def test_the_double_answers_the_vendors_sdk(server: OpenAIMediaServer) -> 
         edited = await sdk.images.edit(**IMAGE, image=[("a.png", PICTURE, "image/png")] * 2)  # type: ignore[call-overload]  # of a mapping
         assert len(edited.data) == 1
         assert server.files[-2:] == [("image[]", PICTURE)] * 2
-        transcript = await sdk.audio.transcriptions.create(**HEARD)  # type: ignore[call-overload]  # of a mapping
+        transcript = await sdk.audio.transcriptions.create(**RECORDING)  # type: ignore[call-overload]  # of a mapping
         assert (transcript.text, server.files[-1]) == (SPOKEN, ("file", SOUND))
-        text = await sdk.audio.transcriptions.create(**HEARD, response_format="srt")  # type: ignore[call-overload]  # of a mapping
+        text = await sdk.audio.transcriptions.create(**RECORDING, response_format="srt")  # type: ignore[call-overload]  # of a mapping
         assert text == f"srt: {SPOKEN}\n"
         spoken = await sdk.audio.speech.create(**SPEECH)  # type: ignore[arg-type]  # of a mapping
         assert spoken.content == media_files.sound("wav")

@@ -89,7 +89,7 @@ def test_what_a_filter_kept_back() -> None:
     assert (choice["finish_reason"], choice["message"]) == ("content_filter", {"role": "assistant", "content": None})
 
 
-SAID: dict[str, Any] = {"role": "assistant", "content": "x"}
+MESSAGE: dict[str, Any] = {"role": "assistant", "content": "x"}
 DEEP = json.loads("[" * 400 + "]" * 400)
 
 
@@ -98,14 +98,14 @@ DEEP = json.loads("[" * 400 + "]" * 400)
     [
         body(None),
         body("x"),
-        body(SAID | {"content": 5}),
-        body(SAID | {"tool_calls": 5}),
-        body(SAID | {"tool_calls": [{"index": 10**9}]}),
-        body(SAID, index=[0]),
-        body(SAID, error={"message": "SECRET"}),
-        body(SAID, finish_reason="error"),
-        body(SAID | {"extra": DEEP}),
-        body(SAID) | {"error": {"message": "SECRET at 10.0.0.7"}},
+        body(MESSAGE | {"content": 5}),
+        body(MESSAGE | {"tool_calls": 5}),
+        body(MESSAGE | {"tool_calls": [{"index": 10**9}]}),
+        body(MESSAGE, index=[0]),
+        body(MESSAGE, error={"message": "SECRET"}),
+        body(MESSAGE, finish_reason="error"),
+        body(MESSAGE | {"extra": DEEP}),
+        body(MESSAGE) | {"error": {"message": "SECRET at 10.0.0.7"}},
         *(
             {"choices": choices, "usage": USAGE}
             for choices in ([], None, "x", ["x"], [{"text": "a", "finish_reason": "stop"}])

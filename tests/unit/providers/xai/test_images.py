@@ -12,7 +12,7 @@ MODEL = "grok-imagine-image"
 DATA = "data:image/png;base64,"
 
 
-def asked(*roles: str, **parameters: Any) -> tuple[str, dict[str, Any]]:
+def ordered(*roles: str, **parameters: Any) -> tuple[str, dict[str, Any]]:
     path, body = images.written(submission(Kind.IMAGE, MODEL, *roles, **parameters))
     assert body.keys() <= (EDIT if path == images.EDITS else IMAGE)
     return path, body
@@ -30,19 +30,19 @@ def asked(*roles: str, **parameters: Any) -> tuple[str, dict[str, Any]]:
 )
 def test_a_request(parameters: dict[str, Any], fields: dict[str, Any]) -> None:
     plain = {"model": MODEL, "prompt": "a cat", "response_format": "b64_json"}
-    assert asked(**parameters) == (images.GENERATIONS, plain | fields)
+    assert ordered(**parameters) == (images.GENERATIONS, plain | fields)
 
 
 def test_files_go_to_the_endpoint_of_edits() -> None:
-    path, body = asked("image")
+    path, body = ordered("image")
     assert (path, body["image"]) == ("images/edits", {"url": f"{DATA}aW1hZ2U=", "type": "image_url"})
-    assert [each["type"] for each in asked("image", "reference")[1]["images"]] == ["image_url"] * 2
+    assert [each["type"] for each in ordered("image", "reference")[1]["images"]] == ["image_url"] * 2
 
 
 @pytest.mark.parametrize(("roles", "parameters"), [(("mask",), {}), ((), {"seed": 7}), ((), {"background": "x"})])
 def test_what_xai_has_no_form_for(roles: tuple[str, ...], parameters: dict[str, Any]) -> None:
     with pytest.raises(UpstreamRefused):
-        asked(*roles, **parameters)
+        ordered(*roles, **parameters)
 
 
 def test_images_that_are_held_back_are_not_served() -> None:

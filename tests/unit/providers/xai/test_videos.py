@@ -14,14 +14,14 @@ DATA = "data:image/png;base64,"
 MADE = {"url": "https://vidgen.x.ai/a.mp4", "duration": 4, "respect_moderation": True}
 
 
-def asked(*roles: str, **parameters: Any) -> dict[str, Any]:
+def request(*roles: str, **parameters: Any) -> dict[str, Any]:
     body = videos.body(submission(Kind.VIDEO, MODEL, *roles, **parameters))
     assert body.keys() <= VIDEO
     return body
 
 
 def test_a_request() -> None:
-    body = asked("image", size="1280x720", seconds=4.0)
+    body = request("image", size="1280x720", seconds=4.0)
     assert body == {
         "model": MODEL,
         "prompt": "a cat",
@@ -30,7 +30,7 @@ def test_a_request() -> None:
         "duration": 4,
         "image": {"url": f"{DATA}aW1hZ2U="},
     }
-    assert asked("reference", "reference")["reference_images"] == [{"url": f"{DATA}cmVmZXJlbmNl"}] * 2
+    assert request("reference", "reference")["reference_images"] == [{"url": f"{DATA}cmVmZXJlbmNl"}] * 2
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_request() -> None:
 )
 def test_what_xai_has_no_form_for(roles: tuple[str, ...], parameters: dict[str, Any]) -> None:
     with pytest.raises(UpstreamRefused):
-        asked(*roles, **parameters)
+        request(*roles, **parameters)
 
 
 @pytest.mark.parametrize("answer", [{}, {"request_id": 7}, {"request_id": "a/../b"}, {"request_id": ""}])

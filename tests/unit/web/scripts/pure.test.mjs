@@ -5,6 +5,7 @@ import MarkdownIt from "../../../../web/static/vendor/markdown-it.esm.min.mjs";
 import {Aloud} from "../../../../web/static/js/aloud.js";
 import {split} from "../../../../web/static/js/blocks.js";
 import {parse} from "../../../../web/static/js/markdown.js";
+import {recall, remember, rememberDraft, takeDraft} from "../../../../web/static/js/memory.js";
 import {body, named, omitted, priced, turns} from "../../../../web/static/js/messages.js";
 import {came, cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
 import {snippets} from "../../../../web/static/js/snippets.js";
@@ -134,4 +135,21 @@ test("code of a request carries every word of it", () => {
   assert.ok(curl.includes("it'\\''s"));
   assert.ok(Python.includes("extra_body={\n        \"max_credits\": 9\n    },"));
   assert.ok(Node.includes("baseURL: \"https://ai.example.com/v1\""));
+});
+
+test("a chat of an account, and what it wrote, wait for that account", () => {
+  const stored = new Map(), page = {account: ""};
+  globalThis.sessionStorage = {getItem: (name) => stored.get(name) ?? null, setItem: (name, text) => stored.set(name, text), removeItem: (name) => stored.delete(name)};
+  globalThis.document = {querySelector: () => ({getAttribute: () => page.account || null})};
+  const seenBy = (account) => { page.account = account; return [recall().messages.length, takeDraft()]; };
+  const written = (account) => { page.account = account; remember({...recall(), messages: [{role: "user", content: "secret"}]}); rememberDraft("more"); };
+
+  written("");
+  assert.deepEqual(seenBy("ann"), [1, "more"], "a visitor's goes along");
+  written("ann");
+  assert.deepEqual(seenBy("bob"), [0, ""]);
+  assert.deepEqual(seenBy(""), [0, ""]);
+  rememberDraft("");
+  assert.deepEqual(seenBy("ann"), [1, "more"]);
+  assert.deepEqual(seenBy("ann"), [1, ""], "a draft is taken once");
 });

@@ -56,7 +56,7 @@ EVERYTHING: dict[str, Any] = {
         },
     },
 }
-KEPT_HERE = {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"}
+NOT_SENT = {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "store", "user"}
 """About the caller, or decided here: never sent upstream."""
 AUDIO = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
 
@@ -79,7 +79,7 @@ async def test_every_documented_field_at_once(
         answer = cast(Any, client.chat.completions.create)(**fields, stream=stream)
         charge = list(answer)[-1].id if stream else answer.id
     sent = upstream.seen[-1].body
-    assert not KEPT_HERE & {name for name in sent if sent[name] not in (None, False)}
+    assert not NOT_SENT & {name for name in sent if sent[name] not in (None, False)}
     extras = {"audio", "modalities", "moderation", "service_tier", "web_search_options", "verbosity", "prediction"}
     assert {name: sent[name] for name in extras} == {name: EVERYTHING[name] for name in extras}
     receipt = await owner.get(f"/charges/{charge}/")

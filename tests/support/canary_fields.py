@@ -55,11 +55,11 @@ def text_fields(document: Mapping[str, Any]) -> Iterator[Field]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
             content = operation.get("requestBody", {}).get("content", {})
-            found: dict[str, bool] = {}
+            fields: dict[str, bool] = {}
             for media in content.values():
-                found |= dict(_texts(document, media["schema"], ""))
+                fields |= dict(_texts(document, media["schema"], ""))
             named = path.startswith(NAMED_BY_MODEL)
-            for name, closed in found.items():
+            for name, closed in fields.items():
                 yield Field(f"{method.upper()} {path}", name, closed or (named and name == OPEN))
 
 
@@ -141,13 +141,13 @@ class Carried:
     def _ended(self, wanted: Field, others: Sequence[str]) -> set[int]:
         """How the requests ended in which the field, or something inside of it, carried a word."""
         prefix = wanted.name.removesuffix(OPEN)
-        found = set[int]()
+        ended = set[int]()
         for (operation, name), statuses in self.statuses.items():
             inside = re.match(re.escape(prefix) + r"(?=$|[.\[])", name) if prefix == wanted.name else None
             beside = prefix != wanted.name and name.startswith(prefix) and name not in others
             if operation == wanted.operation and (inside or beside):
-                found |= statuses
-        return found
+                ended |= statuses
+        return ended
 
 
 class _Operation(NamedTuple):

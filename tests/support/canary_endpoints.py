@@ -1,6 +1,6 @@
-"""The doors of a stack beside the calls of models: saved chats, pages, keys, people, visitors, payments.
+"""Words through the endpoints beside the calls of models: saved chats, pages, keys, people, visitors, payments.
 
-Each carries its words through, and reads again what may be read. What was shown to one client alone is noted.
+Each sends its words, and reads again what may be read. What was shown to one client alone is noted.
 """
 
 import base64
@@ -15,7 +15,7 @@ import httpx2
 
 from tests.support import media_samples, stripe_events
 from tests.support.canaries import ADDRESS, ASKED, CHAT, CLIENT, HEADERS, LABEL, MOVED, NAMED, PASSWORDS
-from tests.support.carried import DOCUMENT, Carried, text_fields, wrong_bodies
+from tests.support.canary_fields import DOCUMENT, Carried, text_fields, wrong_bodies
 from tests.support.doubles.mail_server import MailServer
 from tests.support.media_stack import Customer, World
 

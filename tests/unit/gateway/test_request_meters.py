@@ -8,7 +8,7 @@ import pytest
 from domain.catalog import InputModality, Modality, Model, Prices, Provider, Route
 from domain.errors import RequestInvalid
 from domain.meters import BASE, Meter, TokenPrices, per_thousand
-from gateway import extras
+from gateway import request_meters
 
 PRICES = TokenPrices(
     per_thousand(
@@ -94,14 +94,14 @@ HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
     ],
 )
 def test_a_call_is_held_at_the_rates_of_what_it_can_use(body: dict[str, Any], meters: set[Meter]) -> None:
-    assert set(extras.prices_of(model(), body).rates) == {*BASE, *meters}
+    assert set(request_meters.prices_of(model(), body).rates) == {*BASE, *meters}
 
 
 def test_a_mark_for_an_hour_is_seen_at_any_depth_of_the_clients_own_request() -> None:
     inner = {"type": "tool_result", "content": [{"type": "text", "text": "x", **HOUR}]}
     for depth, meters in ((inner, {Meter.CACHE_WRITE_1H}), ({"type": "text", "text": "1h"}, set[Meter]())):
         native = {"messages": [{"role": "user", "content": [depth]}]}
-        assert set(extras.prices_of(model(), asking(part("text")), native).rates) == {*BASE, *meters}
+        assert set(request_meters.prices_of(model(), asking(part("text")), native).rates) == {*BASE, *meters}
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,12 @@ def test_a_mark_for_an_hour_is_seen_at_any_depth_of_the_clients_own_request() ->
         ({"search_parameters": {"mode": "on"}}, "search_parameters"),
         ({"search_settings": {"x": 1}}, "search_settings"),
         ({"enable_search": True}, "enable_search"),
-        *(({name: {"any": 1}}, name) for name in sorted(extras.UNPRICED_FIELDS)),
+        *(({name: {"any": 1}}, name) for name in sorted(request_meters.UNPRICED_FIELDS)),
     ],
 )
 def test_what_has_no_price_is_refused_by_its_name(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestInvalid, match="not priced here") as refused:
-        extras.prices_of(model(prices=PLAIN), asking(**fields))
+        request_meters.prices_of(model(prices=PLAIN), asking(**fields))
     assert (refused.value.param, refused.value.code) == (param, "unsupported_parameter")
 
 
@@ -139,28 +139,28 @@ def test_what_has_no_price_is_refused_by_its_name(fields: dict[str, Any], param:
 )
 def test_what_is_of_a_wrong_type_is_refused_by_its_name(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestInvalid) as refused:
-        extras.prices_of(model(), asking(**fields))
+        request_meters.prices_of(model(), asking(**fields))
     assert (refused.value.param, refused.value.code) == (param, "invalid_type")
 
 
 @pytest.mark.parametrize("fields", [{"plugins": []}, {"best_of": 1}, {"enable_search": False}, {"models": None}])
 def test_a_value_that_costs_nothing_needs_no_price(fields: dict[str, Any]) -> None:
-    assert extras.prices_of(model(prices=PLAIN), asking(**fields)) == PLAIN
+    assert request_meters.prices_of(model(prices=PLAIN), asking(**fields)) == PLAIN
 
 
 def test_a_field_without_a_meter_is_taken_where_every_route_passes_it_on() -> None:
     body, passes = asking(moderation={"model": "m"}), frozenset({"moderation"})
-    assert extras.prices_of(model(passes, prices=PLAIN), body) == PLAIN
+    assert request_meters.prices_of(model(passes, prices=PLAIN), body) == PLAIN
     for some in ((passes, frozenset[str]()), (frozenset({"*"}),)):
         with pytest.raises(RequestInvalid, match="'moderation' is not priced here"):
-            extras.prices_of(model(*some, prices=PLAIN), body)
+            request_meters.prices_of(model(*some, prices=PLAIN), body)
 
 
 @pytest.mark.parametrize(
     ("tier", "rate"), [(None, 10), ("auto", 10), ("default", 10), ("flex", 5), ("priority", 20), ("fast", 20)]
 )
 def test_the_service_tier_that_is_requested_is_the_price(tier: str | None, rate: int) -> None:
-    prices = extras.prices_of(model(), asking(service_tier=tier))
+    prices = request_meters.prices_of(model(), asking(service_tier=tier))
     assert prices.rates[Meter.INPUT] == rate * 10**6
     assert set(prices.service_tiers) == (set() if rate == 10 else {"default"})
     assert all(set(other.rates) == set(BASE) for other in prices.service_tiers.values())
@@ -181,8 +181,8 @@ def test_the_service_tier_that_is_requested_is_the_price(tier: str | None, rate:
 def test_a_part_goes_to_a_model_that_reads_it_and_to_no_other(kind: str, reads: InputModality) -> None:
     body = asking(part("text", text="x"), part(kind))
     for prices in (PRICES, PLAIN):
-        assert extras.prices_of(model(prices=prices, reads=(InputModality.TEXT, reads)), body)
+        assert request_meters.prices_of(model(prices=prices, reads=(InputModality.TEXT, reads)), body)
     others = tuple(modality for modality in InputModality if modality is not reads)
     with pytest.raises(RequestInvalid, match=rf"is an? {reads} part, which the model 'm' does not read") as refused:
-        extras.prices_of(model(reads=others), body)
+        request_meters.prices_of(model(reads=others), body)
     assert refused.value.param == "messages[1].content[1]"

@@ -1,0 +1,50 @@
+"""Tells the operator, once, that a process cannot use its database, and that it can again."""
+
+import time
+from collections.abc import Callable
+
+from db import connections
+from db.faults import DatabaseFault, describe, place
+from domain.rounds import FaultLog
+
+SETTLING_SECONDS = 5.0
+"""Within so long, other errors are taken for the same fault: a server that ends shows several."""
+CALM_SECONDS = 10.0
+"""So long without an error, before a single success is taken for the end of the fault."""
+_OF_A_STATEMENT = ("40", "55P03")
+"""SQLSTATEs, or their beginnings, of one statement's bad luck: a deadlock, a lock that somebody else keeps."""
+
+
+class Outage:
+    """Of one database. All connections of a process share it, so that the log has a line where each had its own."""
+
+    def __init__(self, url: str, faults: FaultLog, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Raises `DatabaseUrlInvalid`."""
+        self._url = connections.conninfo(url)
+        self._place = place(self._url)
+        self._faults = faults
+        self._clock = clock
+        self._shown: DatabaseFault | None = None
+        """What the log has. None: all is well."""
+        self._began = self._last = 0.0
+
+    def seen(self, error: BaseException) -> bool:
+        """Report the fault that an error shows. False: it is one of a statement, and the database is well."""
+        if str(getattr(connections.cause(error), "sqlstate", None) or "").startswith(_OF_A_STATEMENT):
+            return False
+        fault, now = describe(error, self._url), self._clock()
+        if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
+            self._began, self._shown = now, fault
+        self._last = now
+        self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
+        return True
+
+    @property
+    def lasts(self) -> bool:
+        return self._shown is not None
+
+    def over(self, *, surely: bool = False) -> None:
+        """Call it whenever the database has done something; `surely` when it has written."""
+        if self._shown is not None and (surely or self._clock() >= self._last + CALM_SECONDS):
+            self._shown = None
+            self._faults.clear(self._place)

@@ -1,0 +1,61 @@
+"""Tells the operator of providers that fail for everybody: a line for each, and one more when it answers again."""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from domain.rounds import FaultLog
+from gateway.route_states import Failure
+
+CALM_SECONDS = 10.0
+"""So long without a failure, before a success is taken for the end of the fault."""
+_LATER = (
+    "it is tried again by itself, and other routes answer meanwhile; to take it out, `enabled = false` in your catalog"
+)
+WORDS: Mapping[Failure, tuple[str, str]] = MappingProxyType(
+    {
+        Failure.KEY: (
+            "a provider does not accept our key, or our account there has nothing left",
+            "look at the account there; set another key where it needs one, and restart",
+        ),
+        Failure.FORBIDDEN: (
+            "a provider forbids what we ask",
+            "look at the account there: its rights, its place, the models that it may use",
+        ),
+        Failure.RATE_LIMIT: (
+            "a provider is at its limit for us",
+            "what waits is tried again; if it lasts, have the limit raised there, name more keys, or lower "
+            "`max_concurrent` and `requests_per_minute` in your catalog",
+        ),
+        Failure.CONNECTION: ("a provider cannot be reached", f"`yout doctor` tries the way to it; {_LATER}"),
+        Failure.TIMEOUT: ("a provider does not answer in time", f"look at the provider's page of incidents; {_LATER}"),
+        Failure.SERVER: ("a provider answers with errors", f"look at the provider's page of incidents; {_LATER}"),
+        Failure.INVALID: ("a provider's answers cannot be used", f"look at the provider's page of incidents; {_LATER}"),
+    }
+)
+"""What fails, and what to do. Other failures are of a request, or of this program."""
+
+
+class ProviderFaults:
+    """Of one process. Providers are named as in the catalog."""
+
+    def __init__(self, log: FaultLog, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._clock = log, clock
+        self._last: dict[str, float] = {}
+        """When providers that the log has as failing failed for the last time."""
+
+    def failed(self, provider: str, why: Failure) -> bool:
+        """Report it. False: it is not of the provider."""
+        if why not in WORDS:
+            return False
+        what, remedy = WORDS[why]
+        self._last[provider] = self._clock()
+        self._log.report(what, where=provider, remedy=remedy)
+        return True
+
+    def works(self, provider: str) -> None:
+        """Call it at each success."""
+        last = self._last.get(provider)
+        if last is not None and self._clock() >= last + CALM_SECONDS:
+            del self._last[provider]
+            self._log.clear(provider)

@@ -1,0 +1,116 @@
+"""A provider that fails for everybody is one line for its operator; one caller's bad requests are none."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import pytest
+
+from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.media import MediaRequest
+from gateway.provider_faults import CALM_SECONDS, ProviderFaults
+from gateway.routing import Router
+from gateway.watched_media import FAILURES, WatchedMedia
+from providers.base import MediaProvider
+from tests.support.doubles.chat_calls import route
+from tests.support.fault_lines import FaultLines
+
+ROUTE = route("one")
+KEY = "one: a provider does not accept our key, or our account there has nothing left"
+ERRORS, LIMIT = "one: a provider answers with errors", "one: a provider is at its limit for us"
+UNREACHED, LATE = "one: a provider cannot be reached", "one: a provider does not answer in time"
+
+
+def answered(status: int, error: UpstreamError | None = None) -> UpstreamError:
+    error = error or UpstreamError()
+    error.status, error.blames_key = status, status == 401
+    return error
+
+
+def unreached() -> UpstreamError:
+    error = UpstreamError()
+    error.unreached = True
+    return error
+
+
+class Calls:
+    """Chat calls on one route, over a clock of the test."""
+
+    def __init__(self) -> None:
+        self.now, self.log = 1000.0, FaultLines()
+        self.router = Router(lambda: self.now, lambda: 0.0)
+        self.router.faults = ProviderFaults(self.log, lambda: self.now)
+
+    def call(self, account: str, error: UpstreamError | None) -> None:
+        attempts = self.router.attempts([ROUTE], lambda _route, _error: False, account)
+        attempts.next()
+        if error is None:
+            attempts.succeeded(1)
+        else:
+            attempts.no_more()
+            attempts.after(error)
+
+
+@pytest.mark.parametrize(
+    ("errors", "first"),
+    [
+        ([answered(401)], KEY),
+        ([unreached()] * 3, UNREACHED),
+        ([answered(500)] * 6, ERRORS),
+        ([UpstreamTimeout()] * 6, LATE),
+        ([answered(429, UpstreamBusy())] * 2, LIMIT),
+    ],
+    ids=["401", "unreached", "500", "timeout", "429"],
+)
+def test_chats_of_two_accounts_show_that_a_provider_fails(errors: Sequence[UpstreamError], first: str) -> None:
+    calls = Calls()
+    for number, error in enumerate(errors):
+        calls.call(f"account {number % 2}", error)
+    assert set(calls.log.lines) == {first}
+    calls.now += CALM_SECONDS * 100
+    calls.call("account 0", None)
+    calls.call("account 0", None)
+    assert calls.log.lines[-1] == "one: mended"
+    assert calls.log.lines.count("one: mended") == 1
+
+
+@pytest.mark.parametrize("error", [answered(500), answered(429, UpstreamBusy()), answered(400, UpstreamRefused())])
+def test_one_accounts_chats_show_nothing(error: UpstreamError) -> None:
+    calls = Calls()
+    for _ in range(20):
+        calls.call("account", error)
+    assert calls.log.lines == []
+
+
+class Vendor:
+    def __init__(self) -> None:
+        self.error: UpstreamError | None = None
+
+    async def poll(self, _: str) -> str:
+        if self.error:
+            raise self.error
+        return "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "needed", "line"),
+    [(answered(500), FAILURES, ERRORS), (answered(401), 1, KEY), (answered(400, UpstreamRefused()), 99, None)],
+    ids=["500", "401", "400"],
+)
+async def test_jobs_show_it_by_failures_in_a_row(error: UpstreamError, needed: int, line: str | None) -> None:
+    """From then on no attempt writes a line of its own."""
+    log, vendor, now = FaultLines(), Vendor(), [0.0]
+    error.retryable = error.status != 400
+
+    def providers(_name: str, _request: MediaRequest | None) -> MediaProvider:
+        return cast(MediaProvider, vendor)
+
+    watched = WatchedMedia(providers, ProviderFaults(log, lambda: now[0]))
+    for number in range(1, FAILURES + 3):
+        vendor.error, error.reported = error, False
+        with pytest.raises(UpstreamError):
+            await watched("one").poll("job")
+        assert error.reported == (number >= needed)
+    assert set(log.lines) == ({line} if line else set())
+    vendor.error, now[0] = None, CALM_SECONDS
+    await watched("one").poll("job")
+    assert (log.lines[-1:] == ["one: mended"]) == (line is not None)

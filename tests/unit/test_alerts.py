@@ -1,0 +1,90 @@
+"""Each alert of `deploy/prometheus` fires for what it is about, and not before: by Prometheus' own test of rules."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.stack import ROOT
+from tests.support.system_programs import required
+
+RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
+ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+LONG = 120
+"""Minutes of a series, with a value for each: well, then ill from `BREAK` on."""
+BREAK = 60
+GROWS = "0+10x"
+
+
+def _breaks(well: int, ill: int) -> str:
+    return f"{well}x{BREAK - 1} {ill}x{LONG - BREAK}"
+
+
+ILL: dict[str, dict[str, str]] = {
+    "YoutLedgerDrift": {"yout_ledger_drift_credits": _breaks(0, 5), "yout_ledger_findings": _breaks(0, 0)},
+    "YoutAuditMissing": {
+        "yout_audit_timestamp_seconds": f"0+60x{BREAK} {BREAK * 60}x{LONG - BREAK}",
+        "yout_database_up": _breaks(1, 1),
+    },
+    "YoutHoldsStuck": {"yout_holds_overdue": _breaks(0, 1)},
+    "YoutUnbilledOutput": {"yout_unbilled_output_tokens_total": f"0x{BREAK - 1} 0+9x{LONG - BREAK}"},
+    "YoutPaymentsUnmatched": {"yout_payments_unmatched": _breaks(0, 1)},
+    "YoutApiDown": {'up{job="yout"}': _breaks(1, 0)},
+    "YoutDatabaseDown": {"yout_database_up": _breaks(1, 0)},
+    "YoutErrorsHigh": {
+        'yout_http_requests_total{status="200"}': f"{GROWS}{LONG}",
+        'yout_http_requests_total{status="503"}': f"0x{BREAK - 1} 0+2x{LONG - BREAK}",
+    },
+    "YoutCallErrorsHigh": {
+        'yout_calls_total{model="m"}': f"{GROWS}{LONG}",
+        'yout_call_errors_total{model="m"}': f"0x{BREAK - 1} 0+5x{LONG - BREAK}",
+    },
+    "YoutAdapterFault": {'yout_route_faults_total{provider="p"}': _breaks(0, 1)},
+    "YoutProviderDown": {'yout_route_breaker{provider="p"}': _breaks(0, 2)},
+    "YoutProviderKeysResting": {'yout_provider_keys_resting{provider="p"}': _breaks(0, 1)},
+    "YoutProviderRetains": {'yout_provider_retaining{provider="p"}': f"_x{BREAK} 1x{LONG - BREAK}"},
+    "YoutTemporalDown": {"yout_temporal_up": _breaks(1, 0)},
+    "YoutQueueUnserved": {
+        'yout_task_queue_workers{queue="q"}': _breaks(2, 0),
+        'yout_task_queue_backlog{queue="q"}': _breaks(3, 3),
+    },
+    "YoutQueueSlow": {'yout_task_queue_backlog_age_seconds{queue="q"}': _breaks(1, 301)},
+    "YoutJobsQueuedLong": {'yout_jobs_queued_age_seconds{kind="image"}': _breaks(1, 601)},
+    "YoutJobsStuck": {"yout_jobs_overdue": _breaks(0, 1)},
+    "YoutOutputsStuck": {"yout_outputs_overdue": _breaks(0, 1)},
+    "YoutMaintenanceFailing": {'yout_maintenance_errors_total{task="t"}': f"_x{BREAK} 1+1x{LONG - BREAK}"},
+    "YoutWebhooksLate": {"yout_webhook_deliveries_due_age_seconds": _breaks(0, 601)},
+}
+
+
+def _fires(alert: str, series: dict[str, str], minute: int) -> dict[str, Any]:
+    """A test by which it fires in the hour after the break, and did not before."""
+    rule, labels = ALERTS[alert], {}
+    if alert != "YoutErrorsHigh" and "{" in (first := next(iter(series))):
+        name, _, value = first.partition("{")[2].rstrip("}").partition("=")
+        labels = {name: value.strip('"')}
+    firing = {"exp_labels": rule["labels"] | labels, "exp_annotations": rule["annotations"]}
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "alert_rule_test": [
+            {"eval_time": f"{BREAK - 1}m", "alertname": alert, "exp_alerts": []},
+            {"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": [firing]},
+        ],
+    }
+
+
+def test_every_alert_is_in_the_table() -> None:
+    assert ILL.keys() == ALERTS.keys()
+
+
+@pytest.mark.parametrize("alert", ILL)
+def test_an_alert_fires_for_its_fault_and_not_before(alert: str, tmp_path: Path) -> None:
+    minute = BREAK + 8 if ALERTS[alert]["for"] == "0m" else LONG
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [_fires(alert, ILL[alert], minute)]}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document))
+    command = (required("promtool", package="prometheus"), "test", "rules", tmp_path / "tests.yml")
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
