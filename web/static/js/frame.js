@@ -80,18 +80,14 @@ class Jump extends HTMLElement {
 async function jump() {
   let typed = "";
   const early = (/** @type {KeyboardEvent} */ event) => {
-    if (event.key.length > 1 || event.ctrlKey || event.metaKey) return;
+    if (event.key.length > 1) return;
     typed += event.key;
     event.preventDefault();
-    event.stopImmediatePropagation();
+    event.stopPropagation();
   };
   addEventListener("keydown", early, true);
-  try {
-    const opened = await import("./jump.js");
-    opened.jump(typed);
-  } finally {
-    removeEventListener("keydown", early, true);
-  }
+  const opened = await import("./jump.js").finally(() => removeEventListener("keydown", early, true));
+  opened.jump(typed);
 }
 
 /** Jumps by Ctrl K, lists the shortcuts by `?`, and follows those of the page. */

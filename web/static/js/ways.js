@@ -50,7 +50,7 @@ const MAKE = {
   copy: (_, {failure}) => button("Copy the number", () => navigator.clipboard.writeText(failure?.request ?? "")),
   credits: (chat) => ("plan" in chat.dataset ? link("/plan", "Add credits") : null),
   plans: (chat) => ("plan" in chat.dataset ? link("/plan", "See plans") : null),
-  studio: (chat, {failure}) => ("activity" in chat.dataset ? running(failure?.more.held ?? 0) : null),
+  studio: (chat) => ("activity" in chat.dataset ? running() : null),
   "sign-up": (_, __, first) => link(`/sign-up?next=${back()}`, "Create account", first),
   "sign-in": () => link(`/sign-in?next=${back()}`, "Sign in"),
 };
@@ -76,17 +76,13 @@ function choose(chat, which) {
   return button(`Choose ${which} model`, () => chat.picker?.open());
 }
 
-/** What holds the credits: the job that runs, if it is one alone. Where it holds them all, the note names it. @param {number} held */
-function running(held) {
+/** What holds the credits: the job that runs, if it is one alone. */
+function running() {
   const control = link("/activity", "See what runs");
   get("/api/media/jobs/?status=running&limit=2").then(({data: [job, other]}) => {
     if (!job || other) return;
     control.textContent = `Watch the ${job.kind}`;
     control.setAttribute("href", `/studio/jobs/${job.job_uuid}`);
-    if (job.credits_cost !== held) return;
-    const [title, text] = control.closest(".note")?.querySelectorAll("p > *") ?? [];
-    title?.replaceChildren(`Your ${job.kind} holds ${held.toLocaleString("en-US")} of your credits.`);
-    text?.replaceChildren("What it does not need comes back when it ends.");
   }, () => {});
   return control;
 }
