@@ -31,7 +31,7 @@ SHOWN = {
         per_1k plan plans price_version prices provider provider_model providers rates renames rounding service_tiers
         sold_as stripe supported_parameters tags unit variants version ChatModel.name Model.name ModelEntry.name
         OfferEntry.name Pack.name PackEntry.name Plan.name PlanEntry.name Provider.name Reserve.others
-        Route.serves JobRoute.model MediaJobRow.routes _Source.lines _Source.name route_class shipped
+        Route.serves JobRoute.model MediaJobRow.routes _Source.name route_class shipped
         ChatModel.inputs Form.prefix Input.types InputEntry.types MediaSchema.text_name ModelEntry.inputs
         without MediaSchema.inputs Variant.values VariantEntry.key VariantEntry.values VariantPrice.values default enum
         excluded expects pattern title
