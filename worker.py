@@ -61,7 +61,8 @@ async def serve(
     await over.wait()
     log.info("stopping: what runs has %d s to end", fleet.drain.total_seconds())
     stopped.cancel()
-    await asyncio.gather(*(worker.shutdown() for worker in serving if worker.is_running))
+    # All of them: one that is about to start does not run yet, and would never learn of it.
+    await asyncio.gather(*(worker.shutdown() for worker in serving))
     await asyncio.gather(*running)
 
 
@@ -149,7 +150,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
             yield (
                 Temporal(
                     wired.address,
-                    converter(wired.keyring),
+                    converter(wired.keyring, wired.faults),
                     settings.maintenance_namespace,
                     traces.interceptors(),
                     wired.faults,

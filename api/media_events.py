@@ -69,7 +69,8 @@ class JobEventStream(Response):
             self._resources.listeners.place(self._account_id),
             self._resources.job_changes.watch(self._job_id, listener=True) as watch,
         ):
-            job = await self._resources.jobs.owned(self._account_id, self._job_id)
+            async with self._resources.reads.slot(self._account_id):  # the handler has left the one that it had
+                job = await self._resources.jobs.owned(self._account_id, self._job_id)
             if job.state.terminal and self._seen == position(job):  # a browser connects again, until it gets a 204
                 await send({"type": "http.response.start", "status": 204, "headers": []})
                 await send({"type": "http.response.body", "body": b""})

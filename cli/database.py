@@ -68,7 +68,7 @@ def run(work: Coroutine[Any, Any, Value], *, quiet: bool = True) -> Value:
 
 
 def reading(work: "Work[Value]") -> Value:
-    """Run the work in one read-only transaction and return its result."""
+    """Run the work, which reads alone, and return its result."""
     return run(_reading(work))
 
 

@@ -159,6 +159,8 @@ def _with_temporal(work: "Callable[[MediaJobs, Operations], Awaitable[Value]]") 
         try:
             return await work(stored, operations)
         except ServiceUnavailable:
+            async with database.reading():  # if it is the database, this raises, and `run` says what is wrong there
+                pass
             if (away := await operations.away(address)) is not None:
                 fail(str(away), CANNOT_RUN)
             raise

@@ -25,6 +25,8 @@ limit = click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000,
 _GAP = "  "
 _MIN_FOLDED = 30
 """Columns that the last one needs to be folded."""
+_MAX_BLOCKS = 20
+"""Rows that are blocks at most: more are searched, not read."""
 
 
 def accept_any_text() -> None:
@@ -64,9 +66,11 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers:
     last = None if columns is None else columns - sum(width + len(_GAP) for width in widths[:-1])
     if last is None or last >= widths[-1]:
         last = widths[-1]
-    elif last < _MIN_FOLDED:
+    elif last < _MIN_FOLDED and len(rows) <= _MAX_BLOCKS:
         _print_blocks(table)
         return
+    elif last < _MIN_FOLDED:
+        last = widths[-1]
     for cells in table:
         first, *more = [cells[-1]] if last >= widths[-1] else textwrap.wrap(cells[-1], last) or [""]
         padded = [

@@ -53,7 +53,8 @@ SELECT CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.form
        {_FENCE}
 FROM accounts a WHERE a.id = :account_id
 """  # noqa: S608  # our own text
-# From the next balance that is noted, or the present one, back to the position.
+# From the next balance that is noted, or the present one, back to the position. `OFFSET 0` has the lines looked up by
+# their transaction: the planner cannot know how few those are.
 _BALANCES = """
 SELECT b.available - coalesce(sum(l.amount) FILTER (WHERE l.book = 'available'), 0),
        b.held - coalesce(sum(l.amount) FILTER (WHERE l.book = 'held'), 0)
@@ -65,7 +66,9 @@ CROSS JOIN LATERAL (
     ORDER BY position LIMIT 1
 ) b
 LEFT JOIN transactions t ON t.account_id = :account_id AND t.position > wanted.position AND t.position <= b.position
-LEFT JOIN lines l ON l.transaction_id = t.id AND l.account_id = :account_id
+LEFT JOIN LATERAL (
+    SELECT book, amount FROM lines WHERE transaction_id = t.id AND account_id = :account_id OFFSET 0
+) l ON true
 GROUP BY wanted.number, b.available, b.held ORDER BY wanted.number
 """
 # If the lock is free, every later movement is later than now. If not, the movement in progress is later than the last.

@@ -108,9 +108,15 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
-        """Read what is committed, each statement by itself: none of them begins or ends a transaction."""
+        """Read what is committed, each statement by itself: none of them begins or ends a transaction.
+
+        Nothing in the database keeps such a session from writing. Raises `RuntimeError` for a row that it changed.
+        """
         async with self._session(writes=False, isolation_level="AUTOCOMMIT") as session:
+            session.autoflush = False
             yield session
+            if session.new or session.dirty or session.deleted:
+                raise RuntimeError("a row was changed in a session that reads alone")
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-AT_ONCE = 8
+AT_ONCE = 4
 """Of a kind, in a process. An account that has none of them may have one of as many more."""
 PATIENCE = timedelta(seconds=5)
 """A job counts no longer: no worker serves its queue, or something about this job alone takes long."""

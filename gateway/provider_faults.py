@@ -28,9 +28,9 @@ WORDS: Mapping[Failure, tuple[str, str]] = MappingProxyType(
             "`max_concurrent` and `requests_per_minute` in your catalog",
         ),
         Failure.CONNECTION: ("a provider cannot be reached", f"`yout doctor` tries the way to it; {_LATER}"),
-        Failure.TIMEOUT: ("a provider does not answer in time", f"look at its page of incidents; {_LATER}"),
-        Failure.SERVER: ("a provider answers with errors", f"look at its page of incidents; {_LATER}"),
-        Failure.INVALID: ("a provider's answers cannot be used", f"look at its page of incidents; {_LATER}"),
+        Failure.TIMEOUT: ("a provider does not answer in time", f"look at the provider's page of incidents; {_LATER}"),
+        Failure.SERVER: ("a provider answers with errors", f"look at the provider's page of incidents; {_LATER}"),
+        Failure.INVALID: ("a provider's answers cannot be used", f"look at the provider's page of incidents; {_LATER}"),
     }
 )
 """What fails, and what to do. Other failures are of a request, or of this program."""

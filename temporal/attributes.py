@@ -30,7 +30,7 @@ class AttributesMissing(Exception):
         commands = "; ".join(
             f"temporal operator search-attribute create --name {name} --type {DEFINITIONS[name]}" for name in names
         )
-        super().__init__(f"Register the search attributes of this application first: {commands}")
+        super().__init__(f"register the search attributes of this application: {commands}")
 
 
 def for_job(job: Job) -> TypedSearchAttributes:

@@ -12,6 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
+from domain.rounds import FaultLog
 from temporal.codec import EncryptionCodec, Keyring
 from temporal.request_ids import RequestIds
 
@@ -37,9 +38,9 @@ def _runtime() -> Runtime:
     return Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter=errors, forwarding=forwarding)))
 
 
-def converter(keyring: Keyring) -> DataConverter:
+def converter(keyring: Keyring, faults: FaultLog | None = None) -> DataConverter:
     """The converter of API, worker and tests. Failures are payloads too, so their text is encrypted."""
-    return dataclasses.replace(plain_converter(), payload_codec=EncryptionCodec(keyring))
+    return dataclasses.replace(plain_converter(), payload_codec=EncryptionCodec(keyring, faults))
 
 
 def plain_converter() -> DataConverter:

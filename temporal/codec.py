@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
+from domain.rounds import FaultLog
 from domain.secrets import DerivedKeys, Purpose, Secrets, key_id
 
 ENCODING = b"binary/encrypted"
@@ -38,8 +39,16 @@ class Keyring:
         return cls(key_id(keys.current), MappingProxyType({key_id(key): key for key in keys.every}))
 
 
+UNKNOWN = "what a workflow has was encrypted with another master secret"
+REMEDY = (
+    "every process needs the same YOUT_SECRET_KEY, and the one before it in YOUT_PREVIOUS_SECRET_KEYS: set them, and "
+    "start again; the workflow waits until then"
+)
+
+
 class EncryptionCodec(PayloadCodec):
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, faults: FaultLog | None = None) -> None:
+        self._faults = faults
         self._current = keyring.current.encode()
         self._ciphers = {name.encode(): AESGCM(key) for name, key in keyring.keys.items()}
 
@@ -61,5 +70,7 @@ class EncryptionCodec(PayloadCodec):
         name = payload.metadata.get(KEY_ID, b"")
         cipher = self._ciphers.get(name)
         if cipher is None:
+            if self._faults is not None:
+                self._faults.report(UNKNOWN, where="YOUT_SECRET_KEY", remedy=REMEDY)
             raise KeyUnknown(f"No key '{name.decode(errors='replace')[:32]}' is configured here.")
         return Payload.FromString(cipher.decrypt(payload.data[:_NONCE], payload.data[_NONCE:], name))

@@ -13,7 +13,9 @@ from temporal.client import Address
 
 PAUSE_SECONDS = 5.0
 """The pause between two looks."""
-MAX_SILENCE_SECONDS = 2.0
+MAX_SILENCE_SECONDS = 5.0
+LOOKS = 2
+"""So many in a row fail before it is a fault: a machine at its limits is late once."""
 _DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 
@@ -61,12 +63,16 @@ async def look(client: Client) -> None:
 
 async def watch(client: Client, address: Address, faults: FaultLog) -> None:
     """Look again and again until it is cancelled. Nothing else of this process tells the operator of Temporal."""
+    failed = 0
     while True:
         try:
             await look(client)
         except (RPCError, RuntimeError, TimeoutError) as error:  # a lazy client's first call raises RuntimeError
-            note(error, address, faults)
+            failed += 1
+            if failed >= LOOKS:
+                note(error, address, faults)
         else:
+            failed = 0
             faults.clear(address.target)
         await asyncio.sleep(PAUSE_SECONDS)
 

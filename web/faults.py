@@ -60,7 +60,9 @@ _SENTENCES: Mapping[int, _Sentence] = {
     429: _Sentence("That was too much at once.", "Nothing was charged."),
     503: _Sentence("We cannot reach our books, so we do not start anything.", "Nothing was charged."),
 }
-_BROKEN = _Sentence("Something broke on our side.", "Nothing was charged for this page.", _HOME[:1])
+_BROKEN = _Sentence(
+    "Something broke on our side.", "Nothing was charged for this page.", (("Try again", ""), *_HOME[:1])
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,13 +99,16 @@ async def check_traces() -> list[Finding]:
 
 
 async def check_disk(settings: "Settings") -> list[Finding]:
-    folders = [("state folder", settings.state_dir)]
-    if settings.storage_url and settings.storage_url.startswith("file:"):
-        folders.append(("outputs folder", Path(unquote(urlsplit(settings.storage_url).path))))
-    return [await asyncio.to_thread(_disk, name, folder) for name, folder in folders]
+    """The state folder needs room where it has the outputs; else it has nothing that grows."""
+    url, state = settings.storage_url, settings.state_dir
+    findings = [await asyncio.to_thread(_disk, "state folder", state, needs_room=not url)]
+    if url and url.startswith("file:"):
+        outputs = Path(unquote(urlsplit(url).path))
+        findings.append(await asyncio.to_thread(_disk, "outputs folder", outputs, needs_room=True))
+    return findings
 
 
-def _disk(name: str, folder: Path) -> Finding:
+def _disk(name: str, folder: Path, *, needs_room: bool) -> Finding:
     try:
         if not folder.exists():
             return ok(name, f"{folder} is not there: nothing has needed it yet")
@@ -116,6 +119,8 @@ def _disk(name: str, folder: Path) -> Finding:
         return fault(name, f"{folder} cannot be used ({reason})", "mend its rights, or set YOUT_STATE_DIR")
     if not writable:
         return fault(name, f"{folder} cannot be written", "give this user the right to write there")
+    if not needs_room:
+        return ok(name, f"{folder} can be written; outputs are elsewhere")
     level = _room(usage.free, usage.total)
     what = f"{usage.free / (1024 * MIB):,.1f} GiB of {usage.total / (1024 * MIB):,.1f} GiB are free at {folder}"
     remedy = "" if level is Level.OK else "make room, or shorten YOUT_OUTPUT_LIFETIME"

@@ -56,7 +56,11 @@ async def _attributes(client: Client) -> Finding:
     if not lacking:
         return ok("search attributes", f"all {len(DEFINITIONS)} are registered")
     what = f"{', '.join(lacking)}: not registered, or this key may not list them"
-    return fault("search attributes", what, f"start a worker, which registers them. {AttributesMissing(lacking)}")
+    return fault(
+        "search attributes",
+        what,
+        f"restart a worker, which registers them. Where it may not: {AttributesMissing(lacking)}",
+    )
 
 
 async def _workers(client: Client, maintenance: str) -> Finding:

@@ -144,6 +144,10 @@ async def test_jumping_leads_there_and_the_focus_comes_back(site: Stack, new_mem
     await expect(page.get_by_role("option")).to_have_text([re.compile("^<b>my</b> notebook")])
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(re.compile(r"/keys/[0-9a-f-]{36}$"))
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("notebook")  # before the script of the field is there
+    await expect(field).to_have_value("notebook")
+    await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Jump to").click()
     await expect(field).to_be_focused()
     await page.keyboard.type("demo-chat")

@@ -119,8 +119,10 @@ async def test_stopping_charges_what_is_shown(chat: Chat) -> None:
     await chat.open("demo-chat-slow")
     await chat.ask(SLOW)
     await expect(chat.answers.locator(".prose")).to_contain_text("3")
+    await expect(chat.page.locator(".purse")).to_contain_text("held")
     await chat.page.keyboard.press("Escape")
     await expect(chat.note).to_contain_text("Stopped.")
+    await expect(chat.page.locator(".purse")).not_to_contain_text("held")
     assert await chat.shown() == chat.charged()
     await expect(chat.note).to_contain_text(f"{chat.charged()[0]:,} credits for what you have.")
 

@@ -58,7 +58,10 @@ async def test_what_is_kept_has_an_address_for_its_owner_alone(
         assert HOSTILE not in page
         assert "&lt;script&gt;" in page
         assert address in page
-        assert ">Kept<" in page.replace("</svg>Kept", ">Kept")
+        assert "</svg>Kept<" in page
+    await member.patch("/api/chat/settings/", json={"keep_history": False})
+    assert "</svg>Kept<" in (await member.get(address)).text  # it is, whatever becomes of the others
+    assert "</svg>Not kept<" in (await member.get("/chat")).text
     assert (await member.get(f"/chat/{uuid.uuid4()}")).status_code == 404
     assert (await member.get("/chat/nothing")).status_code in {400, 404}
     await member.post("/sign-out")

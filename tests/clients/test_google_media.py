@@ -100,7 +100,7 @@ IN_ANSWERS = [
     ("prohibited", POLICY, True),
     ("no-image", POLICY, True),
     ("blocked", POLICY, True),
-    ("empty", BROKEN, True),
+    ("empty", "invalid_value", True),
     ("no-candidates", BROKEN, False),
     ("not-base64", BROKEN, False),
     ("error-with-200", BROKEN, False),

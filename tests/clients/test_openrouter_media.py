@@ -84,7 +84,7 @@ async def test_images_that_are_not_made(
 
 @pytest.mark.parametrize(
     ("privacy", "fault", "end"),
-    [(PrivacyClass.UNKNOWN, "empty", BROKEN), (STRICT, "empty", BROKEN), (STRICT, "filtered", POLICY)],
+    [(PrivacyClass.UNKNOWN, "empty", BROKEN), (STRICT, "empty", "invalid_value"), (STRICT, "filtered", POLICY)],
 )
 async def test_answers_without_an_image(adapter: OpenRouterMedia, privacy: PrivacyClass, fault: str, end: str) -> None:
     seen = await run(adapter, submission(Kind.IMAGE, IMAGE, prompt=f"none [{fault}]", privacy=privacy))

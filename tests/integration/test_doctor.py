@@ -7,12 +7,14 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from click.testing import CliRunner
 
 import cli.checks.database
+import cli.checks.deployment
 import cli.doctor
 from cli.checks.finding import Finding, ok
 from cli.command import yout
@@ -20,6 +22,7 @@ from db import connections
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
+from settings import Settings
 from temporal import attributes, namespaces
 from tests.support.media_stack import maintenance_of, temporal_of
 from tests.support.stack import AWAY, SECRET, Stack
@@ -194,6 +197,26 @@ def test_where_traces_go(stack: Stack, given: dict[str, str], level: str, words:
     port = str(ports.free())
     filled = {name: value.format(hidden=HIDDEN, port=port) for name, value in given.items()}
     assert examined(stack, **filled)[1]["traces"][:2] == (level, words.format(port=port))
+
+
+@pytest.mark.parametrize(
+    ("url", "levels"),
+    [
+        (None, [("state folder", "fault")]),
+        ("s3://yout/outputs", [("state folder", "ok")]),
+        ("file://{}/outputs", [("state folder", "ok"), ("outputs folder", "fault")]),
+    ],
+)
+async def test_a_small_disk_matters_where_outputs_are(
+    url: str | None, levels: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In containers the state folder is a few megabytes of memory."""
+    monkeypatch.setattr(cli.checks.deployment, "VERY_LITTLE", 10**18)
+    (tmp_path / "outputs").mkdir()
+    given: dict[str, Any] = {"database_url": "postgresql://a:b@c/d", "secret_key": SECRET, "state_dir": str(tmp_path)}
+    settings = Settings(**given | ({"storage_url": url.format(tmp_path)} if url else {}))
+    findings = await cli.checks.deployment.check_disk(settings)
+    assert [(finding.check, finding.level.value) for finding in findings] == levels
 
 
 def test_settings_that_are_wrong(stack: Stack) -> None:

@@ -11,6 +11,7 @@ from db.data_keys import Sealing
 from db.engine import Database
 from db.media import MediaJobs
 from db.media_orders import Order
+from db.media_tables import MediaJobRow
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.media import Job, Kind, MediaRequest, State
@@ -145,3 +146,18 @@ async def test_what_somebody_keeps_locked_waits_alone(site: Site, table: str) ->
     assert await balance(site.url, locked) == (1000, 0, 0)
     async with site.database.connection() as connection:
         assert (await audit(connection)).clean
+
+
+async def test_a_session_that_reads_alone_changes_no_row(site: Site) -> None:
+    job_id = await site.accepted(await site.customer())
+
+    async def change() -> None:
+        async with site.database.reading() as session:
+            row = await session.get(MediaJobRow, job_id)
+            assert row is not None
+            row.state = State.SUCCEEDED
+            await session.get(MediaJobRow, uuid4())
+
+    with pytest.raises(RuntimeError):
+        await change()
+    assert (await site.jobs.load(job_id)).state is State.QUEUED

@@ -88,5 +88,7 @@ def test_a_server_says_that_it_is_not_ready_before_anybody_asks(empty: str, tmp_
                 urllib.request.urlopen(request, timeout=30)
             with refused.value as answer:
                 assert answer.code in {401, 503}
+        with urllib.request.urlopen(stack.url + "/metrics", timeout=30) as shown:
+            assert b"\nyout_database_up 0.0\n" in shown.read()
     faults = [line for line in map(json.loads, stack.log("api").splitlines()) if line["level"] == "error"]
     assert [line["event"] for line in faults] == ["the database is not migrated"]

@@ -48,7 +48,7 @@ ENDS: Mapping[str, Mapping[str, str | None]] = {
         "garbage": BROKEN,
         "not-base64": BROKEN,
         "wrong-type": BROKEN,
-        "empty": BROKEN,
+        "empty": REFUSED,
         "moderated": POLICY,
         "blocked": POLICY,
     },

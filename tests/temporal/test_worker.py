@@ -111,6 +111,13 @@ async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -
     assert not any(event.HasField("activity_task_timed_out_event_attributes") for event in history.events)
 
 
+async def test_a_worker_that_is_told_to_stop_while_it_starts_ends(client: Client) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    async with asyncio.timeout(60):
+        await serve(client, parts_of(World(client).fakes), EVERYTHING, stop)
+
+
 async def has_acted(schedule: ScheduleHandle) -> bool:
     return bool((await schedule.describe()).info.recent_actions)
 

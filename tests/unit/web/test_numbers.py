@@ -55,6 +55,11 @@ def test_how_long_something_lasts(lasting: timedelta, text: str) -> None:
     assert numbers.span(lasting) == text
 
 
+@pytest.mark.parametrize(("written", "text"), [("100000", "100,000"), ("1234.50", "1,234.50"), ("0.5", "0.5")])
+def test_a_number_that_may_have_a_fraction(written: str, text: str) -> None:
+    assert numbers.decimal(written) == text
+
+
 @pytest.mark.parametrize(("part", "whole", "text"), [(331, 1000, "33.10%"), (5, 0, "0.00%"), (9, 3, "100.00%")])
 def test_shares_of_a_bar(part: int, whole: int, text: str) -> None:
     assert numbers.percent(part, whole) == text

@@ -50,6 +50,7 @@ export function fill(made, parts, whole) {
     if (amount > 0) rects.push(drawn("rect", {class: kind, x: percent(left, whole), width: percent(amount, whole), height: "100%"}));
     left += Math.max(amount, 0);
   }
+  if (whole <= 0) rects.push(drawn("rect", {class: "free", width: "100%", height: "100%"}));
   made.replaceChildren(...rects);
 }
 

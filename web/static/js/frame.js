@@ -76,8 +76,22 @@ class Jump extends HTMLElement {
   }
 }
 
+/** What is typed until it is there goes into its field, and is no shortcut. */
 async function jump() {
-  (await import("./jump.js")).jump();
+  let typed = "";
+  const early = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key.length > 1 || event.ctrlKey || event.metaKey) return;
+    typed += event.key;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+  };
+  addEventListener("keydown", early, true);
+  try {
+    const opened = await import("./jump.js");
+    opened.jump(typed);
+  } finally {
+    removeEventListener("keydown", early, true);
+  }
 }
 
 /** Jumps by Ctrl K, lists the shortcuts by `?`, and follows those of the page. */

@@ -7,8 +7,8 @@ const MOST = 50, LAST = 10;
 
 /** @typedef {{kind: string, name: string, note: string, href: string}} Goal */
 
-/** Opens it. Focus returns to where it was when it closes. */
-export function jump() {
+/** Opens it. Focus returns to where it was when it closes. @param {string} [typed] what its field begins with */
+export function jump(typed = "") {
   if (document.querySelector("dialog.jump-to")) return;
   const field = /** @type {HTMLInputElement} */ (element("input", {class: "input", type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "jump-list", "aria-autocomplete": "list", "aria-label": "Jump to a page, a model, a key, a charge or a place in the docs", placeholder: "Jump to…", autocomplete: "off", spellcheck: "false"}));
   const list = element("div", {id: "jump-list", role: "listbox", "aria-label": "Where to"});
@@ -49,6 +49,7 @@ export function jump() {
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
+  field.value = typed;
   show(0);
   more((found) => { goals = [...goals, ...found]; show(at); });
 }

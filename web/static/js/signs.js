@@ -1,6 +1,7 @@
 // What a page says of its chat: title, sums, and the sentence for screen readers.
 
 import {button, credits} from "./dom.js";
+import {holds} from "./purse.js";
 
 const TITLE = 60;
 
@@ -15,6 +16,7 @@ export function count(memory, held) {
   say("answers", credits(memory.answers));
   say("charged", credits(memory.charged));
   say("held", credits(held));
+  if (held) holds(held);
   document.getElementById("held")?.classList.toggle("held", held > 0);
 }
 
