@@ -282,7 +282,7 @@ async def test_the_reply_to_a_commit_is_lost(url: str, command: str) -> None:
     """It happened, it is found to have happened, it is told as what it is, and it does not happen twice."""
     before = credits_in(url)
     async with CuttingProxy(url) as proxy:
-        proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")  # the account is looked up before
+        proxy.cuts_left = 1
         words = [*command.split(), "--json"]
         ended = await finished(*words, env=environment(proxy.url))
     assert proxy.cut == 1
@@ -345,7 +345,7 @@ async def test_what_was_done_by_a_commit_whose_reply_was_lost_was_not_done_befor
 async def gone_after_the_commit(url: str, command: str) -> str:
     """The line of a command whose database answers no more once it has committed: it waits for half a minute."""
     async with CuttingProxy(url) as proxy:
-        proxy.cuts_left, proxy.spared = 1, not command.startswith("accounts")
+        proxy.cuts_left = 1
         proxy.last_cut_is_final = True
         ended = await finished(*command.split(), env=environment(proxy.url))
     assert (ended.returncode, ended.stdout) == (3, "")
