@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
         Success,
         Watch,
     )
-    from domain.media import INTERNAL_ERROR, TOO_LATE, JobError, Kind, Output, State
+    from domain.media import GIVEN_BACK, INTERNAL_ERROR, TOO_LATE, JobError, Kind, Output, State
     from temporal import attributes
     from workflows.options import (
         BOOKKEEPING,
@@ -281,7 +281,8 @@ def _end_of(state: State | None, error: BaseException | None) -> str:
     if state is State.CANCELLED:
         return "The job was cancelled. Its credits went back"
     why = _why(error) if error is not None else None
-    return f"The job failed{f' with {why.code}: {why.message}' if why is not None else '.'} Its credits went back"
+    reason = "." if why is None else f" with {why.code}: {why.message.removesuffix(GIVEN_BACK)}"
+    return f"The job failed{reason} Its credits went back"
 
 
 def _time(moment: datetime) -> str:
