@@ -189,7 +189,7 @@ def prices(model: Model, unit: str) -> Sequence[tuple[str, str, str]]:
     """
     price = model["prices"]
     lines = [
-        (_METERS.get(meter, meter.replace("_", " ")), amount(rate, unit), _tiers(price["tiers"], meter, unit))
+        (_METERS.get(meter, meter.replace("_", " ")), amount(rate, unit), _tiers(price, meter, unit))
         for meter, rate in sorted(price["per_1k"].items(), key=_place)
     ]
     if price["per_unit"] is not None:
@@ -207,11 +207,12 @@ def _place(priced: tuple[str, float]) -> int:
     return next((place for place, meter in enumerate(_FIRST) if meter == priced[0]), len(_FIRST))
 
 
-def _tiers(tiers: Sequence[Mapping[str, Any]], meter: str, unit: str) -> str:
+def _tiers(price: Mapping[str, Any], meter: str, unit: str) -> str:
+    """Return what long inputs cost where that is another price."""
     return ", ".join(
         f"{amount(tier['per_1k'][meter], unit)} above {tier['above'] // 1000:,}k"
-        for tier in tiers
-        if meter in tier["per_1k"]
+        for tier in price["tiers"]
+        if tier["per_1k"].get(meter, price["per_1k"][meter]) != price["per_1k"][meter]
     )
 
 
@@ -227,7 +228,15 @@ def number(value: float) -> str:
 
 
 _FIRST = ("input", "output")
-_METERS = {"input": "Input", "output": "Output", "cached_input": "Cached input", "cache_write": "Cache write"}
+_METERS = {
+    "input": "Input",
+    "output": "Output",
+    "cached_input": "Cached input",
+    "cache_write": "Cache write",
+    "web_search": "Web searches, per 1,000",
+    "request": "Requests, per 1,000",
+}
+"""What is counted. What does not say of how many is tokens."""
 _NAMES = {"kind_names": KINDS, "unit_names": UNITS, "traits": TRAITS}
 
 PAGES = (Page("/models", models, needs_account=False), Page("/models/{model_id}", model, needs_account=False))

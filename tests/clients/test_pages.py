@@ -240,7 +240,7 @@ async def test_models_without_a_provider_here_are_shown_on_demand(browser: httpx
     assert link in shown
     assert "no provider key" in shown
     assert "/models?kind=text&amp;unit=usd&amp;inactive=1" in shown
-    assert "This server has no key for it" in (await browser.get(f"/models/{absent['id']}")).text
+    assert "This server has no provider key for it" in (await browser.get(f"/models/{absent['id']}")).text
 
 
 async def test_a_search_that_finds_no_model_says_what_to_change(browser: httpx2.AsyncClient) -> None:

@@ -26,6 +26,15 @@ def test_input_and_output_come_first(name: str) -> None:
         assert f"{models.number(tier['per_1k']['output'])} above" in second[2]
 
 
+def test_searches_are_priced_by_their_number_whatever_the_length_of_the_input() -> None:
+    entries = [listed(model) for model in TEXT.values()]
+    priced = [one for one in entries if "web_search" in one["prices"]["per_1k"] and one["prices"]["tiers"]]
+    assert priced
+    for entry in priced:
+        notes = {what: note for what, _, note in models.prices(entry, "credits")}
+        assert notes["Web searches, per 1,000"] == ""
+
+
 @pytest.mark.parametrize("name", sorted(EVERY))
 def test_a_model_page_has_a_call_with_all_that_the_model_needs(name: str) -> None:
     entry = listed(EVERY[name])

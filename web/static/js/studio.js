@@ -92,7 +92,7 @@ class Order extends HTMLElement {
       const field = document.getElementById(shown.getAttribute("data-count") ?? ""), most = Number(shown.getAttribute("data-most"));
       if (!(field instanceof HTMLTextAreaElement)) continue;
       const length = [...field.value].length;
-      shown.textContent = `${length ? `${numbers.format(length)} of` : "up to"} ${numbers.format(most)}`;
+      shown.textContent = `${length ? `${numbers.format(length)} of` : "up to"} ${numbers.format(most)} characters`;
       shown.classList.toggle("over", length > most);
     }
   }
