@@ -22,12 +22,14 @@ class WatchedMedia:
         self._providers, self._faults = providers, faults
         self._in_a_row: dict[str, deque[str]] = {}
         """The jobs of the last failures of each provider, until one succeeds."""
+        self._unpaid: set[str] = set()
+        """Providers that have refused to work for our key. One whose balance is used up answers all else."""
 
     def __call__(self, name: str, request: MediaRequest | None = None, /) -> MediaProvider:
         return _Watched(self, name, self._providers(name, request))
 
     @contextmanager
-    def watching(self, name: str, job: str) -> Iterator[None]:
+    def watching(self, name: str, job: str, *, submits: bool = False) -> Iterator[None]:
         """Mark the error as reported where the log has it by then. `job` is what names the job at the provider."""
         try:
             yield
@@ -38,9 +40,14 @@ class WatchedMedia:
                 in_a_row = len(failed) == FAILURES and (error.unreached or len(set(failed)) > 1)
                 if why is Failure.KEY or in_a_row:
                     error.reported = self._faults.failed(name, why)
+                if why is Failure.KEY and submits:
+                    self._unpaid.add(name)
             raise
         self._in_a_row.pop(name, None)
-        self._faults.works(name)
+        if submits:
+            self._unpaid.discard(name)
+        if name not in self._unpaid:
+            self._faults.works(name)
 
 
 class _Watched:
@@ -54,7 +61,7 @@ class _Watched:
         return self._provider.find_is_complete
 
     async def submit(self, submission: MediaSubmission) -> Submitted:
-        with self._owner.watching(self._name, submission.reference):
+        with self._owner.watching(self._name, submission.reference, submits=True):
             return await self._provider.submit(submission)
 
     async def find(self, reference: str) -> str | None:

@@ -8,11 +8,11 @@ from pydantic import SecretStr
 
 from domain.catalog import Route
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
-from domain.media import MediaRequest
+from domain.media import Kind, MediaRequest
 from gateway.provider_faults import CALM_SECONDS, ProviderFaults
 from gateway.routing import Router
 from gateway.watched_media import FAILURES, WatchedMedia
-from providers.base import MediaProvider
+from providers.base import MediaProvider, MediaSubmission
 from tests.support.doubles.chat_calls import route
 from tests.support.fault_lines import FaultLines
 
@@ -106,6 +106,9 @@ class Vendor:
             raise self.error
         return "done"
 
+    async def submit(self, submission: MediaSubmission) -> str:
+        return await self.poll(submission.reference)
+
 
 @pytest.mark.parametrize(
     ("error", "needed", "line"),
@@ -146,3 +149,17 @@ async def test_one_jobs_input_and_refusals_show_nothing() -> None:
         with pytest.raises(UpstreamError):
             await watched("one").poll("the only job")
     assert set(log.lines) == {UNREACHED}
+
+
+async def test_an_account_that_pays_for_no_more_jobs_is_not_mended_by_looks_at_old_ones() -> None:
+    log, vendor, now = FaultLines(), Vendor(), [0.0]
+    watched = WatchedMedia(lambda _name, _request: cast(MediaProvider, vendor), ProviderFaults(log, lambda: now[0]))
+    submission = MediaSubmission(MediaRequest(kind=Kind.IMAGE, model="m", prompt="a lake"), "reference")
+    vendor.error = answered(402)
+    with pytest.raises(UpstreamError):
+        await watched("one").submit(submission)
+    vendor.error, now[0] = None, CALM_SECONDS
+    await watched("one").poll("old")
+    assert log.lines == [KEY]
+    await watched("one").submit(submission)
+    assert log.lines == [KEY, "one: mended"]
