@@ -66,7 +66,7 @@ async def _shown(visit: Visit, more: Mapping[str, object] | None = None) -> Resp
         "chosen": chosen(choices, visit.request.query_params.get("model", "")),
         "named": "model" in visit.request.query_params,
         "keeps": keeps,
-        "kept": saved,
+        "chats": saved,
         "allowance": anonymous,
         "explains": any(place.startswith(_CHARGES) for place in visit.places),
         "conversation": "",
