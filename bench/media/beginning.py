@@ -35,7 +35,7 @@ async def begun(running: Running, plan: Plan) -> list[Figure]:
         await running.until(LEFT_OF_ALL, 0)  # what other parts left
         for flood in FLOODS:
             await running.customer.order(1, flood.kind, flood.body)
-        await running.other.made()
+        await running.other.job_seconds()
         alone = await _others(running, asyncio.Event(), max(1, plan.calls // 5))
         figures += _figures(alone, ", alone")
         for flood in FLOODS:
@@ -67,7 +67,7 @@ async def _others(running: Running, over: asyncio.Event, count: int = 10**6) -> 
     """Another account's quick jobs and chats, in turns, until it is over."""
     accepted, ended, chats = list[float](), list[float](), list[float]()
     while not over.is_set() and len(chats) < count:
-        times = await running.other.made()
+        times = await running.other.job_seconds()
         accepted.append(times[0])
         ended.append(times[1])
         chats.append(await running.other.chat())

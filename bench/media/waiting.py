@@ -90,11 +90,11 @@ async def _while_waiting(running: Running, seconds: float, worker: int, count: i
 async def _others(running: Running, plan: Plan) -> Times:
     """Another account's jobs, one after another, and chats in turns with them. Seconds by kind and round."""
     times: Times = {"a job accepted": [], "a job ended": [], "a chat": []}
-    await running.other.made()
+    await running.other.job_seconds()
     for _ in range(plan.rounds):
         rounds: list[list[float]] = [[], [], []]
         for _ in range(max(1, plan.calls // 20)):
-            accepted, ended = await running.other.made()
+            accepted, ended = await running.other.job_seconds()
             for each, seconds in zip(rounds, (accepted, ended, await running.other.chat()), strict=True):
                 each.append(seconds)
         for name, each in zip(times, rounds, strict=True):
