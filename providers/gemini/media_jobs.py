@@ -125,7 +125,7 @@ class GeminiMedia(PolledJobs):
 
     async def _images(self, submission: MediaSubmission) -> list[DataFile]:
         """Each call makes one image."""
-        return await several_calls.all_made([self._image(submission, index) for index in range(submission.request.n)])
+        return await several_calls.outputs_of([self._image(submission, index) for index in range(submission.request.n)])
 
     async def _image(self, submission: MediaSubmission, index: int) -> list[DataFile]:
         return images.read(await self._generated(submission, images.body(submission, index)))[:1]

@@ -50,7 +50,9 @@ class OpenRouterMedia(PolledJobs):
         if not images.must_not_be_kept(submission.request):
             body = images.written(submission)
             return images.read(await self._made(images.IMAGES, body), submission.request)
-        return await several_calls.all_made([self._by_chat(submission, index) for index in range(submission.request.n)])
+        return await several_calls.outputs_of(
+            [self._by_chat(submission, index) for index in range(submission.request.n)]
+        )
 
     async def _by_chat(self, submission: MediaSubmission, index: int) -> list[DataFile]:
         body = signals.signed(images.chat(submission, index), self._signal)

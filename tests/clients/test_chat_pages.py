@@ -51,8 +51,8 @@ async def test_what_is_kept_has_an_address_for_its_owner_alone(
 ) -> None:
     await member.patch("/api/chat/settings/", json={"keep_history": True})
     title = HOSTILE + "x" * (200 - len(HOSTILE))
-    made = await member.post("/api/chat/conversations/", json={"title": title})
-    address = f"/chat/{made.json()['id']}"
+    created = await member.post("/api/chat/conversations/", json={"title": title})
+    address = f"/chat/{created.json()['id']}"
     for path in ("/chat", address):
         page = (await member.get(path)).text
         assert HOSTILE not in page
