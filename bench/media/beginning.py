@@ -48,7 +48,7 @@ async def _flooded(running: Running, plan: Plan, flood: Flood, pids: dict[str, i
     costs, began = Costs.began(pids), time.perf_counter()
     others = asyncio.create_task(_others(running, over))
     jobs = await running.customer.order(plan.jobs, flood.kind, flood.body)
-    done = max(1, len(jobs) - await running.counted(LEFT, 0, plan.patience, jobs))
+    done = max(1, len(jobs) - await running.counted(LEFT, 0, plan.timeout, jobs))
     seconds, spent = time.perf_counter() - began, costs.spent()
     over.set()
     times = await others

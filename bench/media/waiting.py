@@ -40,9 +40,9 @@ async def waited(running: Running, plan: Plan) -> list[Figure]:
         alone = await _others(running, plan)
         stored = await _stored(running, worker.pid)
         began = time.perf_counter()
-        jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.patience))
+        jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.timeout))
         ordered = time.perf_counter() - began
-        at_vendor = await running.counted(AT_PROVIDER, jobs + others, plan.patience) - others
+        at_vendor = await running.counted(AT_PROVIDER, jobs + others, plan.timeout) - others
         reached = time.perf_counter() - began
         grown = [
             (after - before) / jobs for before, after in zip(stored, await _stored(running, worker.pid), strict=True)

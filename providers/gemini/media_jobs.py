@@ -23,7 +23,7 @@ from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.polled_jobs import PolledJobs
 from providers.signals import Signal
 
-PATIENCE = timedelta(seconds=240)
+TIMEOUT = timedelta(seconds=240)
 """For an answer that has the output. Shorter than the step that waits for it."""
 MAX_VIDEOS = 256 << 20
 """Bytes of an operation: at Vertex AI its videos are in it, as base64."""
@@ -137,7 +137,7 @@ class GeminiMedia(PolledJobs):
     async def _generated(self, submission: MediaSubmission, body: Mapping[str, Any]) -> Mapping[str, Any]:
         url = self._place.model(submission.request.model, "generateContent")
         signed = signals.signed(body, self._place.signal)
-        return await self._answer(HttpRequest(url, json=signed, patience=PATIENCE, answers=True))
+        return await self._answer(HttpRequest(url, json=signed, timeout=TIMEOUT, answers=True))
 
     async def _operation(self, submission: MediaSubmission) -> str:
         url = self._place.model(submission.request.model, "predictLongRunning")

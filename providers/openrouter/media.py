@@ -17,7 +17,7 @@ from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.openrouter import images, videos
 from providers.polled_jobs import PolledJobs
 
-PATIENCE = timedelta(seconds=240)
+TIMEOUT = timedelta(seconds=240)
 _MADE = "made:"
 _POLICY = frozenset({"content_policy_violation", "refusal"})
 _REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "unprocessable"})
@@ -73,7 +73,7 @@ class OpenRouterMedia(PolledJobs):
         return videos.progress(answer)
 
     async def _made(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        order = HttpRequest(f"{self._base}/{path}", json=body, patience=PATIENCE, answers=True)
+        order = HttpRequest(f"{self._base}/{path}", json=body, timeout=TIMEOUT, answers=True)
         return _checked((await self._http.json(order)).value)
 
     def _url(self, video_id: str) -> str:

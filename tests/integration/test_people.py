@@ -41,8 +41,8 @@ NEW = "an even longer sentence"
 
 @pytest.fixture
 async def people(database: Database) -> AsyncIterator[People]:
-    async with opened(database) as signing_up:
-        yield signing_up
+    async with opened(database) as service:
+        yield service
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ async def mail() -> RecordedMail:
 
 @pytest.fixture
 async def verifying(database: Database, mail: RecordedMail) -> AsyncIterator[People]:
-    async with opened(database, verification=True, mail=mail) as signing_up:
-        yield signing_up
+    async with opened(database, verification=True, mail=mail) as service:
+        yield service
 
 
 @pytest.fixture

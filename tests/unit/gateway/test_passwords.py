@@ -118,7 +118,7 @@ async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     verifier = Passwords(gate)
     (first,) = hashing(verifier, Asker("10.0.0.1"), "a")
     await begun(gate, "a")
-    monkeypatch.setattr(gateway.passwords, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(gateway.passwords, "TIMEOUT_SECONDS", 0.01)
     with pytest.raises(ServiceUnavailable):
         await verifier.hash("b", Asker("10.0.0.2"))
     gate.open(1)

@@ -98,7 +98,7 @@ async def test_more_pages_than_may_wait_are_answered_with_a_page_that_says_so() 
 
 
 async def test_a_page_that_waits_too_long_ends_its_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(shares, "TIMEOUT_SECONDS", 0.01)
     gate = Gate()
     pages = SharedPages(SomeShares(a="x"), None, gate.render)
     assert (await pages.answer("a", gzip=True)).status_code == 503
