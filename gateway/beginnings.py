@@ -55,10 +55,10 @@ class Beginnings:
     def room(self, kind: str) -> Callable[[UUID], bool] | None:
         """Tell whether there is room for one more job of an account. None: for nobody's."""
         accounts = [entry.account_id for entry in self._jobs.values() if entry.kind == kind]
-        most = AT_ONCE if kind == Kind.VIDEO else MANY
-        if len(accounts) >= 2 * most:
+        limit = AT_ONCE if kind == Kind.VIDEO else MANY
+        if len(accounts) >= 2 * limit:
             return None
-        return lambda account_id: len(accounts) < most or account_id not in accounts
+        return lambda account_id: len(accounts) < limit or account_id not in accounts
 
     def enter(self, job: Beginning) -> bool:
         """Count the job from now on, if there is room for it."""

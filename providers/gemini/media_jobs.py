@@ -28,7 +28,7 @@ TIMEOUT = timedelta(seconds=240)
 MAX_VIDEOS = 256 << 20
 """Bytes of an operation: at Vertex AI its videos are in it, as base64."""
 _OMNI = "gemini-omni"
-MADE, OPERATION, INTERACTION = "made", "operation", "interaction"
+ANSWERED, OPERATION, INTERACTION = "made", "operation", "interaction"
 
 
 @record
@@ -82,7 +82,7 @@ class GeminiMedia(PolledJobs):
         raise UpstreamRefused
 
     async def poll(self, provider_job_id: str) -> Progress:
-        if Work.of(provider_job_id).form == MADE:
+        if Work.of(provider_job_id).form == ANSWERED:
             return Progress(Stage.DONE)
         return await super().poll(provider_job_id)
 
@@ -213,7 +213,7 @@ def _checked(value: Any) -> Mapping[str, Any]:
 
 
 def _made(submission: MediaSubmission, files: list[DataFile]) -> Submitted:
-    return Submitted(Work(MADE, submission.reference).id, media_data.outputs(files))
+    return Submitted(Work(ANSWERED, submission.reference).id, media_data.outputs(files))
 
 
 def at_studio(provider: Provider, client: httpx2.AsyncClient) -> GeminiMedia:

@@ -18,7 +18,7 @@ from providers.openrouter import images, videos
 from providers.polled_jobs import PolledJobs
 
 TIMEOUT = timedelta(seconds=240)
-_MADE = "made:"
+_WITH_ANSWER = "made:"
 _POLICY = frozenset({"content_policy_violation", "refusal"})
 _REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "unprocessable"})
 
@@ -35,7 +35,7 @@ class OpenRouterMedia(PolledJobs):
         match submission.request.kind:
             case Kind.IMAGE:
                 files = await self._images(submission)
-                return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
+                return Submitted(f"{_WITH_ANSWER}{submission.reference}", media_data.outputs(files))
             case Kind.VIDEO:
                 return Submitted(await self._video(submission))
         raise UpstreamRefused

@@ -24,7 +24,7 @@ TIMEOUT = timedelta(seconds=240)
 HOSTS = ("*.x.ai",)
 """Where its videos are. Anybody can read them there who knows the address."""
 MAX_STATE_BYTES = 1 << 20
-_MADE = "made:"
+_WITH_ANSWER = "made:"
 _KEY = re.compile(rb"api key|credential", re.IGNORECASE)
 
 
@@ -43,7 +43,7 @@ class XaiMedia(PolledJobs):
                 path, body = images.written(submission)
                 order = HttpRequest(f"{self._base}/{path}", json=self._signed(body), timeout=TIMEOUT, answers=True)
                 files = images.read(await self._sent(submission, order), submission.request)
-                return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
+                return Submitted(f"{_WITH_ANSWER}{submission.reference}", media_data.outputs(files))
             case Kind.VIDEO:
                 body = videos.body(submission)
                 order = HttpRequest(f"{self._base}/{videos.GENERATIONS}", json=self._signed(body), timeout=TIMEOUT)

@@ -33,11 +33,11 @@ OTHER_HTML, OTHER_JS = 25 * KB, 12 * KB
 
 
 def overweight(path: str, weight: Weight) -> list[str]:
-    most = Weight(HTML.get(path, OTHER_HTML), CSS, JS.get(path, OTHER_JS), FONTS)
+    limits = Weight(HTML.get(path, OTHER_HTML), CSS, JS.get(path, OTHER_JS), FONTS)
     return [
-        f"{name}: {getattr(weight, name)} of {getattr(most, name)} bytes"
+        f"{name}: {getattr(weight, name)} of {getattr(limits, name)} bytes"
         for name in ("html", "css", "js", "fonts")
-        if getattr(weight, name) > getattr(most, name)
+        if getattr(weight, name) > getattr(limits, name)
     ]
 
 
