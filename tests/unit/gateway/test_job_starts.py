@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from domain.errors import NotFound, ServiceUnavailable
 from domain.media import Job, Kind, State
 from gateway import job_starts
-from gateway.beginnings import AT_ONCE, PATIENCE, Beginnings
+from gateway.beginnings import AT_ONCE, TIMEOUT, Beginnings
 from gateway.job_starts import (
     FRESH_AGE,
     MAX_AGE,
@@ -119,7 +119,7 @@ async def test_a_job_that_no_worker_takes_stops_the_others_for_a_while_alone(
         starts.add(queued_job(account))
     await settled()
     temporal.fault = ServiceUnavailable()
-    clock[0] += PATIENCE
+    clock[0] += TIMEOUT
     await settled()
     assert len(temporal.begun) == AT_ONCE
     temporal.fault = None
