@@ -204,7 +204,7 @@ privacy = "zero_retention"
         "test-private": ["foreign/plain", "private/plain"],
         "test-private-away": ["private/broken", "foreign/plain"],
     }
-    written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
+    written = [text_model(name, *routes, max_output=40_000) for name, routes in models.items()]
     written += [
         text_model(f"native-{name}", f"responses/{name}", more=responses_server.PRICED.get(name, ""))
         for name in responses_server.MODELS
