@@ -157,7 +157,8 @@ def _details(job: Job) -> str:
     return "\n\n".join(
         (
             f"Job {job.id} of account {job.account_id}",
-            f"{job.credits_cost} credits held, to end by {job.deadline:%Y-%m-%d %H:%M:%S} UTC: then they go back",
+            f"{job.credits_cost} credits were held for it. They go back if it has not ended by "
+            f"{job.deadline:%Y-%m-%d %H:%M:%S} UTC",
             f"`yout jobs show {job.id}` has its state and movements, `yout jobs cancel {job.id}` stops it",
         )
     )

@@ -238,7 +238,7 @@ async def test_models_without_a_provider_here_are_shown_on_demand(browser: httpx
     assert link not in (await browser.get("/models")).text
     shown = (await browser.get("/models?inactive=1")).text
     assert link in shown
-    assert "no key here" in shown
+    assert "no provider key" in shown
     assert "/models?kind=text&amp;unit=usd&amp;inactive=1" in shown
     assert "This server has no key for it" in (await browser.get(f"/models/{absent['id']}")).text
 
