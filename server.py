@@ -102,7 +102,7 @@ from workflows.start import Starter
 
 log = structlog.get_logger(__name__)
 
-MAIL_PATIENCE = timedelta(seconds=5)
+MAIL_TIMEOUT = timedelta(seconds=5)
 """How long a process that ends waits for mails on their way."""
 STRANGERS_POOL = 4
 """Connections for what needs no key: sign-in, shared pages, visitors. Strangers wait for these, and for no others."""
@@ -280,7 +280,7 @@ async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
         )
     finally:
         passwords.close()
-        await outbox.close(MAIL_PATIENCE)
+        await outbox.close(MAIL_TIMEOUT)
 
 
 def _event_reader(settings: Settings) -> EventReader | None:

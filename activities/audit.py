@@ -10,7 +10,7 @@ from activities import failures
 from activities.payloads import Audited
 
 
-class Found(Protocol):
+class AuditResult(Protocol):
     """The result of an audit."""
 
     @property
@@ -24,7 +24,7 @@ class Found(Protocol):
 
 
 class Auditor(Protocol):
-    async def run(self) -> Found:
+    async def run(self) -> AuditResult:
         """One audit, recorded."""
 
 

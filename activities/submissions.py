@@ -29,7 +29,7 @@ from providers.base import MediaProvider, MediaSubmission, Submitted
 
 MAX_ATTEMPTS = 6
 """To a provider that is broken. One that is busy is asked until the deadline."""
-BUSY_PATIENCE, BUSY_ATTEMPTS = timedelta(seconds=10), 3
+BUSY_TIMEOUT, BUSY_ATTEMPTS = timedelta(seconds=10), 3
 """A job with another route waits no longer than this, and no more often, for a provider that is busy."""
 NEXT_ROUTE_PAUSE = timedelta(seconds=1)
 _RECORD_PAUSES = (0.2, 0.5, 1, 2, 5, 10, 10, 10)
@@ -200,6 +200,6 @@ def _moves(error: UpstreamError) -> bool:
     if isinstance(error, UpstreamRefused):
         return False
     if isinstance(error, UpstreamBusy):
-        patient = error.retry_after is None or error.retry_after <= BUSY_PATIENCE
+        patient = error.retry_after is None or error.retry_after <= BUSY_TIMEOUT
         return not patient or activity.info().attempt >= BUSY_ATTEMPTS
     return True

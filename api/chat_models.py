@@ -9,7 +9,7 @@ from api.body import StrictRoute
 from api.deps import CurrentResources, MayListModelsOrVisitor
 from api.wire import media_models
 from api.wire.media_models import number
-from api.wire.models import MADE
+from api.wire.models import OUTPUT_MODALITIES
 from db import accounts
 from domain import visitors
 from domain.caller import Caller, Visitor
@@ -134,7 +134,7 @@ def _entry(model: Model, disabled: str | None) -> ChatModel:
         tags=list(model.tags),
         modality=model.modality.value,
         input_modalities=[kind.value for kind in model.input_modalities],
-        output_modalities=[MADE[model.modality]],
+        output_modalities=[OUTPUT_MODALITIES[model.modality]],
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens,
         supported_parameters=list(model.parameters),

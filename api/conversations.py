@@ -134,10 +134,10 @@ async def create_conversation(
     if body.messages:
         check_messages(body.messages)
     new = NewConversation(body.title, body.messages)
-    made, replayed = await resources.conversations.create(caller.account_id, new, idempotent)
+    conversation, replayed = await resources.conversations.create(caller.account_id, new, idempotent)
     response.headers.update(REPLAYED if replayed else {})
-    response.headers["location"] = f"{resources.public_url}{router.prefix}/{made.id}/"
-    return _view(made)
+    response.headers["location"] = f"{resources.public_url}{router.prefix}/{conversation.id}/"
+    return _view(conversation)
 
 
 @router.delete("/")

@@ -19,7 +19,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-async def _answers(database: Database) -> bool:
+async def answers(database: Database) -> bool:
     """False also when it does not say so in time: to end a query on a server that is frozen takes longer than that."""
     checking = asyncio.create_task(database.check_writable(), name="readiness")
     done, _ = await asyncio.wait([checking], timeout=MAX_SILENCE_SECONDS)
@@ -40,7 +40,7 @@ async def readyz(request: Request, resources: CurrentResources, response: Respon
     The answer names Temporal's state, which does not change the status: chat works without Temporal.
     """
     ledger: LedgerWriter = request.app.state.ledger
-    database = "ok" if ledger.available and await _answers(resources.database) else "away"
+    database = "ok" if ledger.available and await answers(resources.database) else "away"
     ready = database == "ok" and not resources.stopping
     response.status_code = 200 if ready else 503
     temporal = "ok" if await resources.temporal_answers() else "away"

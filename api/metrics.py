@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from api.deps import CurrentResources
+from api.health import answers
 from api.queue_metrics import Queues, UnendedJobs
 from db import holds, media_figures, operator_figures, payment_lists
 from db.audit import latest
@@ -30,7 +31,7 @@ from gateway.visitors import REFUSED_BY, Visitors
 router = APIRouter(tags=["health"])
 BILLION = 10**9
 MAX_SILENCE_SECONDS = 5.0
-"""How long PostgreSQL may take. Prometheus gives up after ten seconds, and then has nothing of this process."""
+"""How long the figures may take. Prometheus gives up after ten seconds, and then has nothing of this process."""
 
 
 class _Process(Collector):
@@ -274,13 +275,13 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     _require_token(request, request.app.state.metrics_token)
     ledger: LedgerWriter = request.app.state.ledger
     stored: list[Collector] = []
-    if ledger.available:
+    if up := ledger.available and await answers(resources.database):
         with suppress(ServiceUnavailable, TimeoutError):
             async with asyncio.timeout(MAX_SILENCE_SECONDS):
                 stored = await _stored(resources.database)
     faults = dict.fromkeys(resources.catalog().providers, 0) | resources.calls.faults.by_provider
     registry = CollectorRegistry()
-    registry.register(_Process(resources.calls, ledger, database_up=bool(stored)))
+    registry.register(_Process(resources.calls, ledger, database_up=up))
     registry.register(_Routes(resources.calls.router.states, faults))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(request.app.state.maintenance_errors))

@@ -48,7 +48,7 @@ MAX_BODIES = 8
 """Bodies above 64 KiB of one account that are read at a time. They lie in memory, however slowly they come."""
 MAX_FILE_BODIES = 2
 """The same of forms with files."""
-BODY_PATIENCE = timedelta(seconds=10)
+BODY_TIMEOUT = timedelta(seconds=10)
 """How long one more waits. The edge's time for the body runs meanwhile."""
 MAX_OPEN_WAITING = 16
 """More requests of one network, that wait. One more is answered with 429."""
@@ -103,7 +103,7 @@ class Resources:
 
 
 def _places(limit: int) -> ConcurrentRequests:
-    return ConcurrentRequests(limit, BODY_PATIENCE, OF_BODIES)
+    return ConcurrentRequests(limit, BODY_TIMEOUT, OF_BODIES)
 
 
 def path_of(job_id: UUID) -> str:

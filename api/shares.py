@@ -75,9 +75,9 @@ async def create_share(
 
     Whoever has the address can read it. Search engines are told not to index it.
     """
-    if (made := await resources.shares.made_before(caller.account_id, idempotent)) is not None:
+    if (earlier := await resources.shares.made_before(caller.account_id, idempotent)) is not None:
         response.headers.update(REPLAYED)
-        return _page(made, resources)
+        return _page(earlier, resources)
     now = datetime.now(UTC)
     title, messages = await _chosen(body, caller, resources)
     order = ShareOrder(

@@ -175,9 +175,9 @@ async def create_endpoint(
 ) -> CreatedEndpoint:
     """Register a URL. The answer has its signing secret, and no other answer does."""
     order = EndpointOrder(body.url, body.description, _known(body.events), body.enabled)
-    made, secret, replayed = await resources.webhooks.create(caller.account_id, order, idempotent)
+    endpoint, secret, replayed = await resources.webhooks.create(caller.account_id, order, idempotent)
     response.headers.update(REPLAYED if replayed else {})
-    return CreatedEndpoint(secret=secret, **_view(made).model_dump())
+    return CreatedEndpoint(secret=secret, **_view(endpoint).model_dump())
 
 
 @router.get("/settings/")

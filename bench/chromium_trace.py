@@ -40,10 +40,10 @@ class Spent:
 
 def program() -> str:
     """Raises `CannotStart` if this machine has no Chromium."""
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
+    program_path = next(filter(None, map(shutil.which, NAMES)), None)
+    if program_path is None:
         raise CannotStart("Chromium is not installed. On Debian: apt install chromium")
-    return found
+    return program_path
 
 
 async def renderers(browser: Browser) -> list[int]:
@@ -64,14 +64,14 @@ def tasks(trace: Mapping[str, Any]) -> tuple[int, Sequence[Spent]]:
         if event["ph"] == "X" and (event["pid"], event["tid"]) in mains:
             of_main[event["pid"]].append(event)
     process, whole = max(of_main.items(), key=lambda pair: sum(one["dur"] for one in pair[1] if one["name"] == _TASK))
-    found = [
+    rows = [
         Spent(event["ts"], event["dur"] / 1000, event.get("tdur", event["dur"]) / 1000)
         for event in sorted(whole, key=lambda event: event["ts"])
         if event["name"] == _TASK
     ]
-    starts = [task.began for task in found]
+    starts = [task.began for task in rows]
     for event in whole:
         place = bisect_right(starts, event["ts"]) - 1
         if event["name"] != _TASK and place >= 0:
-            found[place].parts[event["name"]] += event.get("dur", 0) / 1000
-    return process, found
+            rows[place].parts[event["name"]] += event.get("dur", 0) / 1000
+    return process, rows

@@ -26,7 +26,7 @@ COUNTER = b"%010d"
 
 def requests(plan: Plan) -> list[tuple[bytes, bytes]]:
     """Requests of several lengths, each around a counter that makes every prompt another one."""
-    made = []
+    pairs = []
     for number, topic in enumerate(TOPICS):
         prompt = f"Question @@@@@@@@@@: what is there to say about {topic}? " + "Please elaborate. " * (number % 4)
         messages = [{"role": "system", "content": "You are brief."}, {"role": "user", "content": prompt}]
@@ -41,8 +41,8 @@ def requests(plan: Plan) -> list[tuple[bytes, bytes]]:
             f"{more}content-length: {len(raw)}\r\n\r\n"
         )
         before, after = (head.encode() + raw).split(b"@@@@@@@@@@")
-        made.append((before, after))
-    return made
+        pairs.append((before, after))
+    return pairs
 
 
 class Run:
@@ -51,7 +51,7 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.requests = requests(plan)
-        self.begun = self.open = self.most_at_once = self.errors = self.chunks = 0
+        self.begun = self.open = self.max_at_once = self.errors = self.chunks = 0
         self.latencies: list[float] = []
         self.first_bytes: list[float] = []
         self.gaps: list[float] = []
@@ -64,7 +64,7 @@ class Run:
         before, after = self.requests[self.begun % len(self.requests)]
         self.begun += 1
         self.open += 1
-        self.most_at_once = max(self.most_at_once, self.open)
+        self.max_at_once = max(self.max_at_once, self.open)
         return before + COUNTER % self.begun + after
 
     def done(self, began: float) -> None:
@@ -86,7 +86,7 @@ class Run:
             first_byte=Spread.of(self.first_bytes),
             gap=Spread.of(self.gaps),
             chunks=self.chunks,
-            most_at_once=self.most_at_once,
+            max_at_once=self.max_at_once,
             complaints=self.complaints,
         )
 

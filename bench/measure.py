@@ -191,7 +191,7 @@ class Measure:
         outcome = await running
         return Streams(
             wanted=count,
-            at_once=outcome.most_at_once,
+            at_once=outcome.max_at_once,
             errors=outcome.errors,
             seconds=outcome.seconds,
             gap=outcome.gap,

@@ -61,7 +61,7 @@ class Outcome:
     gap: Spread
     """Between two arrivals of one stream."""
     chunks: int
-    most_at_once: int
+    max_at_once: int
     complaints: list[str] = field(default_factory=list)
     """The first few errors."""
 

@@ -88,7 +88,7 @@ def main(
         raise typer.Exit(2) from None
     out.print(table(answers))
     for seen in answers:
-        out.print(*_longest(seen), sep="\n", highlight=False)
+        out.print(*_slowest(seen), sep="\n", highlight=False)
 
 
 async def measured(kinds: Sequence[str], tokens: int, pace: int) -> list[Seen]:
@@ -179,8 +179,8 @@ async def _heap(devtools: CDPSession) -> tuple[int, int]:
     await devtools.send("Performance.enable")
     metrics: list[dict[str, Any]] = (await devtools.send("Performance.getMetrics"))["metrics"]
     await devtools.send("Performance.disable")
-    found = {one["name"]: int(one["value"]) for one in metrics}
-    return found["JSHeapUsedSize"], found["Nodes"]
+    values = {one["name"]: int(one["value"]) for one in metrics}
+    return values["JSHeapUsedSize"], values["Nodes"]
 
 
 def _load() -> float:
@@ -228,9 +228,9 @@ def _spread(values: Sequence[float], percent: int = 99) -> str:
     return ", ".join(f"{percentile(ordered, part):.1f}" for part in (50, percent, 100))
 
 
-def _longest(seen: Seen) -> list[str]:
-    longest = sorted(seen.tasks, key=lambda task: -task.cpu)[:5]
-    return [f"longest of {seen.kind}:", *(f"  {task}" for task in longest)]
+def _slowest(seen: Seen) -> list[str]:
+    tasks = sorted(seen.tasks, key=lambda task: -task.cpu)[:5]
+    return [f"longest of {seen.kind}:", *(f"  {task}" for task in tasks)]
 
 
 if __name__ == "__main__":

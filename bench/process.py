@@ -62,5 +62,5 @@ def of_tree(pid: int) -> int:
 
 def allow_files() -> None:
     """As many open files as we may have: a stream through the gateway takes four."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))

@@ -174,8 +174,8 @@ class Stack:
     async def open_account(self, email: str, credits: int) -> tuple[str, str]:
         """Its id and its first key."""
         words = ("accounts", "create", "--email", email, "--credits", str(credits), "--json")
-        made = orjson.loads(await self._yout(*words))
-        return made["account_id"], made["api_key"]
+        account = orjson.loads(await self._yout(*words))
+        return account["account_id"], account["api_key"]
 
     async def refund(self, charge: str) -> None:
         await self._yout("refund", charge, "--reason", "It was broken on purpose.")

@@ -70,8 +70,8 @@ def _facts(model: "Model") -> dict[str, Any]:
 
 def _media(model: "Model") -> str:
     facts = _facts(model)
-    least, most = facts["credits"]
-    price = f"{least:g}" if least == most else f"{least:g} to {most:g}"
+    low, high = facts["credits"]
+    price = f"{low:g}" if low == high else f"{low:g} to {high:g}"
     more = "".join(
         f", {facts[key]:g} {words}"
         for key, words in (

@@ -72,10 +72,15 @@ def reading(work: "Work[Value]") -> Value:
     return run(_reading(work))
 
 
-async def _reading(work: "Work[Value]") -> Value:
+def snapshot(work: "Work[Value]") -> Value:
+    """Run the work, whose statements read the same moment, and return its result. It may `SET LOCAL`."""
+    return run(_reading(work, whole=True))
+
+
+async def _reading(work: "Work[Value]", *, whole: bool = False) -> Value:
     database = open_database()
     try:
-        async with database.reading() as session:
+        async with database.snapshot() if whole else database.reading() as session:
             return await work(session)
     finally:
         await database.close()

@@ -42,7 +42,7 @@ def doctor(as_json: bool) -> None:
 
 async def _findings() -> list[Finding]:
     try:
-        groups, before = _groups(settings()), [ok("settings", "every one can be right")]
+        groups, before = _groups(settings()), [ok("settings", "all are valid")]
     except SettingsInvalid as invalid:
         before = [
             fault("settings", problem, "mend this setting: docs/operating.md has all") for problem in invalid.problems

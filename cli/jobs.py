@@ -61,8 +61,8 @@ def jobs_show(job: UUID, as_json: bool) -> None:
     """One job, and how its workflow fares."""
 
     async def work(stored: "MediaJobs", temporal: "Operations") -> dict[str, Any]:
-        found = await stored.load(job)
-        return _listed(found) | {"workflow": (await temporal.standing(job)).value}
+        row = await stored.load(job)
+        return _listed(row) | {"workflow": (await temporal.standing(job)).value}
 
     shown = _with_temporal(work)
     if as_json:
@@ -113,10 +113,10 @@ def jobs_retry(job: UUID, as_json: bool) -> None:
     """
 
     async def work(stored: "MediaJobs", temporal: "Operations") -> str:
-        found = await stored.load(job)
-        if found.state.terminal:
-            fail(f"The job has ended ({found.state.value}), and an ended job never changes. Order it again.")
-        return (await temporal.retry(found)).value
+        row = await stored.load(job)
+        if row.state.terminal:
+            fail(f"The job has ended ({row.state.value}), and an ended job never changes. Order it again.")
+        return (await temporal.retry(row)).value
 
     did = _with_temporal(work)
     if as_json:
@@ -161,8 +161,8 @@ def _with_temporal(work: "Callable[[MediaJobs, Operations], Awaitable[Value]]") 
         except ServiceUnavailable:
             async with database.reading():  # if it is the database, this raises, and `run` says what is wrong there
                 pass
-            if (away := await operations.away(address)) is not None:
-                fail(str(away), CANNOT_RUN)
+            if (outage := await operations.away(address)) is not None:
+                fail(str(outage), CANNOT_RUN)
             raise
         finally:
             await database.close()

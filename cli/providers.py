@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.database import reading, settings
+from cli.database import settings, snapshot
 from cli.terminal import as_json, fail, print_json, print_table
 from exits import CANNOT_RUN
 
@@ -166,5 +166,5 @@ def _billed() -> dict[str, str]:
 
     end = (datetime.now(UTC) + timedelta(days=1)).date()
     span = Span(end - timedelta(days=DAYS), end, None)
-    groups = reading(lambda session: margins.margins(session, By.PROVIDER, span))
+    groups = snapshot(lambda session: margins.margins(session, By.PROVIDER, span))
     return {str(margin.group or "-"): f"{margin.cost:.3f}" if margin.costed else "unknown" for margin in groups}

@@ -46,9 +46,9 @@ def receipts_verify(receipt: str, chain: bool, as_json: bool) -> None:
     from domain.purge_receipts import ReceiptInvalid
 
     async def verify(keys: "ReceiptKeys") -> str | None:
-        found = await keys.receipt(UUID(receipt)) if _is_id(receipt) else _read(Path(receipt))
+        document = await keys.receipt(UUID(receipt)) if _is_id(receipt) else _read(Path(receipt))
         try:
-            await keys.verify(found, chain=chain)
+            await keys.verify(document, chain=chain)
         except ReceiptInvalid as invalid:
             return str(invalid)
         return None

@@ -91,7 +91,7 @@ def _tell(tables: "tuple[Opened, ...]", *, as_json: bool, rewrapped: dict[str, i
         print_json({"tables": rows, "done": not previous and not unknown} | counts)
     else:
         _print(tables)
-        say(_verdict(previous, unknown))
+        say(_summary(previous, unknown))
     sys.exit(LEFT if previous or unknown else 0)
 
 
@@ -102,7 +102,7 @@ def _print(tables: "tuple[Opened, ...]") -> None:
     print_table(("rows opened by", *heads), rows, numbers=heads)
 
 
-def _verdict(previous: int, unknown: int) -> str:
+def _summary(previous: int, unknown: int) -> str:
     if unknown:
         return "Some rows are opened by no secret that is set here: name the one that is missing."
     if previous:

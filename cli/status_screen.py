@@ -21,7 +21,7 @@ WIDTH = 100
 LATE = timedelta(minutes=20)
 """An audit or a round that began longer ago did not begin when it was due. Grants are given once an hour."""
 STALE_GRANTS = timedelta(hours=3)
-_AWAY = Text("The database does not answer. `yout doctor` says why.", style="bold red")
+_UNAVAILABLE = Text("The database does not answer. `yout doctor` says why.", style="bold red")
 ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
@@ -90,7 +90,7 @@ def live() -> Iterator[Callable[[Standing | None], None]]:
     What was there before is there again in the end.
     """
     with Live(Text("reading ..."), console=Console(), screen=True, auto_refresh=False) as display:
-        yield lambda standing: display.update(_AWAY if standing is None else screen(standing), refresh=True)
+        yield lambda standing: display.update(_UNAVAILABLE if standing is None else screen(standing), refresh=True)
 
 
 def screen(standing: Standing) -> RenderableType:

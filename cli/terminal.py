@@ -5,11 +5,11 @@ import json
 import os
 import shutil
 import sys
-import textwrap
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from textwrap import wrap
 from typing import Any, NoReturn
 
 import click
@@ -72,7 +72,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers:
     elif last < _MIN_FOLDED:
         last = widths[-1]
     for cells in table:
-        first, *more = [cells[-1]] if last >= widths[-1] else textwrap.wrap(cells[-1], last) or [""]
+        first, *more = [cells[-1]] if last >= widths[-1] else wrap(cells[-1], last) or [""]
         padded = [
             _padded(cell, width, right=head in numbers)
             for head, cell, width in zip(heads, (*cells[:-1], first), widths, strict=True)

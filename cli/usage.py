@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cli.database import account_id, reading
+from cli.database import account_id, snapshot
 from cli.terminal import as_json, fail, print_json, print_table
 from cli.usage_export import DAY, export
 from domain.margins import By, Margin, Span, total
@@ -63,7 +63,7 @@ def usage_report(account: str | None, by: By, since: datetime | None, until: dat
     if begin >= end:
         fail("--to must be later than --from")
     span = Span(begin, end, account_id(account) if account is not None else None)
-    groups = reading(lambda session: margins.margins(session, by, span))
+    groups = snapshot(lambda session: margins.margins(session, by, span))
     if as_json:
         rows = [_row(by, margin) for margin in groups]
         print_json({"by": by, "from": begin, "to": end, "total": _row(by, total(groups)), "data": rows})

@@ -31,8 +31,8 @@ def webhooks_list(account: str | None, limit: int, as_json: bool) -> None:
     from db import webhook_lists
 
     owner = account_id(account) if account is not None else None
-    found = reading(lambda session: webhook_lists.endpoints(session, owner, limit))
-    rows = [_endpoint(row) | {"pending": waiting} for row, waiting in found]
+    endpoints = reading(lambda session: webhook_lists.endpoints(session, owner, limit))
+    rows = [_endpoint(row) | {"pending": waiting} for row, waiting in endpoints]
     if as_json:
         print_json(rows)
         return

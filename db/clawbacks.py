@@ -85,12 +85,12 @@ async def owing(session: AsyncSession, after: UUID | None, limit: int) -> list[U
     query = select(PaymentRow.account_id).where(col(PaymentRow.due) > 0).distinct()
     if after is not None:
         query = query.where(col(PaymentRow.account_id) > after)
-    found = await session.exec(query.order_by(col(PaymentRow.account_id)).limit(limit))
-    return [account_id for account_id in found if account_id is not None]
+    rows = await session.exec(query.order_by(col(PaymentRow.account_id)).limit(limit))
+    return [account_id for account_id in rows if account_id is not None]
 
 
 async def wholly_returned(session: AsyncSession, account_id: UUID) -> set[UUID]:
     """Return the terms of the account whose whole money went back."""
     query = select(PlanTermRow.id, PaymentRow).join(PaymentRow, col(PaymentRow.id) == col(PlanTermRow.payment_id))
-    found = (await session.exec(query.where(PlanTermRow.account_id == account_id))).all()
-    return {term_id for term_id, payment in found if 0 < payment.amount <= await money_back(session, payment)}
+    terms = (await session.exec(query.where(PlanTermRow.account_id == account_id))).all()
+    return {term_id for term_id, payment in terms if 0 < payment.amount <= await money_back(session, payment)}

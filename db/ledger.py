@@ -138,11 +138,11 @@ async def begin(
     if not conversations:
         _, result = await connection.run((BEGIN, {}), (_READ, values))
         return _locked(result.get_value(0, 0))
-    _, result, found = await connection.run(
+    _, result, rows = await connection.run(
         (BEGIN, {}), (_READ, values), (_CONVERSATIONS, {"conversations": conversations})
     )
     locked = _locked(result.get_value(0, 0))
-    for id_, account_id, epoch, messages in orjson.loads(found.get_value(0, 0)):
+    for id_, account_id, epoch, messages in orjson.loads(rows.get_value(0, 0)):
         locked.state.conversations[UUID(id_)] = ConversationState(_known_id(account_id), epoch, messages)
     return locked
 

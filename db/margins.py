@@ -32,7 +32,7 @@ WHERE t.kind = 'refund' AND {within} GROUP BY 1
 
 
 async def margins(session: AsyncSession, by: By, span: Span) -> list[Margin]:
-    """Return the margins in the order of their groups. Calls without a group come last."""
+    """Return the margins in the order of their groups. Calls without a group come last. Needs a transaction."""
     connection = await session.connection()
     await connection.execute(text("SET LOCAL statement_timeout = '10min'"))
     parameters = {"since": span.since, "until": span.until, "account": span.account_id}

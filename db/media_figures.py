@@ -65,8 +65,8 @@ async def overdue(session: AsyncSession) -> Overdue:
 async def open_jobs(session: AsyncSession) -> list[OpenJobs]:
     """Return them by kind, also those of which there are none."""
     connection = await session.connection()
-    found = {Kind(kind): OpenJobs(Kind(kind), *figures) for kind, *figures in await connection.execute(text(_OPEN))}
-    return [found.get(kind, OpenJobs(kind)) for kind in Kind]
+    by_kind = {Kind(kind): OpenJobs(Kind(kind), *figures) for kind, *figures in await connection.execute(text(_OPEN))}
+    return [by_kind.get(kind, OpenJobs(kind)) for kind in Kind]
 
 
 async def stored_by_account(session: AsyncSession) -> list[AccountStorage]:

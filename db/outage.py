@@ -14,6 +14,9 @@ CALM_SECONDS = 10.0
 _OF_A_STATEMENT = ("40", "55P03")
 """SQLSTATEs, or their beginnings, of one statement's bad luck: a deadlock, a lock that somebody else keeps."""
 
+_TOO_LONG = "57014"
+"""The database is slow, or this statement alone is."""
+
 
 class Outage:
     """Of one database. All connections of a process share it, so that the log has a line where each had its own."""
@@ -29,15 +32,16 @@ class Outage:
         self._began = self._last = 0.0
 
     def seen(self, error: BaseException) -> bool:
-        """Report the fault that an error shows. False: it is one of a statement, and the database is well."""
-        if str(getattr(connections.cause(error), "sqlstate", None) or "").startswith(_OF_A_STATEMENT):
+        """Report the fault that an error shows. False: it is one of a statement, which whoever sent it names too."""
+        code = str(getattr(connections.cause(error), "sqlstate", None) or "")
+        if code.startswith(_OF_A_STATEMENT):
             return False
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
         self._last = now
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
-        return True
+        return code != _TOO_LONG
 
     @property
     def lasts(self) -> bool:

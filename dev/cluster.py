@@ -112,15 +112,15 @@ def major_of(data: Path) -> int | None:
 
 def matching(data: Path) -> Server:
     """Return the server of the version that created the data folder, or the newest one for a new folder."""
-    servers, made_by = installed(), major_of(data)
-    if made_by is None:
+    servers, version = installed(), major_of(data)
+    if version is None:
         return servers[max(servers)]
-    if made_by not in servers:
+    if version not in servers:
         raise CannotStart(
-            f"{data} was made by PostgreSQL {made_by}, and this installation brings {', '.join(map(str, servers))}. "
+            f"{data} was made by PostgreSQL {version}, and this installation brings {', '.join(map(str, servers))}. "
             f"Dump it with the old version and load it into the new one, or move {data.parent} away to start afresh."
         )
-    return servers[made_by]
+    return servers[version]
 
 
 def status(data: Path, pid: int) -> str | None:

@@ -37,8 +37,8 @@ class DemoAccount:
         key, password = known.get("api_key"), known.get("password")
         # No other fault than a 401 is a reason to make another key.
         if key is None or await probe.status(f"{self.api_url}/api/chat/limit/", bearer=key) == 401:
-            made = json.loads(await self.run("Making the demo account", self.make))
-            key, password = str(made["api_key"]), None
+            account = json.loads(await self.run("Making the demo account", self.make))
+            key, password = str(account["api_key"]), None
         return Demo(key, password or await self._choose_password())
 
     async def _choose_password(self) -> str:

@@ -131,10 +131,10 @@ def read(given: Mapping[str, str], state: Path, secret: str, commands: Commands)
 def _codec(settings: Settings) -> Mapping[str, str]:
     """Let Temporal's UI of this stack show payloads. The token changes with the secret, and never by itself."""
     key = settings.secret_key.get_secret_value().encode()
-    made = f"dev:{hmac.new(key, b'codec of the embedded stack', sha256).hexdigest()}"
+    token = f"dev:{hmac.new(key, b'codec of the embedded stack', sha256).hexdigest()}"
     pages = ",".join(f"http://{host}:{settings.temporal_ui_port}" for host in ("127.0.0.1", "localhost"))
     return {
-        "YOUT_CODEC_TOKENS": settings.codec_tokens.get_secret_value() or made,
+        "YOUT_CODEC_TOKENS": settings.codec_tokens.get_secret_value() or token,
         "YOUT_CODEC_ORIGINS": settings.codec_origins or pages,
     }
 

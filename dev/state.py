@@ -10,7 +10,7 @@ from dev import files, locks
 from dev.errors import CannotStart
 from environment import DEV_FILE, SECRET_FILE
 
-LONGEST_PATH = 400
+MAX_PATH_BYTES = 400
 """SQLite, under Temporal, refuses file names of more than 512 bytes."""
 
 
@@ -74,6 +74,6 @@ def _checked(given: str) -> Path:
     if not given.isprintable() or not given.strip():
         raise CannotStart(f"YOUT_STATE_DIR is no usable path: {given!r}. Use printable characters.")
     path = Path(given).expanduser().absolute()
-    if len(bytes(path)) > LONGEST_PATH:
-        raise CannotStart(f"YOUT_STATE_DIR is too long ({len(bytes(path))} bytes, at most {LONGEST_PATH}): {path}")
+    if len(bytes(path)) > MAX_PATH_BYTES:
+        raise CannotStart(f"YOUT_STATE_DIR is too long ({len(bytes(path))} bytes, at most {MAX_PATH_BYTES}): {path}")
     return path

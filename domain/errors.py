@@ -313,7 +313,7 @@ class UpstreamBusy(UpstreamError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The provider refused this input."""
+    """The provider refused this input. Change it, or choose another model."""
 
     code = "invalid_value"
     retryable = False
@@ -343,7 +343,7 @@ class JobFailed(GatewayError):
 
 
 class ContentPolicyViolation(UpstreamRefused):
-    """The provider's content policy does not allow this input, or what would be made of it."""
+    """The provider's content policy does not allow this input, or what would be made of it. Change the input."""
 
     code = "content_policy_violation"
 

@@ -176,17 +176,18 @@ class JobError(BaseModel):
     message: str = Field(repr=False)
 
 
+GIVEN_BACK = " The credits held for this job were given back."
 INTERNAL_ERROR = JobError(
     code="internal_error",
-    message="Something went wrong on our side. The credits held for this job were given back.",
+    message=f"Something went wrong on our side.{GIVEN_BACK}",
 )
 PROVIDER_FAILED = JobError(
     code=UpstreamError.code,
-    message="The provider failed to make this. The credits held for this job were given back.",
+    message=f"The provider failed to make this.{GIVEN_BACK}",
 )
 TOO_LATE = JobError(
     code=UpstreamTimeout.code,
-    message="The provider did not make this in time. The credits held for this job were given back.",
+    message=f"The provider did not make this in time.{GIVEN_BACK}",
 )
 
 

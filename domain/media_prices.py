@@ -66,5 +66,5 @@ def megapixels(size: tuple[int, int]) -> int:
 def matching(variants: Iterable[Variant], parameters: Mapping[str, Any]) -> list[Variant]:
     """Return the variants that match with the most parameters: one at most, in a catalog that was checked."""
     every = [variant for variant in variants if matches(variant.values, parameters)]
-    most = max((len(variant.values) for variant in every), default=0)
-    return [variant for variant in every if len(variant.values) == most]
+    highest = max((len(variant.values) for variant in every), default=0)
+    return [variant for variant in every if len(variant.values) == highest]

@@ -82,8 +82,8 @@ def together(before: Usage, report: Usage) -> Usage:
     """Return what two parts of one answer used."""
     sums = {name: getattr(before, name) + getattr(report, name) for name in _SUMMED}
     searches = (before.web_searches, report.web_searches)
-    made = None if searches == (None, None) else sum(each or 0 for each in searches)
-    return replace(report, **sums, web_searches=made, service_tier=report.service_tier or before.service_tier)
+    total = None if searches == (None, None) else sum(each or 0 for each in searches)
+    return replace(report, **sums, web_searches=total, service_tier=report.service_tier or before.service_tier)
 
 
 def with_search(used: Usage) -> Usage:

@@ -79,9 +79,9 @@ PLACEHOLDERS = (
 _WORDS = re.compile("|".join(PLACEHOLDERS))
 _DIGESTED = ("", *PLACEHOLDERS, "change-me", "change_me", "your-secret-key", "your-256-bit-secret", "hello", "foo", "a")
 _DIGESTS = frozenset(
-    made(word.encode()).hexdigest()
+    hashing(word.encode()).hexdigest()
     for word in _DIGESTED
-    for made in (hashlib.md5, hashlib.sha1, hashlib.sha256, hashlib.sha512)  # to recognise them
+    for hashing in (hashlib.md5, hashlib.sha1, hashlib.sha256, hashlib.sha512)  # to recognise them
 )
 
 

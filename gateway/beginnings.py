@@ -16,7 +16,7 @@ AT_ONCE = 4
 """Videos, in a process. An account that has none of them may have one of as many more."""
 MANY = 100
 """Jobs of another kind. Most are done soon after: fewer at a time end fewer a second (docs/benchmark.md)."""
-PATIENCE = timedelta(seconds=5)
+TIMEOUT = timedelta(seconds=5)
 """A job counts no longer: no worker serves its queue, or something about this job alone takes long."""
 
 
@@ -55,10 +55,10 @@ class Beginnings:
     def room(self, kind: str) -> Callable[[UUID], bool] | None:
         """Tell whether there is room for one more job of an account. None: for nobody's."""
         accounts = [entry.account_id for entry in self._jobs.values() if entry.kind == kind]
-        most = AT_ONCE if kind == Kind.VIDEO else MANY
-        if len(accounts) >= 2 * most:
+        limit = AT_ONCE if kind == Kind.VIDEO else MANY
+        if len(accounts) >= 2 * limit:
             return None
-        return lambda account_id: len(accounts) < most or account_id not in accounts
+        return lambda account_id: len(accounts) < limit or account_id not in accounts
 
     def enter(self, job: Beginning) -> bool:
         """Count the job from now on, if there is room for it."""
@@ -79,5 +79,5 @@ class Beginnings:
             return
         left, now = await self._beginning(looked_at.keys()), self._now()
         for job_id, entry in looked_at.items():
-            if (job_id not in left or now - entry.since >= PATIENCE) and self._jobs.get(job_id) is entry:
+            if (job_id not in left or now - entry.since >= TIMEOUT) and self._jobs.get(job_id) is entry:
                 del self._jobs[job_id]

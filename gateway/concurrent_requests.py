@@ -42,16 +42,16 @@ class ConcurrentRequests:
             else:
                 self._owners[owner] = slots, users - 1
 
-    async def parts(self, owner: Hashable, made: AsyncGenerator[Part]) -> AsyncGenerator[Part]:
+    async def parts(self, owner: Hashable, source: AsyncGenerator[Part]) -> AsyncGenerator[Part]:
         """Yield what is made, with a slot while each part is made: none while its reader takes it.
 
         Raises `RateLimited` as `slot` does.
         """
-        async with aclosing(made):
+        async with aclosing(source):
             while True:
                 async with self.slot(owner):
                     try:
-                        part = await anext(made)
+                        part = await anext(source)
                     except StopAsyncIteration:
                         return
                 yield part

@@ -163,7 +163,8 @@ class JobStarts:
             elif age < FRESH_AGE or await self._is_queued(job):
                 started = await self._start(job)
         except Exception as error:
-            log.error("job accepted, not started yet", job=str(job.id), fault=where(error))
+            if not (isinstance(error, ServiceUnavailable) and error.reported):
+                log.error("job accepted, not started yet", job=str(job.id), fault=where(error))
         finally:
             if not started:
                 self.recent.forget(job.id)

@@ -54,6 +54,10 @@ class KeyRing:
         """The number of keys that rest for all."""
         return sum(until > now for until in self._of_all.values())
 
+    def failed(self, keys: int) -> bool:
+        """Whether one of them has had to rest for all, and not worked since."""
+        return any(key < keys for key in self._of_all)
+
     def _until(self, key: int, account: Hashable) -> float:
         if not self._of_account:
             return self._of_all.get(key, 0.0) if self._of_all else 0.0

@@ -306,10 +306,10 @@ async def _once(
     await accounts.lock(session, account_id)  # of several at once the others find what the first one made
     if record := await idempotency.find(session, account_id, idempotent.claim):
         return await _again(session, record, idempotent), True
-    made = await make()
-    sealed = idempotent.sealed(_CREATED.dump_json(made))
-    await idempotency.remember(session, account_id, idempotent.claim, made.id, sealed)
-    return made, False
+    issued = await make()
+    sealed = idempotent.sealed(_CREATED.dump_json(issued))
+    await idempotency.remember(session, account_id, idempotent.claim, issued.id, sealed)
+    return issued, False
 
 
 async def _again(session: Session, record: IdempotencyRecord, idempotent: IdempotentRequest) -> CreatedKey:

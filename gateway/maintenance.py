@@ -160,10 +160,16 @@ class Maintenance:
         Whatever such a workflow has done is in a Postgres that was restored since, or it was terminated. A job that has
         ended meanwhile stays as it is, and gets no workflow: a purge may have deleted its histories already.
         """
-        stored = await self._jobs.load(job.id)
-        if stored.state.terminal:
-            return False
-        if await self._starter.start(stored):
+        started = False
+        try:
+            stored = await self._jobs.load(job.id)
+            if stored.state.terminal:
+                return False
+            started = await self._starter.start(stored)
+        finally:
+            if not started:  # it takes no place of another
+                self.beginnings.leave(job.id)
+        if started:
             self.recent.note(job.id)
             return True
         return await self._fail(job, INTERNAL_ERROR)

@@ -10,16 +10,20 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 
+import structlog
+
 from domain.errors import UpstreamBusy, UpstreamError
 from domain.media import MediaRequest
 from gateway.key_rings import KeyRing
-from gateway.route_states import failure, rest_seconds
+from gateway.route_states import Failure, failure, rest_seconds
 from providers.base import MediaProvider, MediaSubmission, OutputFile, Progress, Submitted
 
 Keyed = Mapping[str, MediaProvider]
 """A provider with each of its keys, in their order, by their fingerprints."""
 _NAMED = re.compile(r"([0-9a-f]{8})~(.*)", re.DOTALL)
 _UNAVAILABLE = (503, 529)
+
+log = structlog.get_logger(__name__)
 
 
 class MediaKeys:
@@ -34,14 +38,14 @@ class MediaKeys:
     def __call__(self, name: str, request: MediaRequest | None = None, /) -> MediaProvider:
         """As `activities.submissions.Providers`."""
         keyed = self._keyed(name, request)
-        return KeyedMedia(keyed, self._rings.setdefault(name, KeyRing()), self._clock)
+        return KeyedMedia(name, keyed, self._rings.setdefault(name, KeyRing()), self._clock)
 
 
 class KeyedMedia:
     """Implements `providers.base.MediaProvider`."""
 
-    def __init__(self, keyed: Keyed, ring: KeyRing, clock: Callable[[], float]) -> None:
-        self._keyed, self._ring, self._clock = keyed, ring, clock
+    def __init__(self, name: str, keyed: Keyed, ring: KeyRing, clock: Callable[[], float]) -> None:
+        self._name, self._keyed, self._ring, self._clock = name, keyed, ring, clock
         self._names = tuple(keyed)
 
     @property
@@ -100,9 +104,11 @@ class KeyedMedia:
         """Let the key rest if the error is about it, and tell whether another key may submit."""
         if error.status in _UNAVAILABLE or not (isinstance(error, UpstreamBusy) or error.not_accepted):
             return False
-        seconds = rest_seconds(error, failure(error))
+        seconds = rest_seconds(error, why := failure(error))
         if seconds is None:
             return False
+        if why is Failure.KEY and len(self._names) > 1:  # nobody else learns of it while another key works
+            log.error("a media provider does not accept one of our keys", provider=self._name, key=key + 1)
         self._ring.rest(key, seconds, self._clock(), None, for_all=True)
         return True
 

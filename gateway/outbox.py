@@ -53,10 +53,10 @@ class Outbox:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self, patience: timedelta) -> None:
+    async def close(self, grace: timedelta) -> None:
         """Wait so long for mails on their way; report how many are lost."""
         if self._tasks:
-            _, late = await asyncio.wait(list(self._tasks), timeout=patience.total_seconds())
+            _, late = await asyncio.wait(list(self._tasks), timeout=grace.total_seconds())
             if late:
                 log.error("mails lost", count=len(late), reason="the process stopped")
             for task in late:

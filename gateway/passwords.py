@@ -25,7 +25,7 @@ from gateway.fair_turns import FairTurns
 
 MAX_WAITING = 16
 """Hashes of one asker that wait, beside the one that is computed. One more is refused with 429."""
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 """How long a hash waits for its turn, and is computed. Each takes 64 MiB and a tenth of a second."""
 NICENESS = 5
 Value = TypeVar("Value")
@@ -77,7 +77,7 @@ class Passwords:
     async def _run(self, asker: Asker, work: Callable[[], Value]) -> Value:
         """Run work in the asker's turn. Raises `RateLimited` if too much of the asker's waits, `ServiceUnavailable`."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 return await self._turns[asker.known].run(asker.name, work)
         except TimeoutError:
             raise ServiceUnavailable("Too many people sign in at this moment. Try again.") from None

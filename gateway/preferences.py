@@ -67,14 +67,14 @@ def require_price(catalog: Catalog, model: Model, terms: TextTerms, wanted: Pref
 
     That is by every price that the call can reach: of its service tier, and of a long input.
     """
-    for name, meter, most in (
+    for name, meter, limit in (
         ("prompt", Meter.INPUT, wanted.max_prompt),
         ("completion", Meter.OUTPUT, wanted.max_completion),
     ):
-        if most is None:
+        if limit is None:
             continue
         reached = [credits_per_thousand(rates, meter) for rates in terms.prices.reachable(terms.input_bound)]
-        if catalog.exchange.usd(max(credits or Decimal(0) for credits in reached)) * PER_MILLION > most:
+        if catalog.exchange.usd(max(credits or Decimal(0) for credits in reached)) * PER_MILLION > limit:
             param = f"provider.max_price.{name}"
             raise RequestInvalid(f"The model '{model.id}' costs more than '{param}' allows.", param=param)
 

@@ -53,8 +53,12 @@ class ProviderFaults:
         self._log.report(what, where=provider, remedy=remedy)
         return True
 
+    def fails(self, provider: str) -> bool:
+        """Whether the log has it as failing."""
+        return provider in self._last
+
     def works(self, provider: str) -> None:
-        """Call it at each success."""
+        """Call it at each success, unless something of the provider is known to fail still."""
         last = self._last.get(provider)
         if last is not None and self._clock() >= last + CALM_SECONDS:
             del self._last[provider]

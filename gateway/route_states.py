@@ -176,6 +176,12 @@ class RouteStates:
         ring = self.keys.get(route.provider.name)
         return self.of(route).breaker.position(now) == OPEN or (ring is not None and ring.resting(now) > 0)
 
+    def may_fail(self, route: Route) -> bool:
+        """Tell whether another route or a key of its provider has failed for everybody, and not worked since."""
+        name, ring = route.provider.name, self.keys.get(route.provider.name)
+        broken = any(state.breaker.everybody.until for key, state in self.routes.items() if key[0] == name)
+        return broken or (ring is not None and ring.failed(keys_of(route)))
+
     def covers(self, route: Route, required: PrivacyClass) -> bool:
         """Tell whether the route keeps as little, also by what its provider has said.
 

@@ -297,8 +297,9 @@ class Attempts:
         state.answered(now - self._began, first_output, output_tokens)
         state.breaker.succeeded(self._account, self._began, now)
         self._states.ring(present.route.provider).works(present.key, self._account)
-        if self._router.faults:
-            self._router.faults.works(present.route.provider.name)
+        faults, name = self._router.faults, present.route.provider.name
+        if faults and faults.fails(name) and not self._states.may_fail(present.route):
+            faults.works(name)
 
     def abandoned(self) -> None:
         """The call ends for a reason that is not the provider's. It may have been slow, so that its client has left."""

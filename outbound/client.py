@@ -24,7 +24,7 @@ CONNECT = timedelta(seconds=5)
 TOTAL = timedelta(seconds=15)
 MAX_ANSWER = 16 * 1024
 """So many bytes of an answer to a webhook are read, and dropped."""
-ANSWER_PATIENCE = timedelta(seconds=2)
+ANSWER_TIMEOUT = timedelta(seconds=2)
 """How long they are read for, after the status: a receiver whose connection breaks may undo what it did."""
 _UNTYPED = ("application/octet-stream", "binary/octet-stream")
 
@@ -168,7 +168,7 @@ async def _drop(answer: httpcore2.Response) -> None:
     """Read a bounded part of the body. What it is, and how it ends, changes nothing: the status is known."""
     left = MAX_ANSWER
     try:
-        async with asyncio.timeout(ANSWER_PATIENCE.total_seconds()), aclosing(answer.aiter_stream()) as chunks:
+        async with asyncio.timeout(ANSWER_TIMEOUT.total_seconds()), aclosing(answer.aiter_stream()) as chunks:
             async for chunk in chunks:
                 left -= len(chunk)
                 if left <= 0:

@@ -46,7 +46,7 @@ Credentials = Callable[[], Awaitable[Mapping[str, str]]]
 class MediaTimeouts:
     connect: timedelta = timedelta(seconds=10)
     answer: timedelta = timedelta(seconds=60)
-    """From the request to the head of the answer. See `HttpRequest.patience`."""
+    """From the request to the head of the answer. See `HttpRequest.timeout`."""
     idle: timedelta = timedelta(seconds=30)
     """Between two parts of a body, and between two of a request."""
     total: timedelta = timedelta(minutes=9)
@@ -63,7 +63,7 @@ class HttpRequest:
     files: Sequence[tuple[str, tuple[str, bytes, str]]] = field(default=(), repr=False)
     """Name of the field, then name, content and type of the file."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    patience: timedelta | None = None
+    timeout: timedelta | None = None
     """In place of `MediaTimeouts.answer`, where the vendor works before it answers."""
     answers: bool = False
     """The vendor does nothing after its answer: when it says itself that it is unavailable, it has made nothing."""
@@ -211,7 +211,7 @@ class MediaHttp:
         if request.json is not None:
             prepared.headers["content-type"] = "application/json"
         try:
-            async with asyncio.timeout((request.patience or times.answer).total_seconds()):
+            async with asyncio.timeout((request.timeout or times.answer).total_seconds()):
                 return await self._client.send(prepared, stream=True)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise _of_transport(error) from None

@@ -80,8 +80,8 @@ def _gemini(provider: Provider, upstream: Upstream) -> ChatUpstream:
 
 
 def _vertex(provider: Provider, upstream: Upstream) -> ChatUpstream:
-    made = vertex.upstream(provider, upstream.transport, upstream.timeouts)
-    return replace(made, adapter=OlderFunctions(made.adapter))
+    chat_upstream = vertex.upstream(provider, upstream.transport, upstream.timeouts)
+    return replace(chat_upstream, adapter=OlderFunctions(chat_upstream.adapter))
 
 
 def _responses(provider: Provider, upstream: Upstream) -> ChatUpstream:

@@ -9,14 +9,14 @@ from domain.errors import ContentPolicyViolation, UpstreamBusy, UpstreamError, U
 Made = TypeVar("Made")
 
 
-async def all_made(calls: Sequence[Coroutine[Any, Any, Sequence[Made]]]) -> list[Made]:
+async def outputs_of(calls: Sequence[Coroutine[Any, Any, Sequence[Made]]]) -> list[Made]:
     """Make all calls at once. Return what came, in their order: those that failed are left out.
 
     If nothing came, the error is raised that leaves the most in doubt: only where no call was accepted may the job be
     submitted again.
     """
     results = await asyncio.gather(*calls, return_exceptions=True)
-    made: list[Made] = []
+    outputs: list[Made] = []
     errors: list[UpstreamError] = []
     for result in results:
         if isinstance(result, UpstreamError):
@@ -24,10 +24,10 @@ async def all_made(calls: Sequence[Coroutine[Any, Any, Sequence[Made]]]) -> list
         elif isinstance(result, BaseException):
             raise result
         else:
-            made += result
-    if not made:
+            outputs += result
+    if not outputs:
         raise max(errors, key=_doubt, default=UpstreamError())
-    return made
+    return outputs
 
 
 def _doubt(error: UpstreamError) -> int:

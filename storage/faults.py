@@ -20,7 +20,7 @@ DENIED = (
     "and AWS_REGION to the bucket's",
 )
 NO_BUCKET = ("the bucket of outputs does not exist", "make it, or name another one")
-AWAY = (
+UNAVAILABLE = (
     "the object store does not answer",
     "see that it runs, and that AWS_ENDPOINT and AWS_REGION are its own; what waits for it is tried again",
 )
@@ -73,4 +73,4 @@ def _cause(error: Exception) -> tuple[str, str]:
     denied = _DENIED_CODE in text or (status is not None and status[1] in _DENYING)
     if denied or isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return DENIED
-    return NO_BUCKET if _BUCKET_CODE in text else AWAY
+    return NO_BUCKET if _BUCKET_CODE in text else UNAVAILABLE

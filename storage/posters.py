@@ -32,5 +32,5 @@ class Posters:
             return None
         async with self._running:
             content = b"".join([chunk async for chunk in film])
-            made = await child.answer(self._program, content, self._timeout)
-        return made if sniff.content_type(made[: sniff.FIRST]) == CONTENT_TYPE else None
+            answer = await child.answer(self._program, content, self._timeout)
+        return answer if sniff.content_type(answer[: sniff.FIRST]) == CONTENT_TYPE else None

@@ -12,7 +12,7 @@ SLOT = 10
 MAX_SERIES = 4
 """Named ones. All others together are the last."""
 _BAR, _GAP, _HEIGHT = 7.8, 0.6, 99.4
-_FEWEST_SLOTS = 7
+_MIN_SLOTS = 7
 _STEPS = 3
 _LABELS = 5
 _THOUSAND, _MILLION = 1000, 1_000_000
@@ -67,7 +67,7 @@ def chart(report: Mapping[str, Any], days: Sequence[date], names: Sequence[str])
     rows = [Row(one, [stacks[one].get(each.number, 0) for each in series], total) for one, total in totals.items()]
     marks = [short(step * number) for number in range(_STEPS, -1, -1)]
     drawn = [(number, "".join(shapes[number])) for number in sorted(shapes)]
-    return Chart(max(len(days), _FEWEST_SLOTS) * SLOT, drawn, marks, _labels(days), series, rows)
+    return Chart(max(len(days), _MIN_SLOTS) * SLOT, drawn, marks, _labels(days), series, rows)
 
 
 def _identity(group: Mapping[str, Any]) -> tuple[object, ...]:
@@ -85,13 +85,13 @@ def _stack(shapes: dict[int, list[str]], x: float, parts: Mapping[int, int], who
         top -= height
 
 
-def _step(most: int) -> int:
+def _step(highest: int) -> int:
     """Return the distance of two lines: a round number, so that the highest day fits under the last."""
     power = 1
     while True:
         for tenths in (10, 15, 20, 25, 30, 40, 50, 60, 80):
             step, rest = divmod(tenths * power, 10)
-            if not rest and step * _STEPS >= most:
+            if not rest and step * _STEPS >= highest:
                 return step
         power *= 10
 

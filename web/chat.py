@@ -47,7 +47,7 @@ async def playground(visit: Visit) -> Response:
     return await _shown(visit)
 
 
-async def kept_chat(visit: Visit) -> Response:
+async def saved_chat(visit: Visit) -> Response:
     """Show a chat of the account's history. Its script reads the messages."""
     chat_id = quote(str(visit.request.path_params["conversation_id"]), safe="")
     saved = await visit.get(f"{_CONVERSATIONS}{chat_id}/", limit=1)
@@ -66,7 +66,7 @@ async def _shown(visit: Visit, more: Mapping[str, object] | None = None) -> Resp
         "chosen": chosen(choices, visit.request.query_params.get("model", "")),
         "named": "model" in visit.request.query_params,
         "keeps": keeps,
-        "kept": saved,
+        "chats": saved,
         "allowance": anonymous,
         "explains": any(place.startswith(_CHARGES) for place in visit.places),
         "conversation": "",
@@ -118,5 +118,5 @@ def _choice(model: Model) -> Choice:
 
 PAGES = (
     Page("/chat", playground, needs_account=False),
-    Page("/chat/{conversation_id}", kept_chat),
+    Page("/chat/{conversation_id}", saved_chat),
 )

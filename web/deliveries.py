@@ -48,10 +48,10 @@ async def send_again(visit: Visit) -> Response:
 
 async def _shown(visit: Visit, fault: Fault | None = None) -> Response:
     """Return the page of a delivery. While an attempt is under way or due, the page loads itself again."""
-    found = await visit.get(f"{_DELIVERIES}{in_path(visit, 'delivery_id')}/")
-    endpoint = await visit.get(f"{ENDPOINTS}{found['endpoint_id']}/") if found["endpoint_id"] else None
-    values = {"delivery": found, "endpoint": endpoint, "fault": fault, "troubles": TROUBLES, **NAMES}
-    due = found["next_attempt_at"] if found["status"] == "pending" and fault is None else None
+    row = await visit.get(f"{_DELIVERIES}{in_path(visit, 'delivery_id')}/")
+    endpoint = await visit.get(f"{ENDPOINTS}{row['endpoint_id']}/") if row["endpoint_id"] else None
+    values = {"delivery": row, "endpoint": endpoint, "fault": fault, "troubles": TROUBLES, **NAMES}
+    due = row["next_attempt_at"] if row["status"] == "pending" and fault is None else None
     headers = {"refresh": "2"} if due and moment(due) < visit.now + _SOON else {}
     return visit.render("webhook-delivery.html", values, status=fault.status if fault else 200, headers=headers)
 

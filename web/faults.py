@@ -50,7 +50,7 @@ _PLACES = {
 _NAMES = {word: address for address, (_, words) in _PLACES.items() for word in words}
 _LIKE, _WAYS, _MAX_WORD = 0.7, 3, 40
 _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 404, 429, 503
-_PATIENCE = 5
+_RETRY_SECONDS = 5
 """Seconds. Who waits for a server that cannot answer does not ask for a page more often."""
 _SENTENCES: Mapping[int, _Sentence] = {
     403: _Sentence("This is not yours to do.", "Nothing was changed.", _HOME),
@@ -110,4 +110,4 @@ def _pause(problem: Problem) -> int | None:
     """Return after how many seconds the page is loaded again: many that wait must not come at once. None: it is not."""
     if problem.status not in {_TOO_MANY, _UNAVAILABLE} or not problem.retry_after:
         return None
-    return max(int(problem.retry_after), _PATIENCE if problem.status == _UNAVAILABLE else 1)
+    return max(int(problem.retry_after), _RETRY_SECONDS if problem.status == _UNAVAILABLE else 1)

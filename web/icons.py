@@ -16,7 +16,7 @@ _HATCH = (
 
 @cache
 def symbols() -> dict[str, str]:
-    return {"hatch": _HATCH} | {found[1]: found[0] for found in _SYMBOL.finditer(FILE.read_text("utf-8"))}
+    return {"hatch": _HATCH} | {match[1]: match[0] for match in _SYMBOL.finditer(FILE.read_text("utf-8"))}
 
 
 @cache

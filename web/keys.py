@@ -45,10 +45,10 @@ async def new_key(visit: Visit) -> Response:
         return visit.render("key-new.html", _form_values({}))
     form = await visit.form()
     try:
-        made = await visit.send("POST", _KEYS, _order(form), headers={"idempotency-key": str(form.get("once", ""))})
+        response = await visit.send("POST", _KEYS, _order(form), headers={"idempotency-key": str(form.get("once", ""))})
     except Fault as fault:
         return visit.render("key-new.html", _form_values(form, fault), status=fault.status)
-    return await _listed(visit, made.body)
+    return await _listed(visit, response.body)
 
 
 async def rotate(visit: Visit) -> Response:
@@ -57,8 +57,8 @@ async def rotate(visit: Visit) -> Response:
     hours = whole(str(form.get("grace_hours", "24")))
     grace = {"grace_seconds": hours * _HOUR_SECONDS if isinstance(hours, int) else hours}
     once = {"idempotency-key": str(form.get("once", ""))}
-    made = await visit.send("POST", f"{_path(visit)}rotate/", grace, headers=once)
-    return await _listed(visit, made.body, rotated=True)
+    response = await visit.send("POST", f"{_path(visit)}rotate/", grace, headers=once)
+    return await _listed(visit, response.body, rotated=True)
 
 
 async def revoke(visit: Visit) -> Response:
@@ -105,10 +105,10 @@ def near(used: int, limit: int) -> bool:
     return used * 100 >= limit * NEAR_PERCENT
 
 
-async def _listed(visit: Visit, made: Mapping[str, Any] | None = None, *, rotated: bool = False) -> Response:
+async def _listed(visit: Visit, new: Mapping[str, Any] | None = None, *, rotated: bool = False) -> Response:
     rows = (await visit.get(_KEYS))["data"]
-    values = {"keys": rows, "made": made, "rotated": rotated, **_NAMES}
-    return visit.render("keys.html", values, secret=made is not None)
+    values = {"keys": rows, "new": new, "rotated": rotated, **_NAMES}
+    return visit.render("keys.html", values, secret=new is not None)
 
 
 _NAMES = {"scope_names": SCOPES, "limit_names": LIMITS, "near": near}

@@ -70,7 +70,7 @@ def plain(text: str) -> str:
 def readable(text: str) -> str:
     """Replace what is no character, and show what would turn the reading order around."""
     text = _BROKEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _BIDI.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
+    return _BIDI.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
 
 
 def _markdown(text: str, budget: Budget, *, breaks: bool) -> str:

@@ -88,12 +88,12 @@ def controls(model: Model, written: Written | None = None) -> list[Control]:
 
     A parameter that can have one value alone is left out: the API puts it in.
     """
-    made = []
+    fields = []
     for name, schema in properties(model).items():
         if len(schema.get("enum", ())) != 1 and not _one_number(schema):
             default = _text(schema["default"]) if "default" in schema else ""
-            made.append(_control(name, schema, _value(schema, name, default, written)))
-    return [*made, *_own(model, written)]
+            fields.append(_control(name, schema, _value(schema, name, default, written)))
+    return [*fields, *_own(model, written)]
 
 
 def with_value(control: Control, value: str) -> Control:
@@ -229,9 +229,9 @@ def _values(schema: Mapping[str, Any]) -> Sequence[object]:
     if "enum" in schema:
         return tuple(schema["enum"])
     if schema["type"] == "integer" and "minimum" in schema and "maximum" in schema and "multipleOf" not in schema:
-        least, most = int(schema["minimum"]), int(schema["maximum"])
-        if most - least < MAX_SEGMENTS:
-            return tuple(range(least, most + 1))
+        low, high = int(schema["minimum"]), int(schema["maximum"])
+        if high - low < MAX_SEGMENTS:
+            return tuple(range(low, high + 1))
     return ()
 
 
@@ -257,8 +257,8 @@ def _sentence(text: str) -> str:
 
 
 def _bounds(name: str, schema: Mapping[str, Any]) -> str:
-    least, most = schema.get("minimum"), schema.get("maximum")
-    return f"{least:,} to {most:,}{_UNIT_NAMES.get(name, '')}" if least is not None and most is not None else ""
+    low, high = schema.get("minimum"), schema.get("maximum")
+    return f"{low:,} to {high:,}{_UNIT_NAMES.get(name, '')}" if low is not None and high is not None else ""
 
 
 def _choice(name: str, value: object) -> str:

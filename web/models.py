@@ -89,14 +89,14 @@ async def models(visit: Visit) -> Response:
 
 async def model(visit: Visit) -> Response:
     wanted = visit.request.path_params["model_id"]
-    found = next((model for model in await _every(visit, inactive=True) if model["id"] == wanted), None)
-    if found is None:
+    row = next((model for model in await _every(visit, inactive=True) if model["id"] == wanted), None)
+    if row is None:
         raise Fault(404, "This server has no such model.")
     values = {
-        "model": found,
-        "prices": prices(found, "credits"),
-        "try_at": TRIED_AT.get(found["modality"]),
-        "call": call(found, visit.api.server.public_url),
+        "model": row,
+        "prices": prices(row, "credits"),
+        "try_at": TRIED_AT.get(row["modality"]),
+        "call": call(row, visit.api.server.public_url),
         **_NAMES,
     }
     return visit.render("model.html", values)

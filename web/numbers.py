@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from markupsafe import Markup, escape
 
 CREDITS_PER_DOLLAR = 100_000
-"""At list price. product.md, section 1."""
+"""At the provider's list price."""
 MAX_DIGITS = 30
 """Of a number that somebody writes. More than any field takes."""
 _CENT = Decimal("0.01")

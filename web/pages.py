@@ -75,8 +75,8 @@ def asset(request: Request) -> Response | None:
     The version of another release gets the present file, for the moment in which both are running.
     """
     known = assets.load()
-    found = known.files.get(request.path_params["name"])
-    if found is None:
+    file = known.files.get(request.path_params["name"])
+    if file is None:
         return None
     current = request.path_params["version"] == known.version
     headers = {
@@ -86,10 +86,10 @@ def asset(request: Request) -> Response | None:
         "content-security-policy": "default-src 'none'",
         "vary": "accept-encoding",
     }
-    content = found.content
-    if found.packed is not None and takes_gzip(request):
-        content, headers["content-encoding"] = found.packed, "gzip"
-    return Response(content, headers=headers, media_type=found.content_type)
+    content = file.content
+    if file.packed is not None and takes_gzip(request):
+        content, headers["content-encoding"] = file.packed, "gzip"
+    return Response(content, headers=headers, media_type=file.content_type)
 
 
 def packed(response: Response, request: Request) -> Response:

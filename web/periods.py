@@ -40,7 +40,7 @@ class Period:
         return {"from": self.since.isoformat(), "to": self.until.isoformat()}
 
 
-def period(query: Mapping[str, str], now: datetime, most: int) -> Period:
+def period(query: Mapping[str, str], now: datetime, max_days: int) -> Period:
     """Read the period of an address: `days`, or `from` and `to`, both included. At most so many days."""
     since, last = query.get("from", ""), query.get("to", "")
     if not since and not last:
@@ -54,8 +54,8 @@ def period(query: Mapping[str, str], now: datetime, most: int) -> Period:
         return _latest(DEFAULT, now.date(), "A date is written like 2026-01-31.")
     if own.since >= own.until:
         return _latest(DEFAULT, now.date(), "The last day is before the first.")
-    if (own.until - own.since).days > most:
-        return _latest(DEFAULT, now.date(), f"That are more than {most} days.")
+    if (own.until - own.since).days > max_days:
+        return _latest(DEFAULT, now.date(), f"That are more than {max_days} days.")
     return own
 
 

@@ -52,13 +52,13 @@ async def privacy(visit: Visit) -> Response:
 async def history(visit: Visit) -> Response:
     """Keep chats from now on, or stop. Whoever stops, and has kept some, is asked what becomes of them."""
     form = await visit.form()
-    keeps, kept = form.get("history") == "on", str(form.get("kept", ""))
-    if not keeps and not kept:
+    keeps, choice = form.get("history") == "on", str(form.get("kept", ""))
+    if not keeps and not choice:
         conversations = (await visit.get(_CONVERSATIONS, limit=1))["data"]
         if conversations:
             return visit.render("privacy-history.html")
     await visit.send("PATCH", _SETTINGS, {"keep_history": keeps})
-    if not keeps and kept == "erase":
+    if not keeps and choice == "erase":
         await visit.send("DELETE", _CONVERSATIONS)
     return visit.redirect("/privacy#history")
 

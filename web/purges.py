@@ -65,7 +65,7 @@ def certificate(purge: Mapping[str, Any], kinds: Sequence[Mapping[str, Any]]) ->
 async def erase(visit: Visit) -> Response:
     """Ask for the word, with what goes and what stays; or begin."""
     if visit.request.method == "GET":
-        return await _asked(visit)
+        return await _confirmation(visit)
     form = await visit.form()
     order = {"confirm": str(form.get("confirm", "")).strip().lower(), "sessions": form.get("sessions") == "on"}
     once = {"idempotency-key": str(form.get("once", ""))}
@@ -73,14 +73,14 @@ async def erase(visit: Visit) -> Response:
         begun = await visit.send("POST", _PURGES, order, headers=once)
     except Fault as fault:
         if fault.param == "confirm":
-            return await _asked(visit, fault, sessions=order["sessions"] is True)
+            return await _confirmation(visit, fault, sessions=order["sessions"] is True)
         raise
     response = visit.redirect(f"/privacy/purges/{begun.body['purge_id']}")
     response.headers["clear-site-data"] = '"cache", "storage"'  # the chat and the prompts that a tab remembers
     return response
 
 
-async def _asked(visit: Visit, fault: Fault | None = None, *, sessions: bool = False) -> Response:
+async def _confirmation(visit: Visit, fault: Fault | None = None, *, sessions: bool = False) -> Response:
     kinds = (await visit.get("/api/privacy/"))["data"]
     values = {
         "goes": [kind for kind in kinds if kind["erased"] and kind["count"]],

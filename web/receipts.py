@@ -230,8 +230,8 @@ def _bounds(receipt: Receipt) -> str:
         for meter, text in _HELD_FOR.items()
         if counts[meter]
     ]
-    most = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts) or "nothing"
-    return f"At most {most}{', per 1,000' if rates else ', at the highest prices that they can have'}"
+    sums = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts) or "nothing"
+    return f"At most {sums}{', per 1,000' if rates else ', at the highest prices that they can have'}"
 
 
 def _holding_rates(receipt: Receipt, counts: Mapping[str, int]) -> Mapping[str, Decimal] | None:

@@ -19,7 +19,7 @@ MAX_RUNNING = 1
 """Pages that a process renders at a time."""
 MAX_WAITING = 32
 """Different pages of one account that wait for that. More are answered with 503."""
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 """How long a page waits for its turn and is rendered, before it is answered with 503."""
 _RETRY = {"retry-after": "2", "refresh": "5"}
 """A browser loads the page again by itself."""
@@ -59,7 +59,7 @@ class SharedPages:
         return await asyncio.shield(under_way)
 
     async def _rendered(self, page: Published) -> bytes | None:
-        async with asyncio.timeout(PATIENCE_SECONDS), self.turns.turn(page.owner):
+        async with asyncio.timeout(TIMEOUT_SECONDS), self.turns.turn(page.owner):
             content = await self.shares.content(page)
             if content is None:
                 return None

@@ -50,10 +50,10 @@ async def new_endpoint(visit: Visit) -> Response:
     form = await visit.form()
     once = {"idempotency-key": str(form.get("once", ""))}
     try:
-        made = await visit.send("POST", ENDPOINTS, _order(form), headers=once)
+        response = await visit.send("POST", ENDPOINTS, _order(form), headers=once)
     except Fault as fault:
         return visit.render("webhook-form.html", _form_values(form, fault), status=fault.status)
-    return await endpoint_page(visit, made.body, secret=made.body["secret"])
+    return await endpoint_page(visit, response.body, secret=response.body["secret"])
 
 
 async def change(visit: Visit) -> Response:
@@ -91,10 +91,10 @@ async def rotate(visit: Visit) -> Response:
     path = path_of(visit)
     overlap = await _overlap(visit)
     try:
-        made = await visit.send("POST", f"{path}rotate-secret/", overlap)
+        response = await visit.send("POST", f"{path}rotate-secret/", overlap)
     except Fault as fault:
         return await endpoint_page(visit, await visit.get(path), fault=fault)
-    return await endpoint_page(visit, await visit.get(path), secret=made.body["secret"])
+    return await endpoint_page(visit, await visit.get(path), secret=response.body["secret"])
 
 
 async def delete(visit: Visit) -> Response:
@@ -119,10 +119,10 @@ async def settings(visit: Visit) -> Response:
 async def rotate_account_secret(visit: Visit) -> Response:
     overlap = await _overlap(visit)
     try:
-        made = await visit.send("POST", f"{_SETTINGS}rotate-secret/", overlap)
+        response = await visit.send("POST", f"{_SETTINGS}rotate-secret/", overlap)
     except Fault as fault:
         return await _listed(visit, fault=fault)
-    return await _listed(visit, secret=made.body["secret"])
+    return await _listed(visit, secret=response.body["secret"])
 
 
 async def endpoint_page(
@@ -151,7 +151,7 @@ async def _listed(
     return visit.render("webhooks.html", values, status=fault.status if fault else 200, secret=secret is not None)
 
 
-def refusal_of(url: str) -> str:
+def url_error(url: str) -> str:
     """Say in plain words why the API refused an address, by its text alone: what its host is like is not told."""
     try:
         parts = urlsplit(url.strip())
@@ -186,7 +186,7 @@ def _form_values(form: Mapping[str, Any] | FormData, fault: Fault | None = None)
     written = {name: str(form.get(name) or "") for name in ("url", "description")}
     return {
         "written": written,
-        "refused": refusal_of(written["url"]) if fault and fault.param == "url" else None,
+        "refused": url_error(written["url"]) if fault and fault.param == "url" else None,
         "chosen": chosen,
         "fault": fault,
         "once": uuid.uuid4(),

@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
         Success,
         Watch,
     )
-    from domain.media import INTERNAL_ERROR, TOO_LATE, JobError, Kind, Output, State
+    from domain.media import GIVEN_BACK, INTERNAL_ERROR, TOO_LATE, JobError, Kind, Output, State
     from temporal import attributes
     from workflows.options import (
         BOOKKEEPING,
@@ -193,9 +193,8 @@ class MediaWorkflow:
             copied = await call(MediaActivities.copy, self._ref, **self._about(within(self._left(), COPYING)))
             outputs = tuple(copied.outputs)
         success = Success(job_id=self._ref.job_id, outputs=outputs)
-        ended = await call(
-            BookkeepingActivities.succeed, success, **about(f"charge for {len(outputs)} outputs", ENDING)
-        )
+        number = "1 output" if len(outputs) == 1 else f"{len(outputs)} outputs"
+        ended = await call(BookkeepingActivities.succeed, success, **about(f"charge for {number}", ENDING))
         if ended.state is not State.SUCCEEDED:
             raise job_ended()
         self._ended(ended)
@@ -204,7 +203,7 @@ class MediaWorkflow:
         why = _why(error)
         state = State.FAILED if why else State.CANCELLED
         ending = Ending(job_id=self._ref.job_id, state=state, error=why)
-        summary = f"release, {why.code if why else 'cancelled'}"
+        summary = f"give the credits back: {why.code if why else 'cancelled'}"
         self._ended(await call(BookkeepingActivities.end, ending, **about(summary, ENDING)))
 
     async def _clean_up(self, _error: BaseException) -> None:
@@ -278,10 +277,12 @@ def _end_of(state: State | None, error: BaseException | None) -> str:
     if state is None:
         return "This run could not end the job. Maintenance ends it within minutes, and its credits go back"
     if state is State.SUCCEEDED:
-        return "The job is succeeded, and charged"
+        return "The job succeeded, and its price was charged"
+    if state is State.CANCELLED:
+        return "The job was cancelled. Its credits went back"
     why = _why(error) if error is not None else None
-    reason = f" with {why.code}: {why.message}" if why is not None and state is State.FAILED else ""
-    return f"The job is {state.value}{reason or '.'} Its credits went back"
+    reason = "." if why is None else f" with {why.code}: {why.message.removesuffix(GIVEN_BACK)}"
+    return f"The job failed{reason} Its credits went back"
 
 
 def _time(moment: datetime) -> str:

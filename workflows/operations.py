@@ -53,12 +53,12 @@ class Operations:
 
     async def standing(self, job_id: UUID) -> Standing:
         try:
-            found = await self._described(job_id)
+            description = await self._described(job_id)
         except ServiceUnavailable:
             return Standing.UNKNOWN
-        if found is None:
+        if description is None:
             return Standing.MISSING
-        return Standing.OPEN if found.status is WorkflowExecutionStatus.RUNNING else Standing.CLOSED
+        return Standing.OPEN if description.status is WorkflowExecutionStatus.RUNNING else Standing.CLOSED
 
     async def cancel(self, job_id: UUID) -> bool:
         """Ask the job's workflow to cancel it. False when it could not be asked."""
@@ -73,11 +73,11 @@ class Operations:
         A workflow that begins again goes on where the job is: what was submitted is not submitted again. Raises
         `ServiceUnavailable`.
         """
-        found = await self._described(job.id)
-        if found is None or found.status is not WorkflowExecutionStatus.RUNNING:
+        description = await self._described(job.id)
+        if description is None or description.status is not WorkflowExecutionStatus.RUNNING:
             await start.start(self._client, job, again=True)
             return Retried.STARTED
-        waiting = [one.activity_id for one in found.raw_description.pending_activities if _pauses(one)]
+        waiting = [one.activity_id for one in description.raw_description.pending_activities if _pauses(one)]
         for activity_id in waiting:
             await self._reset(job.id, activity_id)
         return Retried.SOONER if waiting else Retried.AT_WORK

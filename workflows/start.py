@@ -30,7 +30,7 @@ from workflows.webhooks import WebhookWorkflow
 MAX_WAIT = timedelta(seconds=5)
 _CANCEL = "cancel"
 """The update's id. A workflow takes few updates at a time: however often it is asked, this is one of them."""
-_AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+_UNAVAILABLE = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 
 
 async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT, again: bool = False) -> bool:
@@ -157,7 +157,8 @@ def _details(job: Job) -> str:
     return "\n\n".join(
         (
             f"Job {job.id} of account {job.account_id}",
-            f"{job.credits_cost} credits held, to end by {job.deadline:%Y-%m-%d %H:%M:%S} UTC: then they go back",
+            f"{job.credits_cost} credits were held for it. They go back if it has not ended by "
+            f"{job.deadline:%Y-%m-%d %H:%M:%S} UTC",
             f"`yout jobs show {job.id}` has its state and movements, `yout jobs cancel {job.id}` stops it",
         )
     )
@@ -171,7 +172,7 @@ def reachable() -> Iterator[None]:
     try:
         yield
     except RPCError as error:
-        if error.status in _AWAY:
+        if error.status in _UNAVAILABLE:
             raise unavailable from None
         raise
     except RuntimeError:  # a lazy client's first call, when no server answers

@@ -113,7 +113,7 @@ def output(body: Mapping[str, Any], kind: str | None) -> Iterator[tuple[str, Any
         yield "reasoning_effort", EFFORTS[values.word(config, "effort", "output_config", EFFORTS)]
     elif kind == "enabled":
         budget = body["thinking"]["budget_tokens"]
-        yield "reasoning_effort", next((effort for most, effort in _BUDGETS if budget <= most), "high")
+        yield "reasoning_effort", next((effort for limit, effort in _BUDGETS if budget <= limit), "high")
     for within, name in ((config, "output_config.format"), (body, "output_format")):
         if (wanted := values.optional(within, name.rpartition(".")[2], name.rpartition(".")[0], dict)) is not None:
             values.word(wanted, "type", name, ("json_schema",))

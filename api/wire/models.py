@@ -31,7 +31,7 @@ _OPENROUTER_UNITS = {
 }
 """OpenRouter's names for what it prices; those that it has none for are ours."""
 
-MADE = {
+OUTPUT_MODALITIES = {
     Modality.TEXT: "text",
     Modality.IMAGE: "image",
     Modality.VIDEO: "video",
@@ -107,7 +107,7 @@ def _per_thousand(prices: TokenPrices | None) -> dict[str, int | float | None]:
 
 
 def _architecture(model: Model) -> dict[str, Any]:
-    reads, makes = [kind.value for kind in model.input_modalities], MADE[model.modality]
+    reads, makes = [kind.value for kind in model.input_modalities], OUTPUT_MODALITIES[model.modality]
     return {
         "modality": f"{'+'.join(reads)}->{makes}",
         "input_modalities": reads,

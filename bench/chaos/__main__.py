@@ -66,8 +66,8 @@ def main(
         raise typer.Exit(2) from None
     for fault in faults:
         say(f"[red]violation:[/red] {fault}")
-    verdict = f"[red]{len(faults)} violations[/red]" if faults else "[green]no violation[/green]"
-    say(f"seed {seed}: {verdict} in {monotonic() - began:.0f} s")
+    result = f"[red]{len(faults)} violations[/red]" if faults else "[green]no violation[/green]"
+    say(f"seed {seed}: {result} in {monotonic() - began:.0f} s")
     raise typer.Exit(1 if faults else 0)
 
 
@@ -86,17 +86,17 @@ async def run(plan: Plan) -> list[str]:
         ending.push_async_callback(stack.stop)
         await stack.start(2, CREDITS)
         say(f"two API processes, {plan.clients} clients, {plan.seconds:g} s")
-        made, nemesis = await _under_fire(stack, plan)
+        calls, nemesis = await _under_fire(stack, plan)
         stage = await Stage.built(stack)
         await stage.play()
         await _quiet(stack)
-        say(_summary(made, nemesis))
-        found = await _reckon(stack, made)
-        proof = await _prove(stack, made, stage)
+        say(_summary(calls, nemesis))
+        faults = await _reckon(stack, calls)
+        proof = await _prove(stack, calls, stage)
         say(str(proof))
-        found += proof.faults + proof.missing() + await _audit(stack)
-        (plan.folder / "chaos.json").write_bytes(orjson.dumps({"violations": found, "calls": len(made)}))
-        return found
+        faults += proof.faults + proof.missing() + await _audit(stack)
+        (plan.folder / "chaos.json").write_bytes(orjson.dumps({"violations": faults, "calls": len(calls)}))
+        return faults
 
 
 async def _under_fire(stack: Stack, plan: Plan) -> tuple[list[Call], Nemesis]:
@@ -126,7 +126,7 @@ async def _quiet(stack: Stack) -> None:
                 return
 
 
-async def _reckon(stack: Stack, made: Sequence[Call]) -> list[str]:
+async def _reckon(stack: Stack, calls: Sequence[Call]) -> list[str]:
     durable = await require_durable(stack.postgres.url)
     say(f"PostgreSQL says: {', '.join(f'{name} {value}' for name, value in durable.items())}")
     account = stack.account
@@ -143,7 +143,7 @@ async def _reckon(stack: Stack, made: Sequence[Call]) -> list[str]:
         charge_transactions=await stack.number(charged, account),
     )
     say(_books(holds, totals))
-    return violations(made, holds, totals)
+    return violations(calls, holds, totals)
 
 
 async def _audit(stack: Stack) -> list[str]:
@@ -158,10 +158,10 @@ async def _audit(stack: Stack) -> list[str]:
     return problems
 
 
-async def _prove(stack: Stack, made: Sequence[Call], stage: Stage) -> Proof:
+async def _prove(stack: Stack, calls: Sequence[Call], stage: Stage) -> Proof:
     """What the operator gives back comes first: what a client was told is compared with the ledger before that."""
     results = [
-        ClientResult(call.stream, call.leaves_after is not None, attempt) for call in made for attempt in call.attempts
+        ClientResult(call.stream, call.leaves_after is not None, attempt) for call in calls for attempt in call.attempts
     ]
     staged = [ClientResult(scene.stream, scene.leaves_after is not None, attempt) for scene, attempt in stage.attempts]
     for account in (stack.account, stage.account):
@@ -187,8 +187,8 @@ def _books(holds: Sequence[Held], totals: Totals) -> str:
     )
 
 
-def _summary(made: Sequence[Call], nemesis: Nemesis) -> str:
-    attempts = [attempt for call in made for attempt in call.attempts]
+def _summary(calls: Sequence[Call], nemesis: Nemesis) -> str:
+    attempts = [attempt for call in calls for attempt in call.attempts]
     kinds = Counter(
         "broken" if attempt.status is None else f"{attempt.status}{'' if attempt.known else ' cut'}"
         for attempt in attempts
@@ -196,7 +196,7 @@ def _summary(made: Sequence[Call], nemesis: Nemesis) -> str:
     faults = ", ".join(f"{count} x {fault}" for fault, count in sorted(nemesis.done.items()))
     answers = ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items()))
     replayed = sum(attempt.replayed for attempt in attempts)
-    return f"faults: {faults}\n{len(made)} calls, {len(attempts)} attempts: {answers}; {replayed} replayed"
+    return f"faults: {faults}\n{len(calls)} calls, {len(attempts)} attempts: {answers}; {replayed} replayed"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from bench.stack import Api, Stack
 FAULTS = {"kill an API": 5, "kill PostgreSQL": 3, "pause an API": 3, "pause an API, its leases run out": 2}
 FRESH = "25 seconds"
 """A lease that has less left was not renewed for five seconds: its owner is paused or dead."""
-LONGEST_PAUSE = 8.0
+MAX_PAUSE_SECONDS = 8.0
 
 
 @dataclass(slots=True)
@@ -40,14 +40,14 @@ class Nemesis:
             elif fault == "kill PostgreSQL":
                 await self._kill_postgres(2.0 * dice.random())
             else:
-                await self._pause(api, 1.0 + (LONGEST_PAUSE - 1.0) * dice.random(), expire="leases" in fault)
+                await self._pause(api, 1.0 + (MAX_PAUSE_SECONDS - 1.0) * dice.random(), expire="leases" in fault)
 
-    async def _kill_postgres(self, away: float) -> None:
+    async def _kill_postgres(self, seconds: float) -> None:
         postgres = self.stack.postgres
         assert postgres.pid is not None  # noqa: S101  # it runs
         os.kill(postgres.pid, signal.SIGKILL)
         await postgres.wait()
-        await asyncio.sleep(away)
+        await asyncio.sleep(seconds)
         await postgres.start()
 
     async def _pause(self, api: Api, seconds: float, *, expire: bool) -> None:
@@ -62,11 +62,11 @@ class Nemesis:
             os.kill(api.pid, signal.SIGCONT)
 
 
-async def _kill(api: Api, away: float) -> None:
+async def _kill(api: Api, seconds: float) -> None:
     os.kill(api.pid, signal.SIGKILL)
     assert api.child is not None  # noqa: S101  # it runs
     await api.child.wait()
-    await asyncio.sleep(away)
+    await asyncio.sleep(seconds)
     await api.start()
 
 

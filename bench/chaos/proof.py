@@ -45,7 +45,7 @@ class Proof:
 def kinds(receipt: Receipt, result: ClientResult | None) -> Iterator[str]:
     """One receipt can be of several."""
     credits, charged = receipt["credits"], receipt["state"] == "settled"
-    found = {
+    holds_of = {
         "swept": receipt["closed_by"] == "sweeper",
         "released": not charged,
         "refunded": credits["refunded"] > 0,
@@ -55,13 +55,13 @@ def kinds(receipt: Receipt, result: ClientResult | None) -> Iterator[str]:
     }
     if result is not None and receipt["closed_by"] == "call" and charged:
         outcome = result.attempt
-        found |= {
+        holds_of |= {
             "finished": outcome.whole and not result.stream,
             "streamed": outcome.whole and result.stream,
             "broken by the upstream": outcome.refused and outcome.code == "upstream_error",
             "client gone": result.left and not outcome.known,
         }
-    return (kind for kind, holds in found.items() if holds)
+    return (kind for kind, holds in holds_of.items() if holds)
 
 
 def contradictions(receipt: Receipt, result: ClientResult) -> Iterator[str]:

@@ -21,7 +21,7 @@ from bench.media.accepting import accepted
 from bench.media.beginning import begun
 from bench.media.figures import SHORT, Figure, Part, Plan, Result
 from bench.media.listening import listened
-from bench.media.making import made
+from bench.media.making import measure
 from bench.media.running import Running, running
 from bench.media.waiting import waited
 from bench.older import checked_out
@@ -32,7 +32,7 @@ from dev.errors import CannotStart
 PARTS: Mapping[Part, Callable[[Running, Plan], Awaitable[list[Figure]]]] = {
     Part.ACCEPT: accepted,
     Part.LISTEN: listened,
-    Part.MAKE: made,
+    Part.MAKE: measure,
     Part.BEGIN: begun,
     Part.WAIT: waited,
 }

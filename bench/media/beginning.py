@@ -35,7 +35,7 @@ async def begun(running: Running, plan: Plan) -> list[Figure]:
         await running.until(LEFT_OF_ALL, 0)  # what other parts left
         for flood in FLOODS:
             await running.customer.order(1, flood.kind, flood.body)
-        await running.other.made()
+        await running.other.job_seconds()
         alone = await _others(running, asyncio.Event(), max(1, plan.calls // 5))
         figures += _figures(alone, ", alone")
         for flood in FLOODS:
@@ -48,7 +48,7 @@ async def _flooded(running: Running, plan: Plan, flood: Flood, pids: dict[str, i
     costs, began = Costs.began(pids), time.perf_counter()
     others = asyncio.create_task(_others(running, over))
     jobs = await running.customer.order(plan.jobs, flood.kind, flood.body)
-    done = max(1, len(jobs) - await running.counted(LEFT, 0, plan.patience, jobs))
+    done = max(1, len(jobs) - await running.counted(LEFT, 0, plan.timeout, jobs))
     seconds, spent = time.perf_counter() - began, costs.spent()
     over.set()
     times = await others
@@ -67,7 +67,7 @@ async def _others(running: Running, over: asyncio.Event, count: int = 10**6) -> 
     """Another account's quick jobs and chats, in turns, until it is over."""
     accepted, ended, chats = list[float](), list[float](), list[float]()
     while not over.is_set() and len(chats) < count:
-        times = await running.other.made()
+        times = await running.other.job_seconds()
         accepted.append(times[0])
         ended.append(times[1])
         chats.append(await running.other.chat())

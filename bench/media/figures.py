@@ -34,11 +34,11 @@ class Plan:
     """In a round of deliveries."""
     seconds: float = 60.0
     """To look at what waits."""
-    patience: float = 900.0
+    timeout: float = 900.0
     """Seconds to order what waits, and as many until its vendor has it. What is left then begins beside the rest."""
 
 
-SHORT = Plan(rounds=3, calls=25, jobs=100, turns=1, waiting=300, listeners=100, changes=5, seconds=10, patience=20)
+SHORT = Plan(rounds=3, calls=25, jobs=100, turns=1, waiting=300, listeners=100, changes=5, seconds=10, timeout=20)
 """Of a few minutes. Its jobs still begin while another account orders."""
 
 

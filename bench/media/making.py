@@ -3,12 +3,12 @@
 from bench.media.figures import Figure, Part, Plan
 from bench.media.running import ENDED, OPEN, QUICK, Costs, Running
 
-MADE = """
+SECONDS = """
 SELECT extract(epoch FROM max(finished_at) - min(started_at)) FROM media_jobs WHERE id = ANY(%s::uuid[])
 """
 
 
-async def made(running: Running, plan: Plan) -> list[Figure]:
+async def measure(running: Running, plan: Plan) -> list[Figure]:
     """All jobs of a turn wait when the workers come. One worker, two, two, one …: neither always comes first."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     costs: dict[str, list[float]] = {}
@@ -37,5 +37,5 @@ async def _turn(running: Running, plan: Plan, workers: int) -> tuple[float, dict
         of_workers = Costs({f"worker {number}": one.pid for number, one in enumerate(working)}, {})
         await running.until(ENDED, before + plan.jobs)
         spent = costs.spent() | {"the worker": sum(Costs.began(of_workers.pids).before.values())}
-    ((seconds,),) = await running.stack.rows(MADE, jobs)
+    ((seconds,),) = await running.stack.rows(SECONDS, jobs)
     return plan.jobs / float(seconds), {name: 1000 * each / plan.jobs for name, each in spent.items()}

@@ -59,7 +59,7 @@ class Customer:
                 group.create_task(some())
         return jobs
 
-    async def made(self) -> tuple[float, float]:
+    async def job_seconds(self) -> tuple[float, float]:
         """Seconds until a quick job was accepted, and until it had ended."""
         began = time.perf_counter()
         accepted, job = await self.post("/api/media/image/", QUICK)
@@ -146,7 +146,7 @@ async def running(folder: Path, plan: Plan, checkout: Checkout = HERE) -> AsyncI
                 timeout=aiohttp.ClientTimeout(None),
             )
             customers.append(Customer(await opened.enter_async_context(session)))
-        made = Running(stack, *customers)
-        async with made.working(1):
-            await made.customer.made()
-        yield made
+        running = Running(stack, *customers)
+        async with running.working(1):
+            await running.customer.job_seconds()
+        yield running

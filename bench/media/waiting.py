@@ -40,9 +40,9 @@ async def waited(running: Running, plan: Plan) -> list[Figure]:
         alone = await _others(running, plan)
         stored = await _stored(running, worker.pid)
         began = time.perf_counter()
-        jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.patience))
+        jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.timeout))
         ordered = time.perf_counter() - began
-        at_vendor = await running.counted(AT_PROVIDER, jobs + others, plan.patience) - others
+        at_vendor = await running.counted(AT_PROVIDER, jobs + others, plan.timeout) - others
         reached = time.perf_counter() - began
         grown = [
             (after - before) / jobs for before, after in zip(stored, await _stored(running, worker.pid), strict=True)
@@ -90,11 +90,11 @@ async def _while_waiting(running: Running, seconds: float, worker: int, count: i
 async def _others(running: Running, plan: Plan) -> Times:
     """Another account's jobs, one after another, and chats in turns with them. Seconds by kind and round."""
     times: Times = {"a job accepted": [], "a job ended": [], "a chat": []}
-    await running.other.made()
+    await running.other.job_seconds()
     for _ in range(plan.rounds):
         rounds: list[list[float]] = [[], [], []]
         for _ in range(max(1, plan.calls // 20)):
-            accepted, ended = await running.other.made()
+            accepted, ended = await running.other.job_seconds()
             for each, seconds in zip(rounds, (accepted, ended, await running.other.chat()), strict=True):
                 each.append(seconds)
         for name, each in zip(times, rounds, strict=True):

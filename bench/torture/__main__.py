@@ -128,7 +128,7 @@ async def run(plan: Plan) -> Report:
         await _quiet(stack)
         proof = Proof(stack, orders, CREDITS, canary, frozenset(offered["files"]))
         say("proving")
-        checks = await proof.made()
+        checks = await proof.run()
         report = Report(plan, checks, nemesis.done, _states(orders, proof), _slowest(orders, proof))
         (plan.folder / "torture.json").write_bytes(orjson.dumps(as_json(report)))
         return report

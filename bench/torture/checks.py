@@ -60,7 +60,7 @@ class Proof:
     """Digests of what vendors give."""
     jobs: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
-    async def made(self) -> list[Check]:
+    async def run(self) -> list[Check]:
         columns = ("id", "state", "credits_cost", "credits_refunded", "outputs", "created_at", "finished_at")
         rows = await self.stack.rows(f"SELECT {', '.join(columns)} FROM media_jobs")  # noqa: S608  # our own names
         self.jobs = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
@@ -71,18 +71,18 @@ class Proof:
             ("no submission twice", self._submitted),
             ("no demo submission twice", self._submitted_to_demo),
             ("outputs are whole, and of the right type", self._outputs),
-            ("each vendor made what it was well ordered", self._made),
+            ("each vendor made what it was well ordered", self._deliveries),
             ("each end came by webhook, with one id", self._webhooks),
             ("no input is left", self._inputs),
             ("the audit is clean", self._audit),
             ("no prompt and no input file is readable anywhere", self._prompts),
         ]
-        found = []
+        done = []
         for name, look in checks:
             check = Check(name)
             await look(check)
-            found.append(check)
-        return found
+            done.append(check)
+        return done
 
     async def _ended(self, check: Check) -> None:
         check.looked_at = len(self.orders)
@@ -168,7 +168,7 @@ class Proof:
             elif order.offer["provider"] != "demo" and sha256(content).hexdigest() not in self.files:
                 yield "its bytes are not those of its vendor"
 
-    async def _made(self, check: Check) -> None:
+    async def _deliveries(self, check: Check) -> None:
         """Most of it: a worker may be killed when nobody can know whether its vendor has the job."""
         ends: dict[str, list[str]] = {}
         for order in self.orders:
@@ -193,7 +193,7 @@ class Proof:
             id_ = UUID(message["data"]["job_id"])
             ids.setdefault(id_, set()).add(received["headers"]["webhook-id"])
             reached |= {(id_, received["to"])} if received["status"] == 200 else set()
-            check.faults += self._told_wrong(message, self.jobs.get(id_))
+            check.faults += self._wrong_end(message, self.jobs.get(id_))
         own = {UUID(order.job) for order in self.orders if order.hook and order.job}
         for id_ in self.jobs:
             if len(ids.get(id_, ())) != 1:
@@ -206,7 +206,7 @@ class Proof:
     def _secrets(self) -> dict[str, str]:
         return {ENDPOINT: self.stack.hook_secret, JOB_URL: self.stack.job_secret}
 
-    def _told_wrong(self, message: dict[str, Any], job: dict[str, Any] | None) -> list[str]:
+    def _wrong_end(self, message: dict[str, Any], job: dict[str, Any] | None) -> list[str]:
         data = message["data"]
         if job is None or not message["type"] == f"job.{data['status']}" == f"job.{job['state']}":
             return [f"{data['job_id']} is {message['type']} in its webhook"]

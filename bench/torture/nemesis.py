@@ -18,7 +18,7 @@ FAULTS = {
     ("kill", "PostgreSQL"): 2,
     ("pause", "PostgreSQL"): 1,
 }
-AWAY, PAUSED, BETWEEN = 1.5, 4.0, 1.0
+DOWN, PAUSED, BETWEEN = 1.5, 4.0, 1.0
 """Seconds, at most."""
 LONG_PAUSE = 12.0
 """Of a worker: longer than Temporal waits for its heartbeats, so that another one takes its work over."""
@@ -57,7 +57,7 @@ class Nemesis:
         self.say(f"  {self.count}: {deed} {part.name}")
         if deed == "kill":
             await part.kill()
-            await asyncio.sleep(AWAY * dice.random())
+            await asyncio.sleep(DOWN * dice.random())
             await part.start()
             return
         seconds = LONG_PAUSE if part.name == "worker" and dice.random() < 0.3 else PAUSED * dice.random()

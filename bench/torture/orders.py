@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from bench.torture.stack import TortureStack
 
 AT_ONCE = 8
-PATIENCE = 240.0
+JOB_TIMEOUT = 240.0
 PAUSE = 0.5
 CANCELLED = 0.05
 """The share of all jobs that the customer cancels at some moment."""
@@ -125,7 +125,7 @@ class Customer:
         if order.file:
             body[order.offer["takes"]] = await self._input(order)
         key = {"idempotency-key": f"order-{self.seed}-{order.number}"}
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + JOB_TIMEOUT
         while asyncio.get_running_loop().time() < deadline:
             status, answer = await self.call("POST", f"/api/media/{order.offer['kind']}/", json=body, headers=key)
             order.answers.append(status)
@@ -140,7 +140,7 @@ class Customer:
         """A data URI, or the id of an upload."""
         if order.file == "data":
             return f"data:image/png;base64,{b64encode(self.picture).decode()}"
-        for _ in range(int(PATIENCE / PAUSE)):
+        for _ in range(int(JOB_TIMEOUT / PAUSE)):
             status, answer = await self.call("POST", "/api/media/uploads/", data=self.picture)
             if status == 201:
                 return str(answer["id"])
@@ -151,7 +151,7 @@ class Customer:
         """At a moment of its own."""
         dice = Random(self.seed * 10_000 + order.number)  # noqa: S311  # repeatable, not secret
         await asyncio.sleep(3 * dice.random())
-        for _ in range(int(PATIENCE / PAUSE)):
+        for _ in range(int(JOB_TIMEOUT / PAUSE)):
             status, _ = await self.call("POST", f"/api/media/jobs/{order.job}/cancel/")
             if 200 <= status < 500 and status != 429:
                 return

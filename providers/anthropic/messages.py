@@ -36,26 +36,26 @@ class Conversation:
 
 def conversation(messages: list[Any], passes: Collection[str] = ()) -> Conversation:
     """Raises `RequestInvalid` that names what Anthropic has no form for, or that there is nothing to answer."""
-    made = Conversation()
+    talk = Conversation()
     names: dict[str, str] = {}
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
         role = message.get("role")
-        if role in _SYSTEM and not made.turns:
-            made.system += marked_last(_texts(message, where), message)
+        if role in _SYSTEM and not talk.turns:
+            talk.system += marked_last(_texts(message, where), message)
         elif role == "assistant":
-            _add(made.turns, "assistant", marked_last(_assistant(message, where, names, passes), message))
+            _add(talk.turns, "assistant", marked_last(_assistant(message, where, names, passes), message))
         elif role in ("tool", "function"):
-            _add(made.turns, "user", [_result(message, where, names, passes)])
+            _add(talk.turns, "user", [_result(message, where, names, passes)])
         else:
             content = _texts(message, where) if role in _SYSTEM else _content(message, where, passes)
-            _add(made.turns, "user", marked_last(content, message))
-    if not made.turns and made.system:
-        made.turns.append({"role": "user", "content": [made.system.pop()]})
-    if not made.turns:
+            _add(talk.turns, "user", marked_last(content, message))
+    if not talk.turns and talk.system:
+        talk.turns.append({"role": "user", "content": [talk.system.pop()]})
+    if not talk.turns:
         raise RequestInvalid("'messages' must have a message with content.", param="messages")
-    _tidy(made.turns)
-    return made
+    _tidy(talk.turns)
+    return talk
 
 
 def _add(turns: list[dict[str, Any]], role: str, content: list[dict[str, Any]]) -> None:
@@ -89,29 +89,29 @@ def _content(message: Mapping[str, Any], where: str, passes: Collection[str]) ->
 
 
 def _texts(message: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
-    made = blocks(message.get("content"), f"{where}.content")
-    if any(block["type"] != "text" for block in made):
+    texts = blocks(message.get("content"), f"{where}.content")
+    if any(block["type"] != "text" for block in texts):
         raise invalid(f"{where}.content", "must be text in a message of this role.")
-    return made
+    return texts
 
 
 def _assistant(
     message: Mapping[str, Any], where: str, names: dict[str, str], passes: Collection[str]
 ) -> list[dict[str, Any]]:
-    made = reasoning.blocks(message)
+    content_blocks = reasoning.blocks(message)
     content = _content(message, where, passes)
     if any(block["type"] in ("image", "document") for block in content):
         raise invalid(f"{where}.content", "must be text in a message of this role.")
-    made += content
+    content_blocks += content
     if not content and isinstance(refusal := message.get("refusal"), str) and refusal.strip():
-        made.append(parts.text_block(refusal))
+        content_blocks.append(parts.text_block(refusal))
     for index, call in enumerate(message.get("tool_calls") or ()):
-        made.append(tools.use(call, f"{where}.tool_calls[{index}]"))
+        content_blocks.append(tools.use(call, f"{where}.tool_calls[{index}]"))
     old = message.get("function_call")
     if isinstance(old, Mapping):
         own = names[str(old.get("name"))] = f"call_{where.strip(']').partition('[')[2]}"
-        made.append(tools.use({"id": own, "function": old}, where))
-    return made
+        content_blocks.append(tools.use({"id": own, "function": old}, where))
+    return content_blocks
 
 
 def _result(
@@ -120,11 +120,11 @@ def _result(
     own = message.get("tool_call_id")
     if message.get("role") == "function":
         own = names.get(str(message.get("name")))
-    made: dict[str, Any] = {"type": _RESULT, "tool_use_id": tools.call_id(own, f"{where}.tool_call_id")}
+    block: dict[str, Any] = {"type": _RESULT, "tool_use_id": tools.call_id(own, f"{where}.tool_call_id")}
     content = _content(message, where, passes)
     if content:
         plain = len(content) == 1 and content[0].keys() == {"type", "text"}
-        made["content"] = content[0]["text"] if plain else content
+        block["content"] = content[0]["text"] if plain else content
     if message.get("is_error") is True:
-        made["is_error"] = True
-    return marked(made, message.get("cache_control"))
+        block["is_error"] = True
+    return marked(block, message.get("cache_control"))

@@ -62,23 +62,23 @@ def payload(call: ChatCall) -> tuple[dict[str, Any], tuple[str, ...]]:
     searches = call.body.get("web_search_options") is not None
     _check(body, searches=searches)
     given = {name: value for name, value in body.items() if name not in _SET_HERE and value is not None}
-    made = {name: value for name, value in given.items() if name not in call.drops and _is_sent(call, name)}
-    dropped = [name for name in given if name not in made and given[name] not in _FREE.get(name, ())]
-    for name in _WITHIN.keys() & made.keys():
+    fields = {name: value for name, value in given.items() if name not in call.drops and _is_sent(call, name)}
+    dropped = [name for name in given if name not in fields and given[name] not in _FREE.get(name, ())]
+    for name in _WITHIN.keys() & fields.keys():
         cleaner = _Cleaner()
-        made[name] = cleaner.all(made[name], _WITHIN[name])
+        fields[name] = cleaner.all(fields[name], _WITHIN[name])
         dropped += [f"{name}.{lost}" for lost in cleaner.lost]
-    if searches and "tools" in made:
-        made["tools"] = [_bounded(tool, call.max_searches) for tool in made["tools"]]
+    if searches and "tools" in fields:
+        fields["tools"] = [_bounded(tool, call.max_searches) for tool in fields["tools"]]
     if body.get("output_format") is not None:  # the older place of it
-        made["output_config"] = {"format": body["output_format"], **made.get("output_config", {})}
-    made["model"], made["max_tokens"] = call.model, call.output_limit
+        fields["output_config"] = {"format": body["output_format"], **fields.get("output_config", {})}
+    fields["model"], fields["max_tokens"] = call.model, call.output_limit
     if rules(call.model).thinking is not Thinking.ADAPTIVE:
-        made["messages"] = [_without_system(message) for message in made["messages"]]
-    dropped += _fit_thinking(made)
+        fields["messages"] = [_without_system(message) for message in fields["messages"]]
+    dropped += _fit_thinking(fields)
     if call.stream:
-        made["stream"] = True
-    return made, tuple(dropped)
+        fields["stream"] = True
+    return fields, tuple(dropped)
 
 
 def _bounded(tool: Any, max_searches: int) -> Any:
@@ -182,16 +182,16 @@ class _Cleaner:
         return self.one(value, allowed) if isinstance(value, Mapping) else self.all(value, allowed)
 
 
-def _fit_thinking(made: dict[str, Any]) -> list[str]:
+def _fit_thinking(fields: dict[str, Any]) -> list[str]:
     """Lower the budget of thinking below the output limit. Where none is left, there is no thinking."""
-    thinking = made.get("thinking")
+    thinking = fields.get("thinking")
     if not isinstance(thinking, Mapping) or thinking.get("type") != "enabled":
         return []
-    budget, limit = thinking.get("budget_tokens"), made["max_tokens"]
+    budget, limit = thinking.get("budget_tokens"), fields["max_tokens"]
     if not isinstance(budget, int) or budget < limit:
         return []
     if limit <= MIN_BUDGET:
-        del made["thinking"]
+        del fields["thinking"]
         return ["thinking"]
-    made["thinking"] = {**thinking, "budget_tokens": limit - 1}
+    fields["thinking"] = {**thinking, "budget_tokens": limit - 1}
     return []

@@ -36,11 +36,11 @@ def blocks(content: object, where: str, passes: Collection[str] = ()) -> list[di
         return []
     if not isinstance(content, list):
         raise invalid(where, "must be a string or an array.", "invalid_type")
-    made = []
+    result = []
     for index, part in enumerate(content):
         if isinstance(part, Mapping) and (block := _block(part, f"{where}[{index}]", passes)) is not None:
-            made.append(marked(block, part.get("cache_control")))
-    return made
+            result.append(marked(block, part.get("cache_control")))
+    return result
 
 
 def text_block(text: str) -> dict[str, Any]:

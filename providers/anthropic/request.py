@@ -51,23 +51,23 @@ def payload(call: ChatCall, version: str = VERSION) -> tuple[dict[str, Any], tup
     extra = {name: value for name, value in sent.items() if name not in _READ}
     model = rules(call.model)
     talk = conversation(body["messages"], call.passes)
-    made: dict[str, Any] = {"messages": talk.turns}
-    _add_tools(made, body, model)
+    wire: dict[str, Any] = {"messages": talk.turns}
+    _add_tools(wire, body, model)
     if (wanted := body.get("web_search_options")) is not None:
-        made["tools"] = [*made.get("tools", ()), {**SEARCH, "max_uses": call.max_searches}]
+        wire["tools"] = [*wire.get("tools", ()), {**SEARCH, "max_uses": call.max_searches}]
         dropped = (*dropped, *(f"web_search_options.{name}" for name in wanted))
     if call.continues:
-        made["messages"] = [*talk.turns, {"role": "assistant", "content": list(call.continues)}]
-    plan = _think(made, body, call.output_limit, model, talk)
-    lost = [*plan.dropped, *_add_sampling(made, body, model, plan, version), *_add_format(made, body, talk)]
-    _add_rest(made, body)
+        wire["messages"] = [*talk.turns, {"role": "assistant", "content": list(call.continues)}]
+    plan = _think(wire, body, call.output_limit, model, talk)
+    lost = [*plan.dropped, *_add_sampling(wire, body, model, plan, version), *_add_format(wire, body, talk)]
+    _add_rest(wire, body)
     if talk.system:
-        made["system"] = talk.system
-    made = {**extra, **made, "model": call.model, "max_tokens": call.output_limit}
+        wire["system"] = talk.system
+    wire = {**extra, **wire, "model": call.model, "max_tokens": call.output_limit}
     if call.stream:
-        made["stream"] = True
+        wire["stream"] = True
     named = [name for name in dropped if name not in _READ_WITHIN and not _is_neutral(body, name)]
-    return made, tuple(dict.fromkeys([*named, *lost]))
+    return wire, tuple(dict.fromkeys([*named, *lost]))
 
 
 def _check(call: ChatCall, body: Mapping[str, Any]) -> None:
@@ -83,31 +83,31 @@ def _is_neutral(body: Mapping[str, Any], name: str) -> bool:
     return body.get(name) in _NEUTRAL.get(name, ())
 
 
-def _add_tools(made: dict[str, Any], body: Mapping[str, Any], model: ModelRules) -> None:
+def _add_tools(wire: dict[str, Any], body: Mapping[str, Any], model: ModelRules) -> None:
     given = tools.tools(body, model)
     if not given:
         return
-    made["tools"] = given
+    wire["tools"] = given
     if (choice := tools.choice(body)) is not None:
-        made["tool_choice"] = choice
+        wire["tool_choice"] = choice
 
 
 def _think(
-    made: dict[str, Any], body: Mapping[str, Any], limit: int, model: ModelRules, talk: Conversation
+    wire: dict[str, Any], body: Mapping[str, Any], limit: int, model: ModelRules, talk: Conversation
 ) -> reasoning.Plan:
-    forced = made.get("tool_choice", {}).get("type") in ("any", "tool")
+    forced = wire.get("tool_choice", {}).get("type") in ("any", "tool")
     possible = not forced and talk.turns[-1]["role"] == "user"
     requested = reasoning.wish(body)
     plan = reasoning.plan(requested, model, limit, possible=possible, budgeted=possible and talk.may_think)
     if plan.thinking is not None:
-        made["thinking"] = plan.thinking
+        wire["thinking"] = plan.thinking
     if plan.effort is not None:
-        made["output_config"] = {"effort": plan.effort}
+        wire["output_config"] = {"effort": plan.effort}
     return plan
 
 
 def _add_sampling(
-    made: dict[str, Any], body: Mapping[str, Any], model: ModelRules, plan: reasoning.Plan, version: str
+    wire: dict[str, Any], body: Mapping[str, Any], model: ModelRules, plan: reasoning.Plan, version: str
 ) -> list[str]:
     """Add the sampling fields that this model takes, and return the names of the others."""
     given = {name: body[name] for name in _SAMPLING if body.get(name) is not None}
@@ -116,11 +116,11 @@ def _add_sampling(
     if "temperature" in given:
         given["temperature"] = min(given["temperature"], 1)
     lost = ["top_p"] if model.one_of_sampling and {"temperature", "top_p"} <= given.keys() else []
-    made.update({name: value for name, value in given.items() if name not in lost})
+    wire.update({name: value for name, value in given.items() if name not in lost})
     return lost
 
 
-def _add_format(made: dict[str, Any], body: Mapping[str, Any], talk: Conversation) -> list[str]:
+def _add_format(wire: dict[str, Any], body: Mapping[str, Any], talk: Conversation) -> list[str]:
     wanted = body.get("response_format")
     if not isinstance(wanted, Mapping) or wanted.get("type") == "text":
         return []
@@ -132,7 +132,7 @@ def _add_format(made: dict[str, Any], body: Mapping[str, Any], talk: Conversatio
     if wanted.get("type") != "json_schema" or not isinstance(schema, Mapping):
         raise invalid("response_format", "must be text, json_object, or json_schema with a 'schema'.")
     form = {"type": "json_schema", "schema": _closed(schema)}
-    made["output_config"] = {**made.get("output_config", {}), "format": form}
+    wire["output_config"] = {**wire.get("output_config", {}), "format": form}
     return []
 
 
@@ -148,13 +148,13 @@ def _closed(schema: Any) -> Any:
     return closed
 
 
-def _add_rest(made: dict[str, Any], body: Mapping[str, Any]) -> None:
+def _add_rest(wire: dict[str, Any], body: Mapping[str, Any]) -> None:
     stop = body.get("stop")
     words = [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else []
     words = [word for word in words if isinstance(word, str) and word.strip()]
     if words:
-        made["stop_sequences"] = words
+        wire["stop_sequences"] = words
     if (control := cache_control(body.get("cache_control"))) is not None:
-        made["cache_control"] = control
+        wire["cache_control"] = control
     if body.get("service_tier") == "default":
-        made["service_tier"] = _STANDARD_TIER
+        wire["service_tier"] = _STANDARD_TIER

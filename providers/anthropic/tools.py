@@ -17,12 +17,12 @@ _NO_ARGUMENTS: Mapping[str, Any] = {"type": "object", "properties": {}}
 
 def tools(body: Mapping[str, Any], rules: ModelRules) -> list[dict[str, Any]]:
     """Return Anthropic's tools. Raises `RequestInvalid` for one that it has no form for."""
-    made = [_tool(tool, f"tools[{index}]", rules) for index, tool in enumerate(body.get("tools") or ())]
+    result = [_tool(tool, f"tools[{index}]", rules) for index, tool in enumerate(body.get("tools") or ())]
     old = body.get("functions")
-    if not made and isinstance(old, list):
-        made = [_function(each, f"functions[{index}]", rules) for index, each in enumerate(old)]
+    if not result and isinstance(old, list):
+        result = [_function(each, f"functions[{index}]", rules) for index, each in enumerate(old)]
     allowed = _allowed(body.get("tool_choice"))
-    return made if allowed is None else [tool for tool in made if tool["name"] in allowed]
+    return result if allowed is None else [tool for tool in result if tool["name"] in allowed]
 
 
 def _tool(tool: object, where: str, rules: ModelRules) -> dict[str, Any]:
@@ -40,22 +40,22 @@ def _function(function: object, where: str, rules: ModelRules) -> dict[str, Any]
     if parameters is not None and not isinstance(parameters, Mapping):
         raise invalid(f"{where}.parameters", "must be an object.", "invalid_type")
     schema = {**_NO_ARGUMENTS, **parameters} if parameters else dict(_NO_ARGUMENTS)
-    made: dict[str, Any] = {"name": function["name"], "input_schema": schema}
+    tool: dict[str, Any] = {"name": function["name"], "input_schema": schema}
     if isinstance(description, str) and description:
-        made["description"] = description
+        tool["description"] = description
     if function.get("strict") is True and rules.strict_tools:
-        made["strict"] = True
-    return made
+        tool["strict"] = True
+    return tool
 
 
 def choice(body: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return Anthropic's `tool_choice`, or None if nothing is said of it."""
-    made = _choice(body.get("tool_choice"), body.get("function_call"))
+    chosen = _choice(body.get("tool_choice"), body.get("function_call"))
     if body.get("parallel_tool_calls") is False or not body.get("tools"):  # the older form has one call
-        made = made or {"type": "auto"}
-        if made["type"] != "none":
-            made["disable_parallel_tool_use"] = True
-    return made
+        chosen = chosen or {"type": "auto"}
+        if chosen["type"] != "none":
+            chosen["disable_parallel_tool_use"] = True
+    return chosen
 
 
 def _choice(given: object, old: object) -> dict[str, Any] | None:

@@ -52,7 +52,7 @@ _BEFORE = re.compile(
 )
 
 
-def words_told_to_say(text: str) -> str | None:
+def words_to_say(text: str) -> str | None:
     """Return the words that a text prescribes (`OK` for "Reply with exactly OK"), or None."""
     text = text[:MAX_READ]
     if match := _SAY_THIS.search(text):

@@ -18,7 +18,7 @@ from providers.elevenlabs import voices
 from providers.elevenlabs.errors import explained
 from providers.media_http import Download, HttpRequest, HttpRules, MediaHttp, key_in
 
-PATIENCE = timedelta(minutes=2)
+TIMEOUT = timedelta(minutes=2)
 """Until the first sound of a long text."""
 NO_SOUND = ("text/", "application/json")
 HISTORY, REQUEST = "history:", "request:"
@@ -42,7 +42,7 @@ class ElevenLabsMedia:
         if self._logging and request.privacy is PrivacyClass.ZERO_RETENTION:
             raise RetentionDenied
         path = speech.path(request, self._voices, logging=self._logging)
-        order = HttpRequest(f"{self._base_url}{path}", json=speech.body(request), patience=PATIENCE, answers=True)
+        order = HttpRequest(f"{self._base_url}{path}", json=speech.body(request), timeout=TIMEOUT, answers=True)
         download = await self._http.open(order)
         return Submitted(_job_id(download.headers, submission.reference), _sound(request, download))
 

@@ -23,12 +23,12 @@ from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.polled_jobs import PolledJobs
 from providers.signals import Signal
 
-PATIENCE = timedelta(seconds=240)
+TIMEOUT = timedelta(seconds=240)
 """For an answer that has the output. Shorter than the step that waits for it."""
 MAX_VIDEOS = 256 << 20
 """Bytes of an operation: at Vertex AI its videos are in it, as base64."""
 _OMNI = "gemini-omni"
-MADE, OPERATION, INTERACTION = "made", "operation", "interaction"
+ANSWERED, OPERATION, INTERACTION = "made", "operation", "interaction"
 
 
 @record
@@ -82,7 +82,7 @@ class GeminiMedia(PolledJobs):
         raise UpstreamRefused
 
     async def poll(self, provider_job_id: str) -> Progress:
-        if Work.of(provider_job_id).form == MADE:
+        if Work.of(provider_job_id).form == ANSWERED:
             return Progress(Stage.DONE)
         return await super().poll(provider_job_id)
 
@@ -125,7 +125,7 @@ class GeminiMedia(PolledJobs):
 
     async def _images(self, submission: MediaSubmission) -> list[DataFile]:
         """Each call makes one image."""
-        return await several_calls.all_made([self._image(submission, index) for index in range(submission.request.n)])
+        return await several_calls.outputs_of([self._image(submission, index) for index in range(submission.request.n)])
 
     async def _image(self, submission: MediaSubmission, index: int) -> list[DataFile]:
         return images.read(await self._generated(submission, images.body(submission, index)))[:1]
@@ -137,7 +137,7 @@ class GeminiMedia(PolledJobs):
     async def _generated(self, submission: MediaSubmission, body: Mapping[str, Any]) -> Mapping[str, Any]:
         url = self._place.model(submission.request.model, "generateContent")
         signed = signals.signed(body, self._place.signal)
-        return await self._answer(HttpRequest(url, json=signed, patience=PATIENCE, answers=True))
+        return await self._answer(HttpRequest(url, json=signed, timeout=TIMEOUT, answers=True))
 
     async def _operation(self, submission: MediaSubmission) -> str:
         url = self._place.model(submission.request.model, "predictLongRunning")
@@ -213,7 +213,7 @@ def _checked(value: Any) -> Mapping[str, Any]:
 
 
 def _made(submission: MediaSubmission, files: list[DataFile]) -> Submitted:
-    return Submitted(Work(MADE, submission.reference).id, media_data.outputs(files))
+    return Submitted(Work(ANSWERED, submission.reference).id, media_data.outputs(files))
 
 
 def at_studio(provider: Provider, client: httpx2.AsyncClient) -> GeminiMedia:

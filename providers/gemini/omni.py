@@ -73,14 +73,14 @@ def progress(interaction: Mapping[str, Any]) -> Progress:
 
 def videos(interaction: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the videos of an interaction: each has `data` or `uri`. Raises an error if there are none."""
-    found = [
+    outputs = [
         part
         for step in mappings(interaction.get("steps"))
         if step.get("type") == "model_output"
         for part in mappings(step.get("content"))
         if part.get("type") == "video" and (part.get("data") or FILE.search(str(part.get("uri"))))
     ]
-    if interaction.get("status") != "completed" or not found:
+    if interaction.get("status") != "completed" or not outputs:
         codes = [str(error.get("code")) for error in mappings(interaction.get("errors"))]
         raise ContentPolicyViolation if any(map(_POLICY.search, codes)) else UpstreamError
-    return found
+    return outputs

@@ -75,11 +75,11 @@ def videos(operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     response = _object(operation.get("response"))
     response = _object(response.get("generateVideoResponse")) or response
     samples = response.get("generatedSamples") or response.get("videos") or []
-    found = [_object(_object(each).get("video")) or _object(each) for each in samples if isinstance(samples, list)]
-    made = [each for each in found if each.get("bytesBase64Encoded") or FILE.search(str(each.get("uri")))]
-    if not made:
+    outputs = [_object(_object(each).get("video")) or _object(each) for each in samples if isinstance(samples, list)]
+    readable = [each for each in outputs if each.get("bytesBase64Encoded") or FILE.search(str(each.get("uri")))]
+    if not readable:
         raise ContentPolicyViolation if response.get("raiMediaFilteredCount") else UpstreamError
-    return made
+    return readable
 
 
 def content(video: Mapping[str, Any]) -> bytes:

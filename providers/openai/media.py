@@ -23,7 +23,7 @@ from providers.openai import videos
 from providers.polled_jobs import PolledJobs
 
 TIMESTAMPS = "timestamp_granularities"
-PATIENCE = timedelta(seconds=240)
+TIMEOUT = timedelta(seconds=240)
 """Until an image in the highest quality."""
 _POLICY = frozenset({"moderation_blocked", "content_policy_violation", "content_filter"})
 _OUR_ACCOUNT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "account_deactivated"})
@@ -141,9 +141,9 @@ class OpenAIMedia(PolledJobs):
         if submission.inputs:
             texts = {name: str(value) for name, value in body.items()}
             url, files = f"{self._base_url}/images/edits", _files(submission.inputs)
-            order = HttpRequest(url, data=texts, files=files, patience=PATIENCE, answers=True)
+            order = HttpRequest(url, data=texts, files=files, timeout=TIMEOUT, answers=True)
         else:
-            order = HttpRequest(f"{self._base_url}/images/generations", json=body, patience=PATIENCE, answers=True)
+            order = HttpRequest(f"{self._base_url}/images/generations", json=body, timeout=TIMEOUT, answers=True)
         answer = (await self._http.json(order)).value
         given = media_data.mappings(answer.get("data") if isinstance(answer, dict) else None)[: request.n]
         if not given:
@@ -164,7 +164,7 @@ class OpenAIMedia(PolledJobs):
 
     async def _speech(self, request: MediaRequest) -> AsyncIterator[OutputFile]:
         body = {"model": request.model, **_SPEECH.fields(request)}
-        order = HttpRequest(f"{self._base_url}/audio/speech", json=body, patience=PATIENCE, answers=True)
+        order = HttpRequest(f"{self._base_url}/audio/speech", json=body, timeout=TIMEOUT, answers=True)
         return _sound(request, await self._http.open(order))
 
     async def _transcript(self, submission: MediaSubmission) -> AsyncIterator[OutputFile]:
@@ -181,7 +181,7 @@ class OpenAIMedia(PolledJobs):
         url = f"{self._base_url}/audio/transcriptions"
         files = [("file", (name, sound.content, sound.content_type))]
         fields = {"model": request.model, **texts}
-        order = HttpRequest(url, data=fields, files=files, patience=PATIENCE, answers=True)
+        order = HttpRequest(url, data=fields, files=files, timeout=TIMEOUT, answers=True)
         if (request.response_format or "json") in _JSON_FORMATS:
             return _written(await self._http.json(order, max_bytes=MAX_TRANSCRIPT_BYTES))
         download = await self._http.open(order)

@@ -17,8 +17,8 @@ from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
 from providers.openrouter import images, videos
 from providers.polled_jobs import PolledJobs
 
-PATIENCE = timedelta(seconds=240)
-_MADE = "made:"
+TIMEOUT = timedelta(seconds=240)
+_WITH_ANSWER = "made:"
 _POLICY = frozenset({"content_policy_violation", "refusal"})
 _REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "unprocessable"})
 
@@ -35,7 +35,7 @@ class OpenRouterMedia(PolledJobs):
         match submission.request.kind:
             case Kind.IMAGE:
                 files = await self._images(submission)
-                return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
+                return Submitted(f"{_WITH_ANSWER}{submission.reference}", media_data.outputs(files))
             case Kind.VIDEO:
                 return Submitted(await self._video(submission))
         raise UpstreamRefused
@@ -50,7 +50,9 @@ class OpenRouterMedia(PolledJobs):
         if not images.must_not_be_kept(submission.request):
             body = images.written(submission)
             return images.read(await self._made(images.IMAGES, body), submission.request)
-        return await several_calls.all_made([self._by_chat(submission, index) for index in range(submission.request.n)])
+        return await several_calls.outputs_of(
+            [self._by_chat(submission, index) for index in range(submission.request.n)]
+        )
 
     async def _by_chat(self, submission: MediaSubmission, index: int) -> list[DataFile]:
         body = signals.signed(images.chat(submission, index), self._signal)
@@ -71,7 +73,7 @@ class OpenRouterMedia(PolledJobs):
         return videos.progress(answer)
 
     async def _made(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        order = HttpRequest(f"{self._base}/{path}", json=body, patience=PATIENCE, answers=True)
+        order = HttpRequest(f"{self._base}/{path}", json=body, timeout=TIMEOUT, answers=True)
         return _checked((await self._http.json(order)).value)
 
     def _url(self, video_id: str) -> str:

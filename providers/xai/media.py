@@ -20,11 +20,11 @@ from providers.xai import images, videos
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = timedelta(seconds=240)
+TIMEOUT = timedelta(seconds=240)
 HOSTS = ("*.x.ai",)
 """Where its videos are. Anybody can read them there who knows the address."""
 MAX_STATE_BYTES = 1 << 20
-_MADE = "made:"
+_WITH_ANSWER = "made:"
 _KEY = re.compile(rb"api key|credential", re.IGNORECASE)
 
 
@@ -41,12 +41,12 @@ class XaiMedia(PolledJobs):
         match submission.request.kind:
             case Kind.IMAGE:
                 path, body = images.written(submission)
-                order = HttpRequest(f"{self._base}/{path}", json=self._signed(body), patience=PATIENCE, answers=True)
+                order = HttpRequest(f"{self._base}/{path}", json=self._signed(body), timeout=TIMEOUT, answers=True)
                 files = images.read(await self._sent(submission, order), submission.request)
-                return Submitted(f"{_MADE}{submission.reference}", media_data.outputs(files))
+                return Submitted(f"{_WITH_ANSWER}{submission.reference}", media_data.outputs(files))
             case Kind.VIDEO:
                 body = videos.body(submission)
-                order = HttpRequest(f"{self._base}/{videos.GENERATIONS}", json=self._signed(body), patience=PATIENCE)
+                order = HttpRequest(f"{self._base}/{videos.GENERATIONS}", json=self._signed(body), timeout=TIMEOUT)
                 return Submitted(videos.name(await self._sent(submission, order)))
         raise UpstreamRefused
 

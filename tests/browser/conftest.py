@@ -98,8 +98,8 @@ async def new_member(new_context: NewContext) -> AsyncIterator[NewMember]:
             answer = await api.post("/api/auth/signup/", json=credentials)
             assert answer.is_success, answer.text
             context = await new_context(**more)
-            kept = [{"name": name, "value": value, "url": site.url} for name, value in api.cookies.items()]
-            await context.add_cookies(kept)  # type: ignore[arg-type]  # a TypedDict of theirs
+            cookies = [{"name": name, "value": value, "url": site.url} for name, value in api.cookies.items()]
+            await context.add_cookies(cookies)  # type: ignore[arg-type]  # a TypedDict of theirs
             return Member(context, api)
 
         yield made

@@ -65,10 +65,10 @@ async def sign_up(stack: Stack, context: BrowserContext) -> None:
         credentials = {"email": "ada@example.com", "password": PASSWORD}
         (await api.post("/api/auth/signup/", json=credentials)).raise_for_status()
         for name, scopes, limits in KEYS:
-            made = await api.post("/api/chat/keys/", json={"name": name, "scopes": scopes, "limits": limits})
-            made.raise_for_status()
+            created = await api.post("/api/chat/keys/", json={"name": name, "scopes": scopes, "limits": limits})
+            created.raise_for_status()
             call = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello!"}]}
-            headers = {"authorization": f"Bearer {made.json()['key']}"}
+            headers = {"authorization": f"Bearer {created.json()['key']}"}
             await api.post("/v1/chat/completions", json=call, headers=headers)
         for name, value in api.cookies.items():
             await context.add_cookies([{"name": name, "value": value, "url": stack.url}])

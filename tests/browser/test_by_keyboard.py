@@ -195,9 +195,9 @@ async def test_a_session_that_ends_while_a_page_is_open_loses_nothing(site: Stac
     await page.clock.fast_forward("05:00")
     await page.get_by_role("button", name="Make the key").click()
     await expect(page.get_by_role("alert")).to_contain_text("You are signed out. Your text is still here.")
-    async with page.expect_popup() as door:
+    async with page.expect_popup() as popup:
         await page.get_by_role("link", name="Sign in").click()
-    await expect(await door.value).to_have_url(f"{site.url}/sign-in")
+    await expect(await popup.value).to_have_url(f"{site.url}/sign-in")
     await expect(page.get_by_label("Name", exact=True)).to_have_value("half a name")
     await page.close()
 

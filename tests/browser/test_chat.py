@@ -43,7 +43,7 @@ class Chat:
 
     @property
     def questions(self) -> Locator:
-        return self.page.locator(".said")
+        return self.page.locator(".user")
 
     @property
     def answers(self) -> Locator:

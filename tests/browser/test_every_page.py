@@ -33,11 +33,11 @@ OTHER_HTML, OTHER_JS = 25 * KB, 12 * KB
 
 
 def overweight(path: str, weight: Weight) -> list[str]:
-    most = Weight(HTML.get(path, OTHER_HTML), CSS, JS.get(path, OTHER_JS), FONTS)
+    limits = Weight(HTML.get(path, OTHER_HTML), CSS, JS.get(path, OTHER_JS), FONTS)
     return [
-        f"{name}: {getattr(weight, name)} of {getattr(most, name)} bytes"
+        f"{name}: {getattr(weight, name)} of {getattr(limits, name)} bytes"
         for name in ("html", "css", "js", "fonts")
-        if getattr(weight, name) > getattr(most, name)
+        if getattr(weight, name) > getattr(limits, name)
     ]
 
 
@@ -52,7 +52,7 @@ async def owner(site: Stack, new_member: NewMember) -> Member:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def made(owner: Member) -> Mapping[str, str]:
+async def ids(owner: Member) -> Mapping[str, str]:
     return await filled.fill(owner)
 
 
@@ -63,10 +63,10 @@ def contexts(visitor: BrowserContext, owner: Member) -> Mapping[str, BrowserCont
 
 @pytest.mark.parametrize(("who", "page"), SEEN, ids=[f"{who} {page.path}" for who, page in SEEN])
 async def test_a_page_is_whole(
-    who: str, page: OurPage, site: Stack, contexts: Mapping[str, BrowserContext], made: Mapping[str, str]
+    who: str, page: OurPage, site: Stack, contexts: Mapping[str, BrowserContext], ids: Mapping[str, str]
 ) -> None:
     watched = await Watched.of(contexts[who], site.url)
-    answer = await watched.open(filled.address(page, made))
+    answer = await watched.open(filled.address(page, ids))
     assert answer.status == 200
     assert "/sign-in" not in answer.url or page.path == "/sign-in"
     weight, shift = await watched.weight(), await watched.layout_shift()
@@ -76,7 +76,7 @@ async def test_a_page_is_whole(
 
 
 async def test_every_page_renders_without_a_script(
-    site: Stack, owner: Member, made: Mapping[str, str], new_context: NewContext
+    site: Stack, owner: Member, ids: Mapping[str, str], new_context: NewContext
 ) -> None:
     context = await new_context(java_script_enabled=False)
     page = await context.new_page()
@@ -85,7 +85,7 @@ async def test_every_page_renders_without_a_script(
     for one in visited + owned:
         if one is owned[0]:
             await context.add_cookies(await owner.context.cookies())  # type: ignore[arg-type]  # their TypedDicts differ
-        answer = await page.goto(site.url + filled.address(one, made))
+        answer = await page.goto(site.url + filled.address(one, ids))
         assert answer is not None
         assert answer.status == 200, one.path
         assert await page.locator("h1:visible").count() == 1, one.path
@@ -93,9 +93,9 @@ async def test_every_page_renders_without_a_script(
     await page.close()
 
 
-async def test_a_shared_page_is_whole(site: Stack, visitor: BrowserContext, made: Mapping[str, str]) -> None:
+async def test_a_shared_page_is_whole(site: Stack, visitor: BrowserContext, ids: Mapping[str, str]) -> None:
     watched = await Watched.of(visitor, site.url)
-    await watched.open(f"/c/{made['slug']}")
+    await watched.open(f"/c/{ids['slug']}")
     weight = await watched.weight()
     assert await watched.examine() + watched.faults == []
     assert (weight.js, weight.css <= CSS, weight.html <= 40 * KB) == (0, True, True)
@@ -167,7 +167,7 @@ MOMENTS = [
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=[moment.come.__name__ for moment in MOMENTS])
 async def test_a_moment_is_whole(
-    moment: Moment, site: Stack, contexts: Mapping[str, BrowserContext], made: Mapping[str, str]
+    moment: Moment, site: Stack, contexts: Mapping[str, BrowserContext], ids: Mapping[str, str]
 ) -> None:
     watched = await Watched.of(contexts[moment.who], site.url)
     await watched.open(moment.path)

@@ -44,17 +44,17 @@ async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site:
     card = page.locator("yout-job")
     await expect(card.locator(".steps li")).to_have_text(["Credits held", "Sent", "Rendering", "Checking", "Ready"])
     await expect(card).to_contain_text(PROMPT)
-    await expect(page.locator(".purse")).to_contain_text("held")
+    await expect(page.locator(".funds")).to_contain_text("held")
     await card.get_by_role("button", name="Cancel").click()
     await expect(page.locator("yout-job, .work").first).to_contain_text(
         re.compile("Cancelled|came back|charged"), timeout=LONG
     )
-    await expect(page.locator(".purse")).not_to_contain_text("held", timeout=LONG)
+    await expect(page.locator(".funds")).not_to_contain_text("held", timeout=LONG)
 
     await started(member, "image", "demo-image-fail")
     await watched.open("/studio/image")
     await expect(page.locator("yout-job[data-ended], .work").first).to_contain_text("came back", timeout=LONG)
-    await expect(page.locator(".purse")).not_to_contain_text("held")
+    await expect(page.locator(".funds")).not_to_contain_text("held")
     assert watched.faults == []
     await page.close()
 

@@ -115,7 +115,7 @@ credits_per_1k_input = 300
 credits_per_1k_output = 1500
 routes = [ { provider = "foreign", model = "plain" } ]
 """
-KEPT = """
+IMAGE = """
 [providers.gallery]
 kind = "demo"
 
@@ -204,7 +204,7 @@ privacy = "zero_retention"
         "test-private": ["foreign/plain", "private/plain"],
         "test-private-away": ["private/broken", "foreign/plain"],
     }
-    written = [text_model(name, *routes, most_output=40_000) for name, routes in models.items()]
+    written = [text_model(name, *routes, max_output=40_000) for name, routes in models.items()]
     written += [
         text_model(f"native-{name}", f"responses/{name}", more=responses_server.PRICED.get(name, ""))
         for name in responses_server.MODELS
@@ -223,7 +223,7 @@ privacy = "zero_retention"
     written += [text_model(name, *routes) for name, routes in texts.items()]
     written += [embedding_model(name, *routes) for name, routes in embedders.items()]
     return (
-        provider + "".join(written) + TIERED + EXTRAS + KEPT + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
+        provider + "".join(written) + TIERED + EXTRAS + IMAGE + COSTED + FOR_A_PLAN + anthropic_server.catalog(claudes)
     )
 
 
@@ -342,5 +342,5 @@ def faulty_stack(postgres: EmbeddedPostgres, paced: Paced, tmp_path_factory: pyt
 
 @pytest.fixture
 async def world(faulty_stack: Stack, paced: Paced) -> AsyncIterator[World]:
-    async with provoked_world.opened(faulty_stack, paced) as made:
-        yield made
+    async with provoked_world.opened(faulty_stack, paced) as opened:
+        yield opened

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.clients.conftest import OpenAccountClient
-from tests.clients.test_pages import made_key
+from tests.clients.test_pages import create_key
 from tests.support.account_client import QUESTION
 from web.numbers import credits
 
@@ -129,8 +129,8 @@ async def test_what_cannot_be_leads_back_to_the_page(member: httpx2.AsyncClient)
 
 
 async def test_hostile_names_are_escaped_and_compute_nothing(member: httpx2.AsyncClient) -> None:
-    made = await made_key(member, name=HOSTILE)
-    token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
+    created = await create_key(member, name=HOSTILE)
+    token = re.search(r"yout-[0-9A-Za-z]{40,}", created.text)
     assert token is not None
     await call_with(member, token[0])
     text = await page(member, "/activity?by=key")

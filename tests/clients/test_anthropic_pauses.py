@@ -19,8 +19,8 @@ BREAKS = "test-claude-pauses-breaks"
 
 @pytest.fixture
 def client(stack: Stack, owner: AccountClient) -> Iterator[OpenAI]:
-    with OpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as made:
-        yield made
+    with OpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
+        yield sdk
 
 
 def chat(client: OpenAI, model: str, *, stream: bool) -> tuple[str, str, str | None]:
@@ -49,8 +49,8 @@ def response(client: OpenAI, model: str, *, stream: bool) -> tuple[str, str, str
     return answer.id, message.content[0].text, end
 
 
-Asked = Callable[..., tuple[str, str, str | None]]
-CASES: dict[str, tuple[Asked, str, int, str]] = {
+Request = Callable[..., tuple[str, str, str | None]]
+CASES: dict[str, tuple[Request, str, int, str]] = {
     "once": (chat, "once", 2, "stop"),
     "twice": (chat, "twice", 3, "stop"),
     "response": (response, "twice", 3, "stop"),

@@ -26,12 +26,12 @@ async def test_a_visitor_asks_at_once(browser: httpx2.AsyncClient) -> None:
 
 
 async def test_the_scripts_of_the_first_page_are_small(browser: httpx2.AsyncClient) -> None:
-    for path, most in (("/", 10_000), ("/chat", 22_000)):
+    for path, limit in (("/", 10_000), ("/chat", 22_000)):
         page = (await browser.get(path)).text
         scripts = set(re.findall(r"/assets/[0-9a-f]+/js/[a-z-]+\.js", page))
         whole = [(await browser.get(script)).content for script in scripts]
         assert scripts
-        assert sum(len(gzip.compress(script)) for script in whole) <= most, path
+        assert sum(len(gzip.compress(script)) for script in whole) <= limit, path
         assert not any("markdown-it" in script for script in scripts)
 
 
@@ -51,8 +51,8 @@ async def test_what_is_kept_has_an_address_for_its_owner_alone(
 ) -> None:
     await member.patch("/api/chat/settings/", json={"keep_history": True})
     title = HOSTILE + "x" * (200 - len(HOSTILE))
-    made = await member.post("/api/chat/conversations/", json={"title": title})
-    address = f"/chat/{made.json()['id']}"
+    created = await member.post("/api/chat/conversations/", json={"title": title})
+    address = f"/chat/{created.json()['id']}"
     for path in ("/chat", address):
         page = (await member.get(path)).text
         assert HOSTILE not in page

@@ -32,11 +32,11 @@ async def test_the_owner_does_in_a_browser_what_a_key_may(owner: AccountClient, 
         assert (talked.status_code, done["type"]) == (200, "done")
         usage = (await page.get("/api/billing/usage/")).json()
         assert json.dumps(usage).count(str(done["credits_charged"])) > 0
-        made = await page.post("/api/chat/keys/", json={"name": "by hand", "scopes": ["keys"]})
-        assert made.status_code == 201
+        created = await page.post("/api/chat/keys/", json={"name": "by hand", "scopes": ["keys"]})
+        assert created.status_code == 201
         quoted = await page.post("/api/billing/quote/", json={"model": "test-plain", **QUESTION})
         assert quoted.status_code == 200
-        revoked = await page.post(f"/api/chat/keys/{made.json()['id']}/revoke/")
+        revoked = await page.post(f"/api/chat/keys/{created.json()['id']}/revoke/")
         assert revoked.status_code == 200
 
 

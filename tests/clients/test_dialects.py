@@ -134,8 +134,8 @@ async def test_what_a_server_does_not_take_is_found_out_once(
     for _ in range(2):
         answer = completion(client, "strict-filtered", **given)
         assert answer.headers["x-yout-dropped-parameters"] == "parallel_tool_calls, seed"
-    made = [body for body in bodies(dialects, "strict") if body["model"] == "filtered"]
-    assert [given.keys() & body.keys() for body in made] == [set(given), set(), set()]
+    filtered = [body for body in bodies(dialects, "strict") if body["model"] == "filtered"]
+    assert [given.keys() & body.keys() for body in filtered] == [set(given), set(), set()]
     assert await charged(owner) == 2 * PRICE
     with pytest.raises(openai.BadRequestError) as refused:
         completion(client, "strict-filtered", extra_body={"strict": True}, **given)

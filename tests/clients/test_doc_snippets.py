@@ -27,7 +27,7 @@ from web import reference
 
 EMAIL, PASSWORD = "ann@example.com", "a long sentence"
 SECONDS = 240
-READ_ELSEWHERE = {"json", "toml", "mermaid"}
+READ_ELSEWHERE = {"json", "toml", "mermaid", "sql"}
 RUN_PAGES = sorted({one.name for one in documents.snippets() if documents.of_page(one.name)})
 NEEDS_A_FILE_OR_AN_OPERATOR = {"/metrics", "/api/billing/stripe/webhook/", "/api/media/transcription/"}
 

@@ -37,9 +37,9 @@ def upstream() -> Iterator[Paced]:
 
 @pytest.fixture(scope="module")
 def stack(postgres: EmbeddedPostgres, upstream: Paced, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = own_stack(postgres, tmp_path_factory, "endings", paced.catalog(upstream.url), extra=LIMIT)
-    with made.running("api"):
-        yield made
+    own = own_stack(postgres, tmp_path_factory, "endings", paced.catalog(upstream.url), extra=LIMIT)
+    with own.running("api"):
+        yield own
 
 
 @pytest.fixture(autouse=True)

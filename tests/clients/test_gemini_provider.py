@@ -93,8 +93,8 @@ def direct(google: GeminiServer) -> genai.Client:
 
 @pytest.fixture
 def client(stack: Stack, owner: AccountClient) -> Iterator[OpenAI]:
-    with OpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as made:
-        yield made
+    with OpenAI(api_key=owner.customer.token, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
+        yield sdk
 
 
 def named(behaviour: str) -> str:

@@ -56,10 +56,10 @@ def refused(answer: httpx2.Response, param: str | None = None) -> None:
 async def test_what_a_limited_key_makes_has_its_limit_or_less(owner: AccountClient, name: str) -> None:
     limited = await manager(owner, limits={name: LIMITS[name]})
     refused(await limited.make(limits={name: LIMITS[name] + 1}), f"limits.{name}")
-    made = [await limited.make(), await limited.make(limits={name: None}), await limited.make(limits={name: 1})]
-    assert [answer.json()["limits"][name] for answer in made] == [LIMITS[name], LIMITS[name], 1]
-    assert {answer.json()["parent_id"] for answer in made} == {limited.id}
-    child = made[2].json()["id"]
+    keys = [await limited.make(), await limited.make(limits={name: None}), await limited.make(limits={name: 1})]
+    assert [answer.json()["limits"][name] for answer in keys] == [LIMITS[name], LIMITS[name], 1]
+    assert {answer.json()["parent_id"] for answer in keys} == {limited.id}
+    child = keys[2].json()["id"]
     assert (await limited.change(child, limits={name: LIMITS[name]})).json()["limits"][name] == LIMITS[name]
     refused(await limited.change(child, limits={name: None}), f"limits.{name}")
 

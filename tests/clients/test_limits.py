@@ -83,13 +83,13 @@ async def test_what_is_left_is_on_every_answer(http: httpx2.AsyncClient) -> None
 async def test_what_a_receiver_is_sent_at_will_is_counted(http: httpx2.AsyncClient) -> None:
     """Else an account without credits makes this server send to somebody without end."""
     url = "/api/webhooks/"
-    made = (await http.post(url, json={"url": "https://receiver.example/"})).json()["id"]
-    sent = (await http.post(f"{url}{made}/test/")).json()["id"]
-    for path in (f"{url}{made}/test/", f"{url}deliveries/{sent}/redeliver/"):
+    endpoint_id = (await http.post(url, json={"url": "https://receiver.example/"})).json()["id"]
+    sent = (await http.post(f"{url}{endpoint_id}/test/")).json()["id"]
+    for path in (f"{url}{endpoint_id}/test/", f"{url}deliveries/{sent}/redeliver/"):
         headers = await limited(http, requests=2)
         statuses = [(await http.post(path, headers=headers)).status_code for _ in range(3)]
         assert statuses == [202, 202, 429]
-    assert (await http.delete(f"{url}{made}/")).status_code == 204
+    assert (await http.delete(f"{url}{endpoint_id}/")).status_code == 204
 
 
 async def refused_for(answer: httpx2.Response) -> float:

@@ -52,7 +52,7 @@ async def changed(stack: Stack, statement: str, *values: object) -> None:
 
 
 async def test_pages_have_every_job_once_the_newest_first(owner: AccountClient) -> None:
-    made = [(await ordered(owner, *IMAGE))["job_uuid"] for _ in range(5)]
+    ordered_ids = [(await ordered(owner, *IMAGE))["job_uuid"] for _ in range(5)]
     seen, cursor = [], ""
     while True:
         page = await listed(owner, limit=2, **({"cursor": cursor} if cursor else {}))
@@ -61,7 +61,7 @@ async def test_pages_have_every_job_once_the_newest_first(owner: AccountClient) 
         if not page["has_more"]:
             break
         cursor = page["next"]
-    assert seen == made[::-1]
+    assert seen == ordered_ids[::-1]
     assert page["next"] is None
 
 

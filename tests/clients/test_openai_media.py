@@ -192,11 +192,11 @@ async def test_a_video_is_made_listed_fetched_and_deleted(client: Client) -> Non
 
 
 async def test_videos_are_listed_in_pages(client: Client) -> None:
-    made = [(await client.sdk.videos.create(**VIDEO | {"model": "demo-video-fail"})).id for _ in range(3)]
+    ids = [(await client.sdk.videos.create(**VIDEO | {"model": "demo-video-fail"})).id for _ in range(3)]
     page = await client.sdk.videos.list(limit=2)
-    assert ([each.id for each in page.data], page.has_more) == (made[:0:-1], True)
-    assert [each.id async for each in client.sdk.videos.list(limit=1, order="asc")] == made
-    failed = await client.sdk.videos.poll(made[0])
+    assert ([each.id for each in page.data], page.has_more) == (ids[:0:-1], True)
+    assert [each.id async for each in client.sdk.videos.list(limit=1, order="asc")] == ids
+    failed = await client.sdk.videos.poll(ids[0])
     assert failed.error is not None
     assert (failed.status, failed.error.code, failed.size, failed.seconds) == (
         "failed",
@@ -206,8 +206,8 @@ async def test_videos_are_listed_in_pages(client: Client) -> None:
     )
     stranger = await client.world.customer()
     for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", "")):
-        assert (await stranger.http.request(method, f"/v1/videos/{made[0]}{path}")).status_code == 404
-    assert (await stranger.http.get("/v1/videos", params={"after": made[0]})).status_code == 404
+        assert (await stranger.http.request(method, f"/v1/videos/{ids[0]}{path}")).status_code == 404
+    assert (await stranger.http.get("/v1/videos", params={"after": ids[0]})).status_code == 404
 
 
 async def test_a_video_that_is_not_finished_is_neither_fetched_nor_deleted(client: Client) -> None:

@@ -43,8 +43,8 @@ async def test_pictures_are_edited(client: Client) -> None:
     once = {"idempotency-key": "hat"}
     edited = await client.sdk.images.edit(**EDIT, image=[PNG, PNG], mask=PNG, n=2, extra_headers=once)
     assert edited.data is not None
-    made = [base64.b64decode(each.b64_json or "") for each in edited.data]
-    assert [Image.open(BytesIO(each)).size for each in made] == [(320, 200)] * 2
+    pictures = [base64.b64decode(each.b64_json or "") for each in edited.data]
+    assert [Image.open(BytesIO(each)).size for each in pictures] == [(320, 200)] * 2
     again = await client.sdk.images.edit(**EDIT, image=[PNG, PNG], mask=PNG, n=2, extra_headers=once)
     assert again.data == edited.data
     other = ("photo.png", picture(65), "image/png")
@@ -77,13 +77,13 @@ async def test_a_recording_is_written_down(client: Client, form: Any, begins: st
 
 @pytest.mark.parametrize("granularities", [["word"], ["segment"], ["word", "segment"]])
 async def test_words_and_segments_have_times(client: Client, granularities: Any) -> None:
-    made = await client.sdk.audio.transcriptions.create(
+    text = await client.sdk.audio.transcriptions.create(
         **RECORDING, response_format="verbose_json", timestamp_granularities=granularities
     )
-    assert (made.words is not None, made.segments is not None) == ("word" in granularities, "segment" in granularities)
-    assert "".join(word.word for word in made.words or ()) in made.text.replace(" ", "").replace(".", "")
-    assert made.usage is not None
-    assert (made.usage.type, made.usage.seconds) == ("duration", 2.0)
+    assert (text.words is not None, text.segments is not None) == ("word" in granularities, "segment" in granularities)
+    assert "".join(word.word for word in text.words or ()) in text.text.replace(" ", "").replace(".", "")
+    assert text.usage is not None
+    assert (text.usage.type, text.usage.seconds) == ("duration", 2.0)
 
 
 @pytest.mark.parametrize("form", FORGERIES)

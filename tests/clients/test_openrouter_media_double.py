@@ -21,8 +21,8 @@ def router() -> Iterator[OpenRouterMedia]:
 
 @pytest.fixture(scope="module")
 def client(router: OpenRouterMedia) -> Iterator[Any]:
-    with OpenRouter(api_key=router.key, server_url=router.url) as made:
-        yield cast(Any, made)
+    with OpenRouter(api_key=router.key, server_url=router.url) as sdk:
+        yield cast(Any, sdk)
 
 
 def test_images(client: Any) -> None:

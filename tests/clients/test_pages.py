@@ -11,7 +11,7 @@ from tests.support.stack import Stack
 from web.routes import PAGES
 
 
-async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response:
+async def create_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response:
     form = {"name": "laptop", "scopes": ["chat", "models"], "once": str(uuid.uuid4()), **fields}
     return await member.post("/keys/new", data=form)
 
@@ -19,7 +19,7 @@ async def made_key(member: httpx2.AsyncClient, **fields: str) -> httpx2.Response
 def filled(path: str) -> str:
     """The address of a page, with something in the place of its parameters."""
     known = {"model_id": "demo-chat", "topic": "clients", "tag": "chat", "decision": "0034-pages-call-the-public-api"}
-    return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], str(uuid.uuid4())), path)
+    return re.sub(r"\{(\w+)\}", lambda match: known.get(match[1], str(uuid.uuid4())), path)
 
 
 async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.AsyncClient) -> None:
@@ -39,18 +39,18 @@ async def test_who_has_no_account_is_led_to_the_door_and_back(browser: httpx2.As
 
 async def test_an_address_that_only_takes_a_form_leads_to_the_page_above_it(member: httpx2.AsyncClient) -> None:
     """Who signs in again after such a form comes there, and so does who reloads the address."""
-    found = {}
+    places = {}
     for page in PAGES:
         if "GET" in page.methods:
             continue
         answer = await member.get(filled(page.path))
         while answer.status_code == 303:
-            found[page.path] = answer.headers["location"]
-            answer = await member.get(found[page.path])
+            places[page.path] = answer.headers["location"]
+            answer = await member.get(places[page.path])
         assert answer.status_code in {200, 404}, page.path  # what is at a made-up id is not there
-    assert found["/account/sessions/{session_id}/end"] == found["/account/password"] == "/account"
-    assert found["/webhooks/settings/rotate"] == found["/webhooks/settings"] == "/webhooks"
-    assert found["/privacy/history"] == "/privacy"
+    assert places["/account/sessions/{session_id}/end"] == places["/account/password"] == "/account"
+    assert places["/webhooks/settings/rotate"] == places["/webhooks/settings"] == "/webhooks"
+    assert places["/privacy/history"] == "/privacy"
 
 
 async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
@@ -83,11 +83,11 @@ async def test_an_unknown_address_and_a_wrong_password_read_the_same(member: htt
 
 
 async def test_a_token_is_in_one_answer_that_no_browser_keeps(member: httpx2.AsyncClient, site: Stack) -> None:
-    made = await made_key(member, credits_day="20,000")
-    token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
+    page = await create_key(member, credits_day="20,000")
+    token = re.search(r"yout-[0-9A-Za-z]{40,}", page.text)
     assert token is not None
-    assert (made.status_code, made.headers["cache-control"]) == (200, "no-store")
-    assert "content-encoding" not in made.headers
+    assert (page.status_code, page.headers["cache-control"]) == (200, "no-store")
+    assert "content-encoding" not in page.headers
     for path in ("/keys", "/keys/new"):
         again = await member.get(path)
         assert token[0] not in again.text
@@ -100,7 +100,7 @@ async def test_a_token_is_in_one_answer_that_no_browser_keeps(member: httpx2.Asy
 
 async def test_two_clicks_make_one_key(member: httpx2.AsyncClient) -> None:
     once = str(uuid.uuid4())
-    first, second = await made_key(member, once=once), await made_key(member, once=once)
+    first, second = await create_key(member, once=once), await create_key(member, once=once)
     assert (first.status_code, second.status_code) == (200, 422)
     assert "was made before" in second.text
     assert "1 key<" in (await member.get("/keys")).text
@@ -119,7 +119,7 @@ async def test_two_clicks_make_one_key(member: httpx2.AsyncClient) -> None:
 async def test_a_fault_stands_at_its_field_and_nothing_is_lost(
     member: httpx2.AsyncClient, fields: dict[str, str], at_fault: str
 ) -> None:
-    answer = await made_key(member, **{"name": "<b>ci</b>", "tokens": "70,000", **fields})
+    answer = await create_key(member, **{"name": "<b>ci</b>", "tokens": "70,000", **fields})
     assert answer.status_code == 400
     assert f'id="{at_fault}-fault"' in answer.text
     assert 'value="70,000"' in answer.text
@@ -129,15 +129,15 @@ async def test_a_fault_stands_at_its_field_and_nothing_is_lost(
 
 
 async def test_a_key_is_rotated_and_revoked(member: httpx2.AsyncClient) -> None:
-    await made_key(member)
-    found = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
-    assert found is not None
-    rotated = await member.post(f"{found[0]}/rotate", data={"grace_hours": "1", "once": str(uuid.uuid4())})
+    await create_key(member)
+    match = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
+    assert match is not None
+    rotated = await member.post(f"{match[0]}/rotate", data={"grace_hours": "1", "once": str(uuid.uuid4())})
     assert (rotated.status_code, rotated.headers["cache-control"]) == (200, "no-store")
     assert "token before ends" in rotated.text
-    revoked = await member.post(f"{found[0]}/revoke")
+    revoked = await member.post(f"{match[0]}/revoke")
     assert (revoked.status_code, revoked.headers["location"]) == (303, "/keys")
-    assert "was revoked" in (await member.get(found[0])).text
+    assert "was revoked" in (await member.get(match[0])).text
     assert (await member.get(f"/keys/{uuid.uuid4()}")).status_code == 404
 
 
@@ -238,7 +238,7 @@ async def test_models_without_a_provider_here_are_shown_on_demand(browser: httpx
     assert link not in (await browser.get("/models")).text
     shown = (await browser.get("/models?inactive=1")).text
     assert link in shown
-    assert "no key here" in shown
+    assert "no provider key" in shown
     assert "/models?kind=text&amp;unit=usd&amp;inactive=1" in shown
     assert "This server has no key for it" in (await browser.get(f"/models/{absent['id']}")).text
 
@@ -257,11 +257,11 @@ async def test_a_search_that_finds_no_model_says_what_to_change(browser: httpx2.
 
 
 async def test_a_key_is_changed_on_its_page_and_shows_what_of_its_limits_is_used(member: httpx2.AsyncClient) -> None:
-    made = await made_key(member, credits_day="1,000", expires_on="2031-05-06")
-    token = re.search(r"yout-[0-9A-Za-z]{40,}", made.text)
-    found = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
+    page = await create_key(member, credits_day="1,000", expires_on="2031-05-06")
+    token = re.search(r"yout-[0-9A-Za-z]{40,}", page.text)
+    match = re.search(r"/keys/([0-9a-f-]{36})", (await member.get("/keys")).text)
     assert token is not None
-    assert found is not None
+    assert match is not None
     body = {"model": "demo-chat", "messages": [{"role": "user", "content": "Hello"}]}
     call = await member.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {token[0]}"})
     spent = call.json()["yout"]["credits_charged"]
@@ -270,12 +270,12 @@ async def test_a_key_is_changed_on_its_page_and_shows_what_of_its_limits_is_used
     assert "%</span>" not in shown
 
     form = {"name": "ci", "scopes": ["chat"], "credits_day": str(spent), "requests": "60", "expires_on": "2031-05-06"}
-    wrong = await member.post(found[0], data=form | {"requests": "many"})
+    wrong = await member.post(match[0], data=form | {"requests": "many"})
     assert (wrong.status_code, 'id="requests-fault"' in wrong.text) == (400, True)
-    changed = await member.post(found[0], data=form)
-    assert (changed.status_code, changed.headers["location"]) == (303, found[0])
+    changed = await member.post(match[0], data=form)
+    assert (changed.status_code, changed.headers["location"]) == (303, match[0])
     assert '<span class="tag wait num">100%</span>' in (await member.get("/keys")).text
-    key = (await member.get(f"/api/chat{found[0]}/")).json()
+    key = (await member.get(f"/api/chat{match[0]}/")).json()
     assert (key["name"], key["scopes"], key["limits"]["requests"], key["limits"]["tokens"]) == (
         "ci",
         ["chat"],

@@ -43,10 +43,10 @@ async def page(owner: AccountClient, site: Stack) -> AsyncIterator[httpx2.AsyncC
     """The browser of an account that has made calls, kept a chat and shared it."""
     await owner.charged("test-plain")
     await owner.charged("test-plain")
-    kept = await owner.http.post("/api/chat/conversations/", json={"title": HOSTILE, "messages": QUESTION})
+    conversation = await owner.http.post("/api/chat/conversations/", json={"title": HOSTILE, "messages": QUESTION})
     shared = await owner.http.post("/api/chat/share/", json={"messages": QUESTION, "title": HOSTILE})
     hook = await owner.http.post("/api/webhooks/", json={"url": "https://receiver.example/"})
-    assert [one.status_code for one in (kept, shared, hook)] == [201, 201, 201]
+    assert [one.status_code for one in (conversation, shared, hook)] == [201, 201, 201]
     async with await signed_in(owner.database, owner.customer.account_id, site.url) as client:
         client.headers["accept"] = "text/html"
         yield client

@@ -127,10 +127,10 @@ async def test_an_error_of_another_endpoint(world: World, case: Other) -> None:
     owner = await world.open_account(provoked.CREDITS)
     key, headers = owner.customer.token, dict[str, Any]()
     if case.key == "limited":
-        made = await owner.http.post(
+        created = await owner.http.post(
             "/api/chat/keys/", json={"name": "limited", "models": ["test-plain"], "scopes": ["keys", "chat"]}
         )
-        key = made.json()["key"]
+        key = created.json()["key"]
     elif case.key:
         headers["authorization"] = openai.Omit()
     if case.cookie:

@@ -131,8 +131,8 @@ async def test_a_quote_is_strict_by_the_header_too(owner: AccountClient) -> None
 
 
 async def test_a_key_hears_of_its_own_models_and_by_its_own_rules(owner: AccountClient) -> None:
-    made = await owner.http.post("/api/chat/keys/", json={"name": "k", "models": ["test-plain"], "strict": True})
-    headers = {"authorization": f"Bearer {made.json()['key']}"}
+    created = await owner.http.post("/api/chat/keys/", json={"name": "k", "models": ["test-plain"], "strict": True})
+    headers = {"authorization": f"Bearer {created.json()['key']}"}
     for path, body in (
         ("/api/billing/quote/", {"model": "test-metered", **QUESTION}),
         ("/api/billing/quote/", {"model": "demo-image", "prompt": "A lake"}),
@@ -210,8 +210,8 @@ async def test_a_body_that_nests_too_deeply_is_refused(owner: AccountClient) -> 
 async def test_a_recording_is_read_for_a_key_that_may_order_its_job(owner: AccountClient) -> None:
     body = {"model": "demo-transcription", "audio": TALK}
     for scopes, status in ((["billing"], 403), (["billing", "media"], 200)):
-        made = await owner.http.post("/api/chat/keys/", json={"name": "quotes", "scopes": scopes})
-        headers = {"authorization": f"Bearer {made.json()['key']}"}
+        created = await owner.http.post("/api/chat/keys/", json={"name": "quotes", "scopes": scopes})
+        headers = {"authorization": f"Bearer {created.json()['key']}"}
         assert (await owner.http.post("/api/billing/quote/", json=body, headers=headers)).status_code == status
 
 

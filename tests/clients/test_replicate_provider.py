@@ -26,21 +26,21 @@ def direct(replicate: ReplicateServer) -> Iterator[Client]:
 
 
 def test_the_sdk_takes_the_double_for_replicate(replicate: ReplicateServer, direct: Client) -> None:
-    made = direct.models.predictions.create("black-forest-labs/flux-schnell", ASK)
-    assert (made.status, made.output, made.started_at, made.progress) == ("starting", None, None, None)
-    made.reload()
-    made.reload()
-    assert (made.status, made.progress and made.progress.percentage) == ("processing", 0.42)
-    made.wait()
-    assert (made.status, made.output) == ("succeeded", [f"{replicate.url}/pbxt/plain.png"] * 2)
-    assert direct.predictions.list().results[0].id == made.id
+    job = direct.models.predictions.create("black-forest-labs/flux-schnell", ASK)
+    assert (job.status, job.output, job.started_at, job.progress) == ("starting", None, None, None)
+    job.reload()
+    job.reload()
+    assert (job.status, job.progress and job.progress.percentage) == ("processing", 0.42)
+    job.wait()
+    assert (job.status, job.output) == ("succeeded", [f"{replicate.url}/pbxt/plain.png"] * 2)
+    assert direct.predictions.list().results[0].id == job.id
 
 
 @pytest.mark.parametrize("version", [VERSION, f"stability-ai/sdxl:{VERSION}"])
 def test_the_sdk_runs_a_version(direct: Client, version: str) -> None:
-    made = direct.predictions.create(version=version, input=ASK)
-    made.wait()
-    assert (made.version, made.status) == (VERSION, "succeeded")
+    job = direct.predictions.create(version=version, input=ASK)
+    job.wait()
+    assert (job.version, job.status) == (VERSION, "succeeded")
 
 
 def test_the_sdk_runs_a_model(direct: Client) -> None:
@@ -49,9 +49,9 @@ def test_the_sdk_runs_a_model(direct: Client) -> None:
 
 
 def test_the_sdk_cancels(direct: Client) -> None:
-    made = direct.models.predictions.create("a/b--never", ASK)
-    made.cancel()
-    assert made.status == "canceled"
+    job = direct.models.predictions.create("a/b--never", ASK)
+    job.cancel()
+    assert job.status == "canceled"
 
 
 def test_the_sdk_takes_failed_predictions_for_replicates(direct: Client) -> None:
@@ -61,10 +61,10 @@ def test_the_sdk_takes_failed_predictions_for_replicates(direct: Client) -> None
 
 def test_the_sdk_does_not_know_every_status(direct: Client) -> None:
     """`aborted` is in the vendor's documents alone: what reads it must take a status that it does not know."""
-    made = direct.models.predictions.create("a/b--aborted", ASK)
-    made.reload()
+    job = direct.models.predictions.create("a/b--aborted", ASK)
+    job.reload()
     with pytest.raises(ValueError, match="status"):
-        made.reload()
+        job.reload()
 
 
 @pytest.mark.parametrize(

@@ -185,8 +185,8 @@ async def test_a_quote_prices_the_saved_messages_too(owner: AccountClient, new_o
     assert start["held"] == whole["credits"]["held"] > alone["credits"]["held"]
     foreign = body | {"conversation_id": done["conversation_id"]}
     assert (await (await new_owner()).http.post("/api/billing/quote/", json=foreign)).status_code == 404
-    made = await owner.http.post("/api/chat/keys/", json={"name": "bills", "scopes": ["billing"]})
-    bills = {"authorization": f"Bearer {made.json()['key']}"}
+    created = await owner.http.post("/api/chat/keys/", json={"name": "bills", "scopes": ["billing"]})
+    bills = {"authorization": f"Bearer {created.json()['key']}"}
     answer = await owner.http.post("/api/billing/quote/", json=foreign, headers=bills)
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "insufficient_scope")
 

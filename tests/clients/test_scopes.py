@@ -60,8 +60,8 @@ async def stream(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.R
 async def test_each_scope_opens_its_operations_and_no_other(owner: AccountClient, stack: Stack) -> None:
     wrong = []
     for scope in sorted(keys.SCOPES):
-        made = await owner.http.post("/api/chat/keys/", json={"name": scope, "scopes": [scope]})
-        headers = {"authorization": f"Bearer {made.json()['key']}"}
+        created = await owner.http.post("/api/chat/keys/", json={"name": scope, "scopes": [scope]})
+        headers = {"authorization": f"Bearer {created.json()['key']}"}
         async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30) as client:
             for method, path, operation in OPERATIONS:
                 answer, needed = await stream(client, method, path), operation["x-yout-scope"]

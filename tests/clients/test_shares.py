@@ -60,7 +60,7 @@ async def test_a_page_is_shared_listed_and_taken_back(owner: AccountClient, stac
 
 
 async def test_the_list_has_pages(owner: AccountClient) -> None:
-    made = [(await share(owner, title=str(number)))["slug"] for number in range(5)]
+    slugs = [(await share(owner, title=str(number)))["slug"] for number in range(5)]
     seen = list[str]()
     cursor = dict[str, str]()
     while True:
@@ -69,7 +69,7 @@ async def test_the_list_has_pages(owner: AccountClient) -> None:
         if not page["has_more"]:
             break
         cursor = {"cursor": page["next"]}
-    assert seen == made[::-1]
+    assert seen == slugs[::-1]
     assert (await owner.http.get(PATH, params={"cursor": "x"})).json()["error"]["param"] == "cursor"
 
 

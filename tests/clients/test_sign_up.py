@@ -303,20 +303,20 @@ async def test_an_account_of_the_operator_gets_its_password_by_a_printed_link(
     site: Stack, ann: httpx2.AsyncClient
 ) -> None:
     email = address()
-    made = site.yout("accounts", "create", "--email", email, "--credits", "7")
+    created = site.yout("accounts", "create", "--email", email, "--credits", "7")
     await refused(ann, "/login/", None, 401, email=email, password=PASSWORD)
     link = site.yout("accounts", "reset-link", email)
     assert link["link"] == f"{site.url}/reset#{link['token']}"
     assert (await ann.post("/reset/confirm/", json={"token": link["token"], "password": PASSWORD})).status_code == 204
     me = (await ann.post("/login/", json={"email": email, "password": PASSWORD})).json()
-    assert (me["account_id"], me["balance"], me["email_verified"]) == (made["account_id"], 7, False)
+    assert (me["account_id"], me["balance"], me["email_verified"]) == (created["account_id"], 7, False)
     link = site.yout("accounts", "verify-link", email)
     assert (await ann.post("/verify/", json={"token": link["token"]})).status_code == 200
     me = (await ann.get("/me/")).json()
     assert (me["balance"], me["email_verified"]) == (7 + FREE, True)
-    keyed = await ann.get("/me/", headers={"authorization": f"Bearer {made['api_key']}"})
+    keyed = await ann.get("/me/", headers={"authorization": f"Bearer {created['api_key']}"})
     assert (keyed.json()["account_id"], keyed.json()["email"]) == (me["account_id"], None)
-    by_key = {"authorization": f"Bearer {made['api_key']}"}
+    by_key = {"authorization": f"Bearer {created['api_key']}"}
     for method, path in (("GET", "/sessions/"), ("DELETE", "/sessions/"), ("DELETE", f"/sessions/{uuid.uuid4()}/")):
         assert (await ann.request(method, path, headers=by_key)).status_code == 403
     changed = await ann.post("/password/", headers=by_key, json={"current_password": PASSWORD, "new_password": NEW})

@@ -38,9 +38,9 @@ async def adapter(sora: SoraServer) -> AsyncIterator[OpenAIMedia]:
 async def test_the_double_is_a_server_for_openais_sdk(sora: SoraServer) -> None:
     async with openai.AsyncOpenAI(base_url=sora.url, api_key=sora.key, max_retries=0) as client:
         picture = ("image.png", media_files.picture(), "image/png")
-        made = await client.videos.create(prompt="a lake", model="sora-2", seconds="8", input_reference=picture)
-        assert (made.status, made.seconds, sora.pictures[-1]) == ("queued", "8", media_files.picture())
-        video = await client.videos.poll(made.id, poll_interval_ms=1)
+        created = await client.videos.create(prompt="a lake", model="sora-2", seconds="8", input_reference=picture)
+        assert (created.status, created.seconds, sora.pictures[-1]) == ("queued", "8", media_files.picture())
+        video = await client.videos.poll(created.id, poll_interval_ms=1)
         assert (video.status, video.progress) == ("completed", 100)
         content = await client.videos.download_content(video.id)
         assert sniff.content_type(await content.aread()) == "video/mp4"

@@ -20,8 +20,8 @@ async def start(member: httpx2.AsyncClient, kind: str = "image", **fields: str) 
 
 async def jobs(member: httpx2.AsyncClient) -> list[dict[str, object]]:
     answer = await member.get("/api/media/jobs/")
-    found: list[dict[str, object]] = answer.json()["data"]
-    return found
+    rows: list[dict[str, object]] = answer.json()["data"]
+    return rows
 
 
 def job_of(started: httpx2.Response) -> str:

@@ -94,8 +94,8 @@ async def job(owner: AccountClient, stack: Stack) -> str:
 
 
 async def video(owner: AccountClient, stack: Stack) -> str:
-    made = await owner.http.post("/v1/videos", json={"model": "demo-video", "prompt": "x"})
-    return str(made.json()["id"])
+    created = await owner.http.post("/v1/videos", json={"model": "demo-video", "prompt": "x"})
+    return str(created.json()["id"])
 
 
 async def purge(owner: AccountClient, stack: Stack) -> str:
@@ -112,8 +112,8 @@ async def slug(owner: AccountClient, stack: Stack) -> str:
 
 
 async def endpoint(owner: AccountClient, stack: Stack) -> str:
-    made = await owner.http.post("/api/webhooks/", json={"url": "https://receiver.example/"})
-    return str(made.json()["id"])
+    created = await owner.http.post("/api/webhooks/", json={"url": "https://receiver.example/"})
+    return str(created.json()["id"])
 
 
 async def delivery(owner: AccountClient, stack: Stack) -> str:

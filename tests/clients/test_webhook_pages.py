@@ -19,9 +19,9 @@ async def made(member: httpx2.AsyncClient, **fields: object) -> httpx2.Response:
 
 async def address(member: httpx2.AsyncClient) -> str:
     await made(member)
-    found = re.search(r"/webhooks/[0-9a-f-]{36}", (await member.get("/webhooks")).text)
-    assert found is not None
-    return found[0]
+    match = re.search(r"/webhooks/[0-9a-f-]{36}", (await member.get("/webhooks")).text)
+    assert match is not None
+    return match[0]
 
 
 def secrets(answer: httpx2.Response) -> list[str]:

@@ -24,14 +24,14 @@ def xai() -> Iterator[XaiMedia]:
 
 @pytest.fixture(scope="module")
 def client(xai: XaiMedia) -> Iterator[OpenAI]:
-    with OpenAI(api_key=xai.key, base_url=xai.url, max_retries=0) as made:
-        yield made
+    with OpenAI(api_key=xai.key, base_url=xai.url, max_retries=0) as sdk:
+        yield sdk
 
 
 @pytest.fixture(scope="module")
 def http(xai: XaiMedia) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=xai.url, headers={"authorization": f"Bearer {xai.key}"}) as made:
-        yield made
+    with httpx2.Client(base_url=xai.url, headers={"authorization": f"Bearer {xai.key}"}) as session:
+        yield session
 
 
 def drawn(client: OpenAI, prompt: str, **fields: Any) -> list[Any]:

@@ -41,12 +41,12 @@ async def test_a_conversation_becomes_an_item_and_goes_on_from_it(kind: str) -> 
     async with app.http:
         body = {"model": "demo-chat", "input": TALK, "tools": [TOOL, SEARCH], "tool_choice": "required", "stream": True}
         given = await app.http.post("/v1/responses/compact", json=body, headers=HEADERS)
-        made = given.json()
-        then = [*made["output"], {"role": "user", "content": "And?"}]
+        document = given.json()
+        then = [*document["output"], {"role": "user", "content": "And?"}]
         again = await app.http.post("/v1/responses", json={"model": "demo-chat", "input": then}, headers=HEADERS)
-    assert (given.status_code, made["object"], again.status_code) == (200, "response.compaction", 200)
-    assert made["usage"]["output_tokens"] > 0
-    assert made["yout"]["credits_charged"] > 0
+    assert (given.status_code, document["object"], again.status_code) == (200, "response.compaction", 200)
+    assert document["usage"]["output_tokens"] > 0
+    assert document["yout"]["credits_charged"] > 0
     assert given.headers["x-yout-dropped-parameters"] == "stream, tools[1]"
     summarized, read = (json.loads(request.body) for request in app.transport.requests)
     assert summarized["tool_choice"] == "none"

@@ -61,9 +61,9 @@ class Site:
 
 @pytest.fixture
 async def site(database: Database, ledger: LedgerWriter, database_url: str, app_url: str) -> AsyncIterator[Site]:
-    made = Site(database, ledger, database_url, app_url)
-    task = asyncio.create_task(made.changes.run())
-    yield made
+    own = Site(database, ledger, database_url, app_url)
+    task = asyncio.create_task(own.changes.run())
+    yield own
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

@@ -27,7 +27,7 @@ CALLS, CREDITS, CHARGED, FIT = 60, 25, 14, 8
 
 async def family(database: Database, account_id: uuid.UUID, limits: Limits) -> tuple[uuid.UUID, list[Customer]]:
     """A limited key, and three below it without limits, each made by the one before."""
-    ids, made = list[uuid.UUID](), list[Customer]()
+    ids, customers = list[uuid.UUID](), list[Customer]()
     async with database.transaction() as session:
         for depth in range(4):
             key_id, token = uuid.uuid4(), tokens.mint(os.urandom(32))
@@ -35,8 +35,8 @@ async def family(database: Database, account_id: uuid.UUID, limits: Limits) -> t
             new = NewKey(key_id, token, KeyTraits("k"), authority, tuple(reversed(ids)))
             await keys.create(session, account_id, new)
             ids.append(key_id)
-            made.append(Customer(account_id, token))
-    return ids[0], made[1:]
+            customers.append(Customer(account_id, token))
+    return ids[0], customers[1:]
 
 
 async def counted(url: str, key_id: uuid.UUID) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import py_compile
 import sqlite3
 import string
 from pathlib import Path
@@ -137,17 +138,20 @@ async def test_what_tests_sent_is_found_at_their_end(tmp_path: Path, written: ob
     log.unlink()  # the session's own search would find it
 
 
-def test_a_copy_of_the_projects_own_file_is_no_leak(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["templates/model.html", "schemas.py"])
+def test_a_copy_of_the_projects_own_file_is_no_leak(tmp_path: Path, name: str) -> None:
     """Tests send the examples of pages. A file that only has one of them is looked at as any other."""
-    page, example = ROOT / "web" / "templates" / "model.html", "A lake at dawn"
-    (copy := tmp_path / "image" / "web" / "templates" / page.name).parent.mkdir(parents=True)
-    copy.write_bytes(page.read_bytes())
+    original, copy, example = ROOT / "web" / name, tmp_path / "image" / "web" / name, "A lake at dawn"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(original.read_bytes())
+    if copy.suffix == ".py":
+        py_compile.compile(str(copy))
     with recording() as sent:
-        sent.note(json.dumps({"prompt": example}).encode())
+        sent.note(json.dumps({"input": example}).encode())
     assert sent.left_in(tmp_path) == []
-    copy.write_text(example)
-    assert sent.left_in(tmp_path) == [str(copy)]
-    copy.unlink()
+    (stray := copy.with_suffix(".log")).write_text(example)
+    assert sent.left_in(tmp_path) == [str(stray)]
+    stray.unlink()
 
 
 def test_what_the_sdk_sent_is_looked_for_too() -> None:

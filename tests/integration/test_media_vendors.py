@@ -103,10 +103,10 @@ async def test_however_a_vendor_behaves_a_job_is_charged_once_or_not_at_all(site
 @pytest.mark.parametrize("model", PARTLY)
 async def test_of_several_images_those_that_came_are_delivered(site: Site, model: str) -> None:
     job = await site.customer.ended(site.partly[model])
-    made, held = len(job["outputs"]), 3 * PRICES["image"][1]
+    count, held = len(job["outputs"]), 3 * PRICES["image"][1]
     assert (job["status"], job["credits_cost"]) == ("succeeded", held)
-    assert 0 < made < 3
-    assert held - job["credits_refunded"] == -(-held * made // 3)
+    assert 0 < count < 3
+    assert held - job["credits_refunded"] == -(-held * count // 3)
     await _settled(site, job)
 
 

@@ -99,8 +99,8 @@ async def test_one_account_leaves_connections_to_its_neighbours(world: World) ->
     """Of its changes one runs at a time: the others would only wait for the account's lock. Of its reads, a few do."""
     owner, neighbour = await world.customer(), await world.customer()
     with world.stack.running("api"):
-        made = await owner.http.post(KEYS, json={"name": "k"})
-        key, waited = f"{KEYS}{made.json()['id']}/", []
+        created = await owner.http.post(KEYS, json={"name": "k"})
+        key, waited = f"{KEYS}{created.json()['id']}/", []
         changes = [
             asyncio.create_task(owner.http.patch(key, json={"limits": {"requests": 1000 + number}}))
             for number in range(40)
@@ -115,11 +115,11 @@ async def test_one_account_leaves_connections_to_its_neighbours(world: World) ->
         for table, path in READS.items():
             assert await statuses_beside(world, neighbour, table, 4, partial(owner.http.get, path)) == {200}
         large = {"messages": [{"role": "user", "content": "x" * 300_000}]}  # more than the model takes
-        kept = (await owner.http.post("/api/chat/conversations/", json=large)).json()["id"]
-        asked = {"model": "demo-chat", "conversation_id": kept, "message": "x"}
-        quote = partial(owner.http.post, "/api/billing/quote/", json=asked)
+        chat_id = (await owner.http.post("/api/chat/conversations/", json=large)).json()["id"]
+        request = {"model": "demo-chat", "conversation_id": chat_id, "message": "x"}
+        quote = partial(owner.http.post, "/api/billing/quote/", json=request)
         assert await statuses_beside(world, neighbour, "messages", 1, quote) == {400, 429}
-        share = partial(owner.http.post, "/api/chat/share/", json={"conversation_id": kept, "positions": [1]})
+        share = partial(owner.http.post, "/api/chat/share/", json={"conversation_id": chat_id, "positions": [1]})
         assert await statuses_beside(world, neighbour, "messages", 1, share) <= {201, 400, 429}
     await world.books_are_clean()
 

@@ -29,7 +29,7 @@ from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, Customer, balance, open_account, reserve, settle, void
 from tests.support.stack import ROOT, SECRET
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Operator:
         assert done.exit_code == 1, done.output
         return done.stderr.strip().removeprefix("error: ")
 
-    def behind(self, work: Callable[[Database, LedgerWriter], Awaitable[Found]]) -> Found:
+    def behind(self, work: Callable[[Database, LedgerWriter], Awaitable[Answer]]) -> Answer:
         """What happens on the other side: calls, jobs."""
 
-        async def working() -> Found:
+        async def working() -> Answer:
             database = Database.open(self.url, pool=2)
             async with LedgerWriter(self.url) as ledger:
                 outcome = await work(database, ledger)

@@ -27,7 +27,7 @@ from tests.support.media_stack import temporal_of
 from tests.support.stack import SECRET
 
 PRICE = 500
-AWAY = "127.0.0.1:1"
+UNREACHABLE = "127.0.0.1:1"
 
 
 class Site:
@@ -118,7 +118,7 @@ def test_one_job_is_shown_with_its_workflow(site: Site) -> None:
     job, owner = site.job(State.RUNNING)
     shown = site.report("show", job)
     assert (shown["status"], shown["account_id"], shown["credits_cost"]) == ("running", str(owner.account_id), PRICE)
-    assert (shown["workflow"], site.report("show", job, address=AWAY)["workflow"]) == (
+    assert (shown["workflow"], site.report("show", job, address=UNREACHABLE)["workflow"]) == (
         "there is none",
         "unknown: Temporal is away",
     )
@@ -132,7 +132,7 @@ def test_a_job_is_cancelled(site: Site) -> None:
     assert asyncio.run(balance(site.url, owner))[0] == 1000
     running, _ = site.job(State.RUNNING)
     recorded = "recorded: maintenance asks its workflow, which is away or not open"
-    assert site.text("cancel", running) == site.text("cancel", running, address=AWAY) == recorded
+    assert site.text("cancel", running) == site.text("cancel", running, address=UNREACHABLE) == recorded
     assert site.report("show", running)["cancel_requested_at"] is not None
 
 
@@ -144,9 +144,9 @@ def test_a_lost_workflow_is_started_again_and_one_at_work_is_left_alone(site: Si
     site.terminate(job)
     assert site.report("show", job)["workflow"] == "closed"
     assert site.report("retry", job) == {"job_uuid": job, "did": "its workflow was started"}
-    without = site.invoke("retry", job, address=AWAY)
+    without = site.invoke("retry", job, address=UNREACHABLE)
     assert without.exit_code == 2
-    assert without.stderr.startswith(f"error: Temporal does not answer ({AWAY}): see that it runs there")
+    assert without.stderr.startswith(f"error: Temporal does not answer ({UNREACHABLE}): see that it runs there")
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.CANCELLED])

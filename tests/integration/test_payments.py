@@ -201,11 +201,11 @@ async def test_a_checkout_and_the_invoice_that_it_made_are_one_payment(shop: Sho
     """In any order: the checkout tells whose it is, the invoice what and how many, the charge that half went back."""
     for order in itertools.permutations(range(4)):
         owner, suffix = await shop.account(), uuid4().hex
-        made = stripe.invoice("in_1", None, PERIOD, price="plink_small")
-        made["lines"]["data"][0]["quantity"] = 3
+        invoice = stripe.invoice("in_1", None, PERIOD, price="plink_small")
+        invoice["lines"]["data"][0]["quantity"] = 3
         events = [
             completed(account=owner.account_id, amount=2000, customer="cus_1", invoice="in_1"),
-            event("invoice.paid", made),
+            event("invoice.paid", invoice),
             event("invoice_payment.paid", stripe.invoice_payment("in_1", "pi_1")),
             refunded("pi_1", 1000, of=2000),
         ]
@@ -240,13 +240,13 @@ async def test_every_line_of_an_invoice_counts(
 ) -> None:
     """A pack of a subscription's first invoice has no length, and its plan has one."""
     owner = await shop.account()
-    made = stripe.invoice("in_1", subscription, PERIOD, metadata={"account_id": str(owner.account_id)})
-    (plan,) = made["lines"]["data"]
+    sent = stripe.invoice("in_1", subscription, PERIOD, metadata={"account_id": str(owner.account_id)})
+    (plan,) = sent["lines"]["data"]
     at = plan["period"] if subscription is None else {"start": plan["period"]["start"], "end": plan["period"]["start"]}
     named = [{"pricing": {"price_details": {"price": price}}} for price in prices]
     once: list[dict[str, Any]] = [plan | {"period": at, "quantity": 3, "parent": None} | one for one in named]
-    made["lines"]["data"] = [plan | named[0], *once[1:]] if subscription else once
-    await shop.send(event("invoice.paid", made), event("invoice_payment.paid", stripe.invoice_payment("in_1", "pi_1")))
+    sent["lines"]["data"] = [plan | named[0], *once[1:]] if subscription else once
+    await shop.send(event("invoice.paid", sent), event("invoice_payment.paid", stripe.invoice_payment("in_1", "pi_1")))
     assert await shop.available(owner) == credits
     assert (await shop.plan(owner))[1] is (subscription is not None)
     await shop.send(refunded("pi_1", 1000, of=2000))

@@ -41,8 +41,8 @@ NEW = "an even longer sentence"
 
 @pytest.fixture
 async def people(database: Database) -> AsyncIterator[People]:
-    async with opened(database) as made:
-        yield made
+    async with opened(database) as service:
+        yield service
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ async def mail() -> RecordedMail:
 
 @pytest.fixture
 async def verifying(database: Database, mail: RecordedMail) -> AsyncIterator[People]:
-    async with opened(database, verification=True, mail=mail) as made:
-        yield made
+    async with opened(database, verification=True, mail=mail) as service:
+        yield service
 
 
 @pytest.fixture
@@ -346,13 +346,13 @@ async def test_what_is_too_old_is_deleted(people: People, database_url: str) -> 
     living = await sign_in.sign_in(people, ANN, PASSWORD, HOME)
     for _ in range(2):
         await outcomes(sign_in.sign_in(people, ANN, NEW, network(1)), sign_in.mail_reset(people, ANN, network(1)))
-    aging = (
+    backdated = (
         "UPDATE sessions SET last_seen_at = last_seen_at - interval '15 days' WHERE id <> %s",
         "UPDATE one_time_links SET expires_at = expires_at - interval '2 hours'",
         "UPDATE throttles SET until = until - interval '2 hours'",
     )
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        for statement in aging:
+        for statement in backdated:
             await connection.execute(statement.encode(), [living.session.id] if "%s" in statement else [])
     errors = MaintenanceErrors(OperatorFaults(structlog.get_logger(__name__)), where)
     await Pruning(people.database, FOR_EVER, errors).forget()

@@ -95,9 +95,9 @@ async def test_every_text_that_a_client_may_send_carried_a_word(left: Left) -> N
 async def test_no_process_of_the_stack_could_leave_a_core_dump(left: Left) -> None:
     limits = {name: re.search(r"^Max core file size +(\S+) +(\S+)", text, re.M) for name, text in left.limits.items()}
     assert set(limits) == {"api", "worker", "PostgreSQL", "Temporal"}
-    for name, found in limits.items():
-        assert found is not None
-        assert found.groups() == ("0", "0"), name
+    for name, limit in limits.items():
+        assert limit is not None
+        assert limit.groups() == ("0", "0"), name
 
 
 async def test_the_search_finds_what_is_there(left: Left) -> None:

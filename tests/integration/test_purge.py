@@ -109,7 +109,7 @@ async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None
     ann, bob = [await site.world.customer() for _ in range(2)]
     await busy(site, bob)
     theirs = await others(site.world, ann)
-    made = await busy(site, ann)
+    content = await busy(site, ann)
     running = await ann.in_state(
         await ann.ordered("image", model="demo-image-slow", prompt="x [seconds=300]", size="64x64"), "running"
     )
@@ -126,7 +126,7 @@ async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None
     purge_id = answer.json()["purge_id"]
     again = await ann.http.post("/api/chat/purge/", json=ERASE)
     assert again.json()["purge_id"] == purge_id
-    assert (await ann.http.get(made["page"])).status_code == 404
+    assert (await ann.http.get(content["page"])).status_code == 404
     await say(ann, "three", key="again")
     events = (await streaming).text
     assert '"code":"purge_in_progress"' in events.replace(" ", "")
@@ -140,7 +140,7 @@ async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None
     assert receipt["deleted"] == receipt["before"] | {"sessions": 0}
     assert receipt["before"]["media_jobs"] == 2
     assert (receipt["before"]["uploads"], receipt["before"]["upload_parts"]) == (1, 1)
-    assert (await ann.http.get(f"/api/media/uploads/{made['upload']}/")).status_code == 404
+    assert (await ann.http.get(f"/api/media/uploads/{content['upload']}/")).status_code == 404
     assert (receipt["before"]["shares"], receipt["before"]["objects"], receipt["before"]["workflows"]) == (1, 1, 2)
     money = receipt["balance"]
     assert money["before"] == money["after"] + money["charged_while_cut"]
@@ -150,11 +150,11 @@ async def test_everything_of_an_account_is_erased_and_proved(site: Site) -> None
     usage = await site.world.rows("SELECT credits FROM usage WHERE account_id = %s", ann.account_id)
     assert [row[0] for row in usage] == [money["after"] - left[0]], "the new call alone"
 
-    for job in (made["job"], running):
+    for job in (content["job"], running):
         assert (await ann.http.get(f"/api/media/jobs/{job['job_uuid']}/")).status_code == 404
         assert await is_gone(site, workflow_id(UUID(job["job_uuid"])))
     assert not list((site.state / "media" / ann.account_id.hex).rglob("*.*"))
-    assert (await ann.http.get(made["job"]["output_url"])).status_code == 404
+    assert (await ann.http.get(content["job"]["output_url"])).status_code == 404
     assert await others(site.world, ann) == theirs
     await site.world.books_are_clean()
 
@@ -185,30 +185,30 @@ async def test_what_remains_is_recognised_and_new_purges_follow(site: Site, tmp_
 
 async def test_one_job_or_page_alone(site: Site) -> None:
     ann, bob = [await site.world.customer() for _ in range(2)]
-    made = await busy(site, ann)
+    own = await busy(site, ann)
     running = await ann.in_state(
         await ann.ordered("image", model="demo-image-slow", prompt="x [seconds=300]", size="64x64"), "running"
     )
     balance = sum(await ann.balance())
     for missing in ({"job": str(UUID(int=1))}, {"share": "nobody"}):
         assert (await ann.http.post("/api/chat/purge/", json=ERASE | {"only": missing})).status_code == 404
-    assert (await bob.http.post("/api/chat/purge/", json=ERASE | {"only": {"share": made["slug"]}})).status_code == 404
+    assert (await bob.http.post("/api/chat/purge/", json=ERASE | {"only": {"share": own["slug"]}})).status_code == 404
     for no_slug in ("a\0b", "\u202e", "a b"):
         refused = await ann.http.post("/api/chat/purge/", json=ERASE | {"only": {"share": no_slug}})
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "only.share")
     theirs = await others(site.world, ann)
-    page = await purged(ann, only={"share": made["slug"]})
+    page = await purged(ann, only={"share": own["slug"]})
     assert page["receipt"]["deleted"] == {"shares": 1, "objects": 0, "workflows": 0}
-    assert page["only"] == page["receipt"]["scope"] == {"share": sha256(made["slug"].encode()).hexdigest()}
-    assert not await site.world.rows("SELECT FROM purges WHERE part_id = %s", made["slug"])
-    assert (await ann.http.get(made["page"])).status_code == 404
-    assert await ann.job(made["job"]["job_uuid"])
+    assert page["only"] == page["receipt"]["scope"] == {"share": sha256(own["slug"].encode()).hexdigest()}
+    assert not await site.world.rows("SELECT FROM purges WHERE part_id = %s", own["slug"])
+    assert (await ann.http.get(own["page"])).status_code == 404
+    assert await ann.job(own["job"]["job_uuid"])
     receipt = (await purged(ann, only={"job": running["job_uuid"]}))["receipt"]
     assert (receipt["scope"], receipt["deleted"]["media_jobs"]) == ({"job": running["job_uuid"]}, 1)
     assert await is_gone(site, workflow_id(UUID(running["job_uuid"])))
     assert sum(await ann.balance()) == balance, "a job that was cut is not charged"
-    await purged(ann, only={"job": made["job"]["job_uuid"]})
-    assert (await ann.http.get(f"/api/media/jobs/{made['job']['job_uuid']}/")).status_code == 404
+    await purged(ann, only={"job": own["job"]["job_uuid"]})
+    assert (await ann.http.get(f"/api/media/jobs/{own['job']['job_uuid']}/")).status_code == 404
     assert len(await site.world.rows("SELECT hold_id FROM usage WHERE account_id = %s", ann.account_id)) == 3
     assert await others(site.world, ann) == theirs
     await site.world.books_are_clean()

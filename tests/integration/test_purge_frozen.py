@@ -109,10 +109,10 @@ async def test_a_purge_waits_until_a_providers_copy_is_deleted(world: World) -> 
         stack.running("worker", serving("media-speech") | freezing("discard:before")) as speech,
     ):
         await ann.ended(await ann.ordered("image", model="demo-image", prompt="an owl", size="64x64"))
-        made = await ann.ended(await ann.ordered("speech", model="demo-speech", input="an owl"))
+        job = await ann.ended(await ann.ordered("speech", model="demo-speech", input="an owl"))
         await frozen(image, speech)
         assert len(outputs(world)) == 4, "ours and the provider's"
-        purging = [asyncio.create_task(purged(ann, only={"job": made["job_uuid"]})), asyncio.create_task(purged(ann))]
+        purging = [asyncio.create_task(purged(ann, only={"job": job["job_uuid"]})), asyncio.create_task(purged(ann))]
         await asyncio.wait(purging, timeout=WAIT_SECONDS)
         for worker in (image, speech):
             worker.send_signal(SIGCONT)

@@ -58,7 +58,7 @@ async def test_killed_around_every_step_each_purge_completes_once(world: World) 
     """All deaths at once: each worker lives until it comes to its step, in whichever purge that is."""
     customers = [await world.customer() for _ in range(4)]
     with ExitStack() as processes:
-        doomed = [
+        failing = [
             processes.enter_context(world.stack.running("worker", QUEUE | {"YOUT_FAILPOINT": death}))
             for death in DEATHS
         ]
@@ -68,10 +68,10 @@ async def test_killed_around_every_step_each_purge_completes_once(world: World) 
                 listed = (await customer.http.get("/api/chat/purge/")).json()["data"]
                 if not listed or listed[0]["status"] == "completed":
                     await begun(customer)
-            return all(worker.poll() is not None for worker in doomed)
+            return all(worker.poll() is not None for worker in failing)
 
         await until(all_dead, "every worker to die")
-        assert [worker.returncode for worker in doomed] == [-SIGKILL] * len(DEATHS)
+        assert [worker.returncode for worker in failing] == [-SIGKILL] * len(DEATHS)
         processes.enter_context(world.stack.running("worker", QUEUE))
         jwks = (await customers[0].http.get("/.well-known/yout-receipts.json")).json()
         for customer in customers:

@@ -219,7 +219,7 @@ async def test_a_call_begins_and_ends_in_the_one_as_in_the_other(
     await ledger.ask(fourth)
     await older.ask(settle(customer, fourth.hold_id, 10))
     assert await balance(database_url, customer) == (950, 0, 0)
-    assert all(found == {1} for found in (await epochs(database_url, customer.account_id)).values())
+    assert all(numbers == {1} for numbers in (await epochs(database_url, customer.account_id)).values())
     assert await is_clean(database)
 
 

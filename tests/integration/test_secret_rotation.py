@@ -44,18 +44,18 @@ async def opened(database: Database, *secrets: str) -> Opened:
 
 
 async def open_accounts(database: Database, secret: str, number: int) -> list[uuid.UUID]:
-    made = [uuid.uuid4() for _ in range(number)]
-    for account_id in made:
+    account_ids = [uuid.uuid4() for _ in range(number)]
+    for account_id in account_ids:
         async with database.transaction() as session:
             wrapping, email = Wrapping.of(secret), f"{account_id}@example.test"
             await accounts.create(session, wrapping, account_id=account_id, user_id=uuid.uuid4(), email=email)
-    return made
+    return account_ids
 
 
-async def destroy(url: str, made: Sequence[uuid.UUID]) -> None:
+async def destroy(url: str, account_ids: Sequence[uuid.UUID]) -> None:
     """As a purge does: an account at a time."""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        for account_id in made:
+        for account_id in account_ids:
             await connection.execute(
                 "UPDATE data_keys SET wrapped = NULL, destroyed_at = now() WHERE account_id = %s", [account_id]
             )

@@ -16,8 +16,8 @@ ANN = "ann@example.test"
 
 @pytest.fixture
 async def people(database: Database) -> AsyncIterator[People]:
-    async with opened(database) as made:
-        yield made
+    async with opened(database) as service:
+        yield service
 
 
 async def test_a_user_has_a_bounded_number_of_sessions(people: People) -> None:

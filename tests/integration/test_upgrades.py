@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from db.audit import audit
 from db.engine import Database
 from db.writer import LedgerWriter
 from domain.results import Reserved
+from tests.support import documents
 from tests.support.bank import balance, open_account, reserve, settle, void
 
 BEFORE = "0008"
@@ -61,3 +63,18 @@ async def test_an_upgrade_that_meets_a_deadlock_begins_again(database_url: str, 
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
         filled = await connection.execute("SELECT account_id FROM api_key_secrets")
         assert await filled.fetchall() == [(customer.account_id,)]
+
+
+INDEX = "SELECT pg_get_indexdef(%s::regclass)"
+
+
+def test_an_index_that_the_guide_builds_ahead_is_the_one_of_the_migration(database_url: str, app_url: str) -> None:
+    """Without a lock, on a database of the release before. The migration then finds it."""
+    (snippet,) = [one for one in documents.snippets() if one.language == "sql"]
+    (name,) = re.findall(r"CREATE INDEX CONCURRENTLY (\w+)", snippet.text)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        made = connection.execute(INDEX, [name]).fetchone()
+        migrate.downgrade(database_url, "0029")
+        connection.execute(snippet.text.encode())
+        assert migrate.upgrade(database_url, app_url)
+        assert connection.execute(INDEX, [name]).fetchone() == made

@@ -66,10 +66,10 @@ async def test_parts_that_were_changed_do_not_open(
 
 async def test_the_space_of_an_account_is_exact_under_parallel_uploads(uploads: Uploads, customer: Customer) -> None:
     content = file(b"x" * 900_000)
-    made = await asyncio.gather(
+    results = await asyncio.gather(
         *(uploads.create(customer.account_id, content) for _ in range(10)), return_exceptions=True
     )
-    full = [error for error in made if isinstance(error, StorageFull)]
+    full = [error for error in results if isinstance(error, StorageFull)]
     assert len(full) == 6
     assert "DELETE /api/media/uploads/" in str(full[0])
     page = await uploads.listed(customer.account_id, None, 100)

@@ -43,8 +43,8 @@ async def customer(database: Database, ledger: LedgerWriter) -> Customer:
 
 @pytest.fixture
 async def endpoint(webhooks: Webhooks, customer: Customer) -> UUID:
-    made, _, _ = await webhooks.create(customer.account_id, EndpointOrder("https://receiver.example/"), None)
-    return made.id
+    created, _, _ = await webhooks.create(customer.account_id, EndpointOrder("https://receiver.example/"), None)
+    return created.id
 
 
 async def blocked(url: str) -> None:

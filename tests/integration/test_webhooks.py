@@ -307,13 +307,13 @@ async def test_there_is_a_limit_of_endpoints_and_a_request_is_done_once(site: Si
 async def test_nothing_of_it_is_readable_at_rest(site: Site) -> None:
     customer = await site.world.customer(1000)
     url = "https://receiver.example/a-path-that-nobody-reads"
-    made = await registered(customer, url, description="a name that nobody reads")
+    endpoint = await registered(customer, url, description="a name that nobody reads")
     async with await psycopg.AsyncConnection.connect(site.stack.owner_url) as owner:
         rows = await (
             await owner.execute("SELECT e::text, s::text FROM webhook_endpoints e, webhook_secrets s")
         ).fetchall()
     everything = str(rows)
-    for text in (url, "nobody reads", made["secret"]):
+    for text in (url, "nobody reads", endpoint["secret"]):
         assert text not in everything
         assert text.encode().hex() not in everything
 

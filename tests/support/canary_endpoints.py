@@ -109,10 +109,10 @@ def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
 async def uploaded(customer: Customer, word: str) -> list[str]:
     """Files by an upload, by a form and by a URL, with the word in their names, in their bytes and in the address."""
     picture = ("file", (f"{word}.png", media_samples.picture() + word.encode(), f"image/{word}"))
-    made = await customer.http.post(UPLOADS, files=[picture], headers={"referer": f"https://{word}.example/"})
-    assert (made.status_code, word in made.text) == (201, False), made.text
+    created = await customer.http.post(UPLOADS, files=[picture], headers={"referer": f"https://{word}.example/"})
+    assert (created.status_code, word in created.text) == (201, False), created.text
     body = {"model": "demo-image", "prompt": f"a fjord {word}", "size": "64x64"}
-    job = await customer.http.post("/api/media/image/", json={**body, "image": made.json()["id"]})
+    job = await customer.http.post("/api/media/image/", json={**body, "image": created.json()["id"]})
     assert job.status_code == 202, job.text
     form = {"model": "demo-transcription", "prompt": word, "language": "en", word: word}
     recording = ("file", (f"{word}.wav", _sound(word), f"audio/{word}"))
@@ -138,25 +138,25 @@ def _data_uri(content: bytes) -> str:
 
 async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     """What a caller wants to be saved can be read again, by whom it is for."""
-    made: dict[str, dict[str, Any]] = {}
+    created: dict[str, dict[str, Any]] = {}
     for path, body in [*written(word)] * 2:
         answer = await customer.http.post(path, json=body, headers={"idempotency-key": f"{word}{path}"})
         assert answer.status_code in (201, 202), answer.text
-        made[path] = {**made.get(path, {}), **answer.json()}
+        created[path] = {**created.get(path, {}), **answer.json()}
     waits = [await customer.http.post(path, json=body) for path, body in waited(word)]
     assert {answer.status_code for answer in waits} == {200}, [answer.text for answer in waits]
     files = await uploaded(customer, word)
-    slug = made[SHARES]["slug"]
+    slug = created[SHARES]["slug"]
     secrets.slugs.append(slug)
-    secrets.tokens.append(made[KEYS]["key"])
-    conversation = f"{CONVERSATIONS}{made[CONVERSATIONS]['id']}/"
-    key = f"{KEYS}{made[KEYS]['id']}/"
+    secrets.tokens.append(created[KEYS]["key"])
+    conversation = f"{CONVERSATIONS}{created[CONVERSATIONS]['id']}/"
+    key = f"{KEYS}{created[KEYS]['id']}/"
     await _ok(customer, "PATCH", conversation, {"title": f"about {word}"})
     await _ok(customer, "PATCH", key, {"name": f"again {LABEL}", "note": f"again {LABEL}"})
-    endpoint = f"{WEBHOOKS}{made[WEBHOOKS]['id']}/"
+    endpoint = f"{WEBHOOKS}{created[WEBHOOKS]['id']}/"
     change = {"url": f"https://receiver.example/again/{word}", "description": f"again {word}"}
     await _ok(customer, "PATCH", endpoint, change)
-    secrets.tokens.append(made[WEBHOOKS]["secret"])
+    secrets.tokens.append(created[WEBHOOKS]["secret"])
     await _ok(customer, "POST", "/api/billing/quote/", {**CHAT, "model": "demo-chat"})
     for body in saving("test-echoes", word):
         answer = await customer.http.post(STREAM, json=body, headers={"idempotency-key": f"{word}{'-'.join(body)}"})
@@ -168,7 +168,7 @@ async def saved(customer: Customer, secrets: Secrets, word: str) -> Made:
     for read in (SHARES, WEBHOOKS, endpoint, conversation, f"{CONVERSATIONS}?title={word}", f"{CONVERSATIONS}export/"):
         assert word in (await customer.http.get(read)).text, read
     assert LABEL in (await customer.http.get(key)).text
-    jobs = [made[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech", "transcription")]
+    jobs = [created[f"/api/media/{kind}/"]["job_uuid"] for kind in ("image", "video", "speech", "transcription")]
     return Made(slug, [*jobs, *files, *(answer.headers["x-yout-job-id"] for answer in waits)])
 
 

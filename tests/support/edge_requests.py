@@ -18,7 +18,7 @@ PICTURE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 )
 RECORDING = "data:audio/wav;base64,UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA=="
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds for an answer: longer than the server waits for anything."""
 
 
@@ -102,7 +102,7 @@ async def send(port: int, *parts: bytes, close: bool = False) -> RawAnswer | Non
     """The first answer to these bytes. None if the server only closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**22)
     try:
-        return await asyncio.wait_for(_exchange(reader, writer, parts, close), PATIENCE)
+        return await asyncio.wait_for(_exchange(reader, writer, parts, close), TIMEOUT)
     finally:
         writer.close()
         with contextlib.suppress(OSError):

@@ -29,7 +29,7 @@ from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, WEBHOOKS
 
 MODEL = "test-steady"
 PAUSE = 0.15
-PATIENCE = 120.0
+TIMEOUT = 120.0
 CATALOG = """
 [providers.foreign]
 kind = "openai"
@@ -126,7 +126,7 @@ class Fleet:
                     return (await http.get("/readyz")).status_code == 200
                 return False
 
-            assert await eventually(ready, PATIENCE), f"{service} is not ready"
+            assert await eventually(ready, TIMEOUT), f"{service} is not ready"
 
     async def rolled_workers(self) -> None:
         """Each gets a successor, and then ends in good order."""

@@ -126,8 +126,8 @@ class Fuzz:
         known_model(case, self.random)
         headers = self.callers.of(self.cases)
         try:
-            patience = WAIT_SECONDS if case.path in WAITING else SECONDS
-            answer = case.call(base_url=self.stack.url, session=self.http, headers=headers, timeout=patience)
+            timeout = WAIT_SECONDS if case.path in WAITING else SECONDS
+            answer = case.call(base_url=self.stack.url, session=self.http, headers=headers, timeout=timeout)
         except requests.exceptions.ReadTimeout:
             if case.path not in WAITING:
                 raise

@@ -38,11 +38,11 @@ TIMEOUT = 60.0
 KEYRING = Keyring.derived(SECRET)
 ENDED = ("succeeded", "failed", "cancelled")
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 Job = Mapping[str, Any]
 
 
-async def until(condition: Callable[[], Awaitable[Found]], what: str, every: float = 0.1) -> Found:
+async def until(condition: Callable[[], Awaitable[Result]], what: str, every: float = 0.1) -> Result:
     """The first truthy answer."""
     deadline = asyncio.get_running_loop().time() + TIMEOUT
     while not (answer := await condition()):

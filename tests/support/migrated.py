@@ -28,13 +28,13 @@ async def put(folder: Path) -> None:
     Waits while another process makes the first one.
     """
     place = Path(os.environ[PLACE])
-    made = place / "postgres"
+    template = place / "postgres"
     with (place / "lock").open("w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-        if not await asyncio.to_thread(made.exists):
+        if not await asyncio.to_thread(template.exists):
             await _make(place / "unfinished")
-            (place / "unfinished").rename(made)
-    await asyncio.to_thread(_copy, made, folder)
+            (place / "unfinished").rename(template)
+    await asyncio.to_thread(_copy, template, folder)
 
 
 async def _make(folder: Path) -> None:
@@ -44,9 +44,9 @@ async def _make(folder: Path) -> None:
             connection.execute(_CLONE.format(sql.Identifier(TEMPLATE), sql.Identifier(DATABASE)))
 
 
-def _copy(made: Path, folder: Path) -> None:
+def _copy(template: Path, folder: Path) -> None:
     folder.mkdir(mode=0o700)
-    subprocess.run(["cp", "-a", made / "data", made / "password", folder], check=True)
+    subprocess.run(["cp", "-a", template / "data", template / "password", folder], check=True)
 
 
 @contextmanager

@@ -119,9 +119,9 @@ def with_key(calls_before: int = 0, **order: Any) -> Provoke:
 
     async def provoke(world: World, wire: SdkWire, _: bool) -> Ask:
         owner = await world.open_account(CREDITS)
-        made = await owner.http.post("/api/chat/keys/", json={"name": "narrow"} | order)
-        assert made.status_code == 201, made.text
-        key = made.json()["key"]
+        created = await owner.http.post("/api/chat/keys/", json={"name": "narrow"} | order)
+        assert created.status_code == 201, created.text
+        key = created.json()["key"]
         for _number in range(calls_before):
             first = await owner.http.post(
                 wire.path, json=_whole(wire, wire.body("plain")), headers={"authorization": f"Bearer {key}"}
@@ -157,11 +157,11 @@ async def _another_request(world: World, wire: SdkWire, stream: bool) -> Ask:
 async def _answered_to_another_token(world: World, wire: SdkWire, stream: bool) -> Ask:
     """An answer is sealed for the token that asked. The key's next token cannot open it."""
     owner, headers = await world.open_account(CREDITS), {"idempotency-key": str(uuid4())}
-    made = (await owner.http.post("/api/chat/keys/", json={"name": "rotated"})).json()
+    created = (await owner.http.post("/api/chat/keys/", json={"name": "rotated"})).json()
     body = _whole(wire, wire.body("plain")) | ({"stream": True} if stream else {})
-    first = await owner.http.post(wire.path, json=body, headers=headers | {"authorization": f"Bearer {made['key']}"})
+    first = await owner.http.post(wire.path, json=body, headers=headers | {"authorization": f"Bearer {created['key']}"})
     assert first.status_code == 200, first.text
-    rotated = await owner.http.post(f"/api/chat/keys/{made['id']}/rotate/", json={})
+    rotated = await owner.http.post(f"/api/chat/keys/{created['id']}/rotate/", json={})
     assert rotated.status_code == 200, rotated.text
     return Ask(rotated.json()["key"], wire.body("plain"), headers, rewrite=lambda _: body)
 

@@ -24,10 +24,10 @@ PROGRAM = "tests.support.faulty_api"
 
 @contextmanager
 def running(postgres: EmbeddedPostgres, upstream: Paced, folders: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = own_stack(postgres, folders, "provoked", provoked.catalog(upstream.url), extra=SETTINGS)
-    with made.running(PROGRAM) as process:
-        made.wait_ready(process)
-        yield made
+    stack = own_stack(postgres, folders, "provoked", provoked.catalog(upstream.url), extra=SETTINGS)
+    with stack.running(PROGRAM) as process:
+        stack.wait_ready(process)
+        yield stack
 
 
 @asynccontextmanager
@@ -42,10 +42,10 @@ async def opened(stack: Stack, upstream: Paced) -> AsyncIterator[World]:
             clients.append(httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=60, verify=False))
             return AccountClient(customer, clients[-1], database, ledger)
 
-        made = World(stack, upstream, account)
-        yield made
+        world = World(stack, upstream, account)
+        yield world
         upstream.release.set()
-        await asyncio.gather(*made.running)
+        await asyncio.gather(*world.running)
     for client in clients:
         await client.aclose()
     await database.close()

@@ -183,8 +183,8 @@ class Reader:
         ended = [*(item.get("content") or ()), *(item.get("summary") or ())]
         texts = [part.get("text", part.get("refusal")) for part in ended]
         texts += [item[name] for name in ("arguments", "input") if name in item]
-        made = list(self._made.pop(place, []))
-        self._check(not grown and sorted(texts) == sorted(made), f"item {place} has {texts}, its events {made}")
+        parts = list(self._made.pop(place, []))
+        self._check(not grown and sorted(texts) == sorted(parts), f"item {place} has {texts}, its events {parts}")
         self._check(not [key for key in self._parts if key[0] == place], f"item {place} ends before its parts")
 
     def _grow(self, name: str, place: int, event: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ class Sent:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether it is a copy of a file of the project, whose examples tests send as well."""
-    originals = (ROOT.joinpath(*file.parts[first:]) for first in range(1, len(file.parts)))
-    return any(each.is_file() and each.read_bytes() == file.read_bytes() for each in originals)
+    """Whether it is a copy of a file of the project, whose examples tests send as well, or made from such a copy."""
+    source = Path(source_from_cache(str(file))) if file.suffix == ".pyc" else file
+    originals = (ROOT.joinpath(*source.parts[first:]) for first in range(1, len(source.parts)))
+    return any(each.is_file() and each.read_bytes() == source.read_bytes() for each in originals)
 
 
 def _texts(value: Any) -> Iterator[str]:

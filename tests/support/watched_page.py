@@ -84,14 +84,14 @@ class Watched:
     async def examine(self) -> list[str]:
         """Return what is wrong with the page that is open, in light and dark, on a desk and on a phone."""
         await self.page.evaluate(axe())
-        found = []
+        faults = []
         for width in (WIDE, PHONE):
             await self.page.set_viewport_size({"width": width, "height": _HEIGHT})
             for scheme, rules in (("light", RULES), ("dark", ("color-contrast",))):
                 await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # literals
-                found += [f"{width} {scheme} {one}" for one in await self.page.evaluate(AXE, list(rules))]
+                faults += [f"{width} {scheme} {one}" for one in await self.page.evaluate(AXE, list(rules))]
         await self.page.emulate_media(color_scheme="light")
-        return found + await self.overflow()
+        return faults + await self.overflow()
 
     async def overflow(self) -> list[str]:
         """Return what is wider than the narrowest screen. What scrolls inside of itself may be."""

@@ -156,6 +156,17 @@ async def test_a_round_goes_on_while_workers_take_what_it_starts(monkeypatch: py
     assert await night.maintenance.start_orphans() == AT_ONCE * 4
 
 
+async def test_what_cannot_be_started_takes_no_place_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintenance, "PAUSE", timedelta(0))
+    night = Night(AT_ONCE * 2 + 1)
+    for job in night.jobs:
+        night.fakes.jobs.update(job.id, kind=Kind.VIDEO)
+    *broken, sound = (job.id for job in night.jobs)
+    night.starter.errors = dict.fromkeys(broken, RuntimeError(SENTINEL))
+    assert await night.maintenance.start_orphans() == 1
+    assert night.starter.started == [sound]
+
+
 async def test_a_workflow_is_joined_again_after_a_while() -> None:
     """It may be lost. Until then, thousands of jobs that wait cost nothing here."""
     night = Night()

@@ -94,7 +94,7 @@ async def test_failures_are_sealed(world: World) -> None:
     world.provider.files = [b"<html>"]
     async with world.working():
         await ended(world, State.FAILED, FAILED)
-        assert await details_say(world.handle, "The job is failed with upstream_error: ")
+        assert await details_say(world.handle, "The job failed with upstream_error: ")
         assert await details_say(world.handle, " Its credits went back")
     history = await world.handle.fetch_history()
     closing = history.events[-1].workflow_execution_failed_event_attributes.failure

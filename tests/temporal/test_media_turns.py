@@ -27,13 +27,13 @@ class Queue:
 
     def accept(self, count: int, turn: tuple[int, int], account: UUID | None = None) -> set[UUID]:
         """Accept jobs: of one account, or each of another."""
-        made = set[UUID]()
+        job_ids = set[UUID]()
         for _ in range(count):
             job = self.fakes.accepted()
             self.fakes.jobs.update(job.id, account_id=account or uuid4(), priority=turn[0], share=turn[1])
             self.jobs.append(self.fakes.job(job.id))
-            made.add(job.id)
-        return made
+            job_ids.add(job.id)
+        return job_ids
 
     async def submitted(self) -> Sequence[UUID]:
         """Let all jobs wait for one place, as they were accepted. Return them in the order in which they got it."""

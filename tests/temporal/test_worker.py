@@ -114,8 +114,11 @@ async def test_a_worker_that_is_told_to_stop_hands_its_work_on(client: Client) -
 async def test_a_worker_that_is_told_to_stop_while_it_starts_ends(client: Client) -> None:
     stop = asyncio.Event()
     stop.set()
-    async with asyncio.timeout(60):
-        await serve(client, parts_of(World(client).fakes), EVERYTHING, stop)
+    service = asyncio.create_task(serve(client, parts_of(World(client).fakes), EVERYTHING, stop))
+    done, _ = await asyncio.wait({service}, timeout=60)
+    service.cancel()
+    assert done == {service}
+    await service
 
 
 async def has_acted(schedule: ScheduleHandle) -> bool:

@@ -27,9 +27,9 @@ def presigned(setting: int) -> Presigned | None:
     [(300, 3600, "a 300"), (300, 2, "a 2"), (1, 3600, "a 1"), (60, 0, "a 1"), (60, -5, "a 1")],
 )
 async def test_a_link_works_no_longer_than_the_setting_and_the_output(setting: int, left: int, link: str) -> None:
-    made = presigned(setting)
-    assert made is not None
-    assert await made("a", timedelta(seconds=left)) == link
+    link_of = presigned(setting)
+    assert link_of is not None
+    assert await link_of("a", timedelta(seconds=left)) == link
 
 
 def test_without_the_setting_there_are_no_links() -> None:

@@ -62,14 +62,14 @@ class AsyncClient(ASYNC):  # type: ignore[valid-type,misc]
 
 @pytest.fixture(scope="session")
 def client(request: pytest.FixtureRequest) -> Iterator[Any]:
-    with Client(**SETTINGS, _strict_response_validation=getattr(request, "param", True)) as made:
-        yield made
+    with Client(**SETTINGS, _strict_response_validation=getattr(request, "param", True)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
 async def async_client(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
-    async with AsyncClient(**SETTINGS, _strict_response_validation=getattr(request, "param", True)) as made:
-        yield made
+    async with AsyncClient(**SETTINGS, _strict_response_validation=getattr(request, "param", True)) as opened:
+        yield opened
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,7 +18,7 @@ THOUGHT = "Two and two."
 KEY = "sk-of-the-vendor"
 USAGE = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
 ARGUMENTS = '{"city": "Paris"}'
-Refusal = tuple[int, Any]
+ErrorAnswer = tuple[int, Any]
 Events = Iterator[Any]
 """Chunks, or texts that are written as they are."""
 
@@ -27,7 +27,7 @@ Events = Iterator[Any]
 class Dialect:
     events: Callable[[dict[str, Any]], Events]
     message: Callable[[dict[str, Any]], dict[str, Any]]
-    refuses: Callable[[dict[str, Any]], Refusal | None] = lambda body: None
+    refuses: Callable[[dict[str, Any]], ErrorAnswer | None] = lambda body: None
     usage: Mapping[str, Any] = field(default_factory=lambda: USAGE)
     beside: Mapping[str, Any] = field(default_factory=dict)
     """Fields beside the choices of a whole answer."""
@@ -56,10 +56,10 @@ def _extra(place: list[Any]) -> dict[str, Any]:
     return {"type": "extra_forbidden", "loc": ["body", *place], "msg": "Extra inputs are not permitted"}
 
 
-def forbidden(*names: str) -> Callable[[dict[str, Any]], Refusal | None]:
+def forbidden(*names: str) -> Callable[[dict[str, Any]], ErrorAnswer | None]:
     """A server on FastAPI that takes no field beyond its own."""
 
-    def refuses(body: dict[str, Any]) -> Refusal | None:
+    def refuses(body: dict[str, Any]) -> ErrorAnswer | None:
         detail = [_extra([name]) for name in names if name in body]
         return (422, {"detail": detail}) if detail else None
 
@@ -79,7 +79,7 @@ def _vllm(body: dict[str, Any]) -> Events:
         yield {**chunk({}), "choices": [], "usage": USAGE}
 
 
-def _vllm_refuses(body: dict[str, Any]) -> Refusal | None:
+def _vllm_refuses(body: dict[str, Any]) -> ErrorAnswer | None:
     if any(message["role"] == "developer" for message in body["messages"]):
         return 400, {
             "object": "error",
@@ -89,7 +89,7 @@ def _vllm_refuses(body: dict[str, Any]) -> Refusal | None:
     return None
 
 
-def _modern_refuses(body: dict[str, Any]) -> Refusal | None:
+def _modern_refuses(body: dict[str, Any]) -> ErrorAnswer | None:
     """A reasoning model of OpenAI's."""
     if "max_tokens" in body:
         text = (
@@ -131,7 +131,7 @@ def _mistral(body: dict[str, Any]) -> Events:
     yield chunk({"content": ""}, "stop", usage=usage)
 
 
-def _mistral_refuses(body: dict[str, Any]) -> Refusal | None:
+def _mistral_refuses(body: dict[str, Any]) -> ErrorAnswer | None:
     ids = [call["id"] for message in body["messages"] for call in message.get("tool_calls") or ()]
     if any(len(id_) != 9 or not id_.isalnum() for id_ in ids):
         text = "Tool call id was call_1 but must be a-z, A-Z, 0-9, with a length of 9."
@@ -152,7 +152,7 @@ def _deepseek(body: dict[str, Any]) -> Events:
     yield chunk({"content": ""}, "stop", usage=usage)
 
 
-def _deepseek_refuses(body: dict[str, Any]) -> Refusal | None:
+def _deepseek_refuses(body: dict[str, Any]) -> ErrorAnswer | None:
     if (body.get("response_format") or {}).get("type") == "json_schema":
         return 400, error("This response_format type is unavailable now", code="invalid_request_error")
     if "reasoning_effort" in body:
@@ -186,7 +186,7 @@ def _azure(body: dict[str, Any]) -> Events:
         yield {**chunk({}), "choices": [], "usage": USAGE}
 
 
-def _azure_refuses(body: dict[str, Any]) -> Refusal | None:
+def _azure_refuses(body: dict[str, Any]) -> ErrorAnswer | None:
     if "attack" in json.dumps(body["messages"]):
         inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"jailbreak": {"filtered": True}}}
         text = "The response was filtered due to the prompt triggering content management policy. SECRET"

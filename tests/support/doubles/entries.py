@@ -4,7 +4,7 @@ INPUT, OUTPUT = 300, 1500
 """Credits per 1,000 tokens."""
 
 
-def text_model(name: str, *routes: str, most_output: int = 4000, more: str = "") -> str:
+def text_model(name: str, *routes: str, max_output: int = 4000, more: str = "") -> str:
     """`routes` are a provider and its model each, separated by a slash: the first one is tried first."""
     in_order = ", ".join(_route(route, place) for place, route in enumerate(routes))
     return f"""
@@ -12,7 +12,7 @@ def text_model(name: str, *routes: str, most_output: int = 4000, more: str = "")
 name = "{name}"
 modality = "text"
 context_window = 100000
-max_output_tokens = {most_output}
+max_output_tokens = {max_output}
 credits_per_1k_input = {INPUT}
 credits_per_1k_output = {OUTPUT}
 {more}

@@ -69,7 +69,7 @@ class OpenAIServer(ThreadedApp):
         return f"http://127.0.0.1:{self.port}/v1"
 
     def routes(self, app: web.Application) -> None:
-        app.on_response_prepare.append(_say_what_is_kept)
+        app.on_response_prepare.append(_add_retention_header)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/embeddings", self._embed)
         app.router.add_post("/v1/completions", self._complete)
@@ -220,7 +220,7 @@ class OpenAIServer(ThreadedApp):
         await write("data: [DONE]\n\n")
 
 
-async def _say_what_is_kept(request: web.Request, response: web.StreamResponse) -> None:
+async def _add_retention_header(request: web.Request, response: web.StreamResponse) -> None:
     if (await request.json()).get("model", "").endswith("retains"):
         response.headers["x-zero-data-retention"] = "false"
 

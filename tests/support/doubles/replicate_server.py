@@ -72,7 +72,7 @@ class ReplicateServer(ScriptedVendor):
 
     def submissions(self, behaviour: str) -> int:
         """How many predictions of this behaviour it made."""
-        return sum(made.behaviour == behaviour for made in self.predictions.values())
+        return sum(job.behaviour == behaviour for job in self.predictions.values())
 
     def routes(self, app: web.Application) -> None:
         app.router.add_post("/v1/models/{owner}/{name}/predictions", self._create)
@@ -92,11 +92,11 @@ class ReplicateServer(ScriptedVendor):
         behaviour = model.partition("--")[2]
         if (problem := self.problem(behaviour, AT_CREATE)) is not None:
             return _answered(problem)
-        made = Prediction(behaviour, SCRIPTS.get(behaviour, USUAL), version=version or VERSION, input=body["input"])
-        made.model = model.partition("--")[0]
-        self.predictions[made.id] = made
+        job = Prediction(behaviour, SCRIPTS.get(behaviour, USUAL), version=version or VERSION, input=body["input"])
+        job.model = model.partition("--")[0]
+        self.predictions[job.id] = job
         await answer_as(request, behaviour)
-        shown = self._shown(made, "starting")
+        shown = self._shown(job, "starting")
         if behaviour == "nameless":
             del shown["id"]
         return web.json_response(shown, status=201)
@@ -105,31 +105,31 @@ class ReplicateServer(ScriptedVendor):
         """The newest first. `input` is not in a list."""
         if (unauthorized := await self._note(request)) is not None:
             return unauthorized
-        shown = [self._shown(made, made.state) for made in reversed(self.predictions.values())]
+        shown = [self._shown(job, job.state) for job in reversed(self.predictions.values())]
         return web.json_response({"next": None, "previous": None, "results": shown[:100]})
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
-        made = await self._known(request)
-        if isinstance(made, web.Response):
-            return made
-        state, made.polls = made.state, made.polls + 1
-        if made.behaviour == "slow":
+        job = await self._known(request)
+        if isinstance(job, web.Response):
+            return job
+        state, job.polls = job.state, job.polls + 1
+        if job.behaviour == "slow":
             await asyncio.sleep(1)
         if state in ("404", "429", "500"):
             return _answered(_problem(int(state), "Failed", {"retry-after": "1"}))
         if state == "malformed":
             return web.Response(text=SECRET, content_type="application/json")
-        if made.behaviour == "huge-result" and state == "succeeded":
+        if job.behaviour == "huge-result" and state == "succeeded":
             return await endless(request, b'{"output": [' + b" " * 65536, "application/json")
-        return web.json_response(self._shown(made, state))
+        return web.json_response(self._shown(job, state))
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        made = await self._known(request)
-        if isinstance(made, web.Response):
-            return made
-        if made.state in ("starting", "processing") and made.behaviour != "stubborn":
-            made.script = ["canceled"]
-        return web.json_response(self._shown(made, made.state))
+        job = await self._known(request)
+        if isinstance(job, web.Response):
+            return job
+        if job.state in ("starting", "processing") and job.behaviour != "stubborn":
+            job.script = ["canceled"]
+        return web.json_response(self._shown(job, job.state))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(await Seen.of(request))
@@ -140,18 +140,18 @@ class ReplicateServer(ScriptedVendor):
             return await endless(request, media_files.picture() + bytes(65536), "image/png")
         return web.Response(body=FILES.get(name, media_files.picture()), content_type="application/octet-stream")
 
-    def _shown(self, made: Prediction, state: str) -> dict[str, Any]:
-        url = f"{self.url}/v1/predictions/{made.id}"
+    def _shown(self, job: Prediction, state: str) -> dict[str, Any]:
+        url = f"{self.url}/v1/predictions/{job.id}"
         shown: dict[str, Any] = {
-            "id": made.id,
-            "model": made.model,
-            "version": made.version,
-            "input": made.input,
+            "id": job.id,
+            "model": job.model,
+            "version": job.version,
+            "input": job.input,
             "logs": "" if state == "starting" else LOGS,
             "error": None,
             "status": state,
             "created_at": "2026-11-16T11:46:16.064900134Z",
-            "urls": {"get": url, "cancel": f"{url}/cancel", "web": f"https://replicate.com/p/{made.id}"},
+            "urls": {"get": url, "cancel": f"{url}/cancel", "web": f"https://replicate.com/p/{job.id}"},
         }
         if state == "starting":
             return shown
@@ -160,14 +160,14 @@ class ReplicateServer(ScriptedVendor):
             return shown
         ended = {"completed_at": "2026-11-16T11:46:22.064427Z", "metrics": {"predict_time": 5.5}, "output": None}
         if state == "failed":
-            return shown | ended | {"error": ERRORS[made.behaviour]}
+            return shown | ended | {"error": ERRORS[job.behaviour]}
         if state == "succeeded":
-            return shown | ended | {"output": self._output(made), "data_removed": made.behaviour == "removed"}
+            return shown | ended | {"output": self._output(job), "data_removed": job.behaviour == "removed"}
         return shown | ended
 
-    def _output(self, made: Prediction) -> Any:
-        origin = "http://elsewhere.invalid" if made.behaviour == "elsewhere" else self.url
-        url = f"{origin}/pbxt/{made.behaviour or 'plain'}.png"
+    def _output(self, job: Prediction) -> Any:
+        origin = "http://elsewhere.invalid" if job.behaviour == "elsewhere" else self.url
+        url = f"{origin}/pbxt/{job.behaviour or 'plain'}.png"
         shapes: dict[str, Any] = {
             "string": f"{self.url}/pbxt/string.mp4",
             "object": {"image": url, "seed": 7, "caption": SECRET},
@@ -178,8 +178,8 @@ class ReplicateServer(ScriptedVendor):
             "words": f"The picture shows {SECRET}",
             "half": [url.replace("half", "plain"), url.replace("half", "missing")],
         }
-        count = made.input.get("num_outputs", 1) - (made.behaviour == "fewer")
-        return shapes.get(made.behaviour, [url] * count)
+        count = job.input.get("num_outputs", 1) - (job.behaviour == "fewer")
+        return shapes.get(job.behaviour, [url] * count)
 
     async def _note(self, request: web.Request) -> web.Response | None:
         self.seen.append(await Seen.of(request))

@@ -90,9 +90,9 @@ class SoraServer(MediaDouble):
 
     def _shown(self, video_id: str, status: str, **changes: Any) -> dict[str, Any]:
         video = self.videos[video_id]
-        made = {"id": video_id, "object": "video", "model": "sora-2", "status": status, "progress": 0, "created_at": 1}
+        shown = {"id": video_id, "object": "video", "model": "sora-2", "status": status, "progress": 0, "created_at": 1}
         unset = dict.fromkeys(("completed_at", "expires_at", "remixed_from_video_id", "error"))
-        return made | unset | {"size": video.size, "seconds": video.seconds, "prompt": video.prompt} | changes
+        return shown | unset | {"size": video.size, "seconds": video.seconds, "prompt": video.prompt} | changes
 
     async def _content(self, request: web.Request) -> web.StreamResponse:
         await self.note(request)

@@ -67,13 +67,13 @@ class Operation:
     def _result(self, origin: str) -> dict[str, Any]:
         count = self.body.get("parameters", {}).get("sampleCount", 1)
         filtered = {"moderated": count, "partly": 1}.get(self.fault, 0)
-        made = 0 if self.fault == "empty" else count - filtered
+        count_done = 0 if self.fault == "empty" else count - filtered
         rai = {"raiMediaFilteredCount": filtered, "raiMediaFilteredReasons": [SECRET] * filtered} if filtered else {}
         if not self.vertex:
             ending = "-wrong-type" if self.fault == "wrong-type" else ""
             file = f"{origin}/v1beta/files/{self.name.rpartition('/')[2]}{ending}:download?alt=media"
-            samples = {"generatedSamples": [{"video": {"uri": file}}] * made} if made else {}
+            samples = {"generatedSamples": [{"video": {"uri": file}}] * count_done} if count_done else {}
             return {"generateVideoResponse": samples | rai}
         content = b"<html>SECRET</html>" if self.fault == "wrong-type" else media_files.film()
         encoded = base64.b64encode(content).decode()
-        return {"videos": [{"bytesBase64Encoded": encoded, "mimeType": "video/mp4"}] * made} | rai
+        return {"videos": [{"bytesBase64Encoded": encoded, "mimeType": "video/mp4"}] * count_done} | rai

@@ -63,10 +63,10 @@ class XaiMedia(MediaDouble):
         if fault == "rejected":
             return self.failed(400, "Generated image rejected by content moderation.")
         self.accepted[prompt] += 1
-        made = [self._image(index, body, fault) for index in range(body.get("n", 1))]
+        images = [self._image(index, body, fault) for index in range(body.get("n", 1))]
         headers = {"x-zero-data-retention": "false"} if fault == "kept" else {}
         usage = {"cost_in_usd_ticks": 200000000}
-        return web.json_response({"data": [] if fault == "empty" else made, "usage": usage}, headers=headers)
+        return web.json_response({"data": [] if fault == "empty" else images, "usage": usage}, headers=headers)
 
     def _image(self, index: int, body: dict[str, Any], fault: str) -> dict[str, Any]:
         if fault == "moderated" or (fault == "partly" and index):
@@ -119,12 +119,12 @@ class XaiMedia(MediaDouble):
         url = f"{self.origin}/vidgen/{video_id}.mp4"
         if video.fault == "elsewhere":
             url = "http://127.0.0.2:9/x.mp4"
-        made = {"url": url, "duration": video.seconds, "respect_moderation": video.fault != "moderated"}
+        document = {"url": url, "duration": video.seconds, "respect_moderation": video.fault != "moderated"}
         if video.fault == "moderated":
-            made["url"] = ""
+            document["url"] = ""
         usage = {"cost_in_usd_ticks": 500000000}
         done = {"status": "done", "model": "grok-imagine-video", "usage": usage, "progress": 100}
-        return done if video.fault == "empty" else done | {"video": made}
+        return done if video.fault == "empty" else done | {"video": document}
 
     async def _video(self, request: web.Request) -> web.StreamResponse:
         """Of a public host: no key is asked for, and none should come."""

@@ -129,8 +129,8 @@ class FakeJobs:
         await self._script.at("jobs.record_submitted")
         row = self._row(job.id)
         if row.job.provider == job.provider and row.job.provider_job_id is None:
-            made = None if produced is None else tuple(produced)
-            self._change(row, provider_job_id=provider_job_id, produced=made)
+            outputs = None if produced is None else tuple(produced)
+            self._change(row, provider_job_id=provider_job_id, produced=outputs)
         return row.job.provider_job_id or ""
 
     async def record_progress(self, job_id: UUID, percent: int | None, phase: Phase) -> None:

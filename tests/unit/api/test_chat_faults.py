@@ -42,11 +42,11 @@ async def test_an_answer_that_cannot_be_written_costs_nothing(
         return CompletedAnswer({}, b""), Bill(Usage(1, 1, UsageSource.PROVIDER), 10, 90, 20)
 
     monkeypatch.setattr(whole_answers, "answer", answered)
-    ended, made = Ended(), call()
-    made.request = type(made.request)("m", {}, stream=stream)
+    ended, running = Ended(), call()
+    running.request = type(running.request)("m", {}, stream=stream)
     endpoint = ChatEndpoint(
         cast(ClientWire, SimpleNamespace(content_type="a/b", whole=broken, writer=broken)), RequestFigures()
     )
     with pytest.raises(TypeError):
-        await endpoint._call(cast(Resources, SimpleNamespace(calls=ended)), made, Mock(spec=Exchange))
+        await endpoint._call(cast(Resources, SimpleNamespace(calls=ended)), running, Mock(spec=Exchange))
     assert ended.how == [how]

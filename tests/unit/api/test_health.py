@@ -26,9 +26,9 @@ class Fake:
 )
 async def test_a_database_answers_or_not(monkeypatch: pytest.MonkeyPatch, database: Fake, answers: bool) -> None:
     monkeypatch.setattr(health, "MAX_SILENCE_SECONDS", 0.2)
-    assert await health._answers(cast(Database, database)) is answers
+    assert await health.answers(cast(Database, database)) is answers
 
 
 async def test_a_fault_of_ours_is_none_of_the_database() -> None:
     with pytest.raises(ValueError, match="ours"):
-        await health._answers(cast(Database, Fake(ValueError("ours"))))
+        await health.answers(cast(Database, Fake(ValueError("ours"))))

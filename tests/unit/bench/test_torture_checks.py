@@ -131,7 +131,7 @@ async def records(tmp_path: Path) -> AsyncIterator[Records]:
 async def faulty(records: Records, orders: list[Ordered] | None = None) -> set[str]:
     """The checks that found a fault."""
     files = frozenset({sha256(PNG).hexdigest()})
-    checks = await Proof(records, orders or records.orders, OPENING, CANARY, files).made()
+    checks = await Proof(records, orders or records.orders, OPENING, CANARY, files).run()
     return {check.name for check in checks if check.faults}
 
 
@@ -207,5 +207,5 @@ async def test_an_order_that_was_not_taken_is_found(records: Records) -> None:
 
 
 async def test_each_check_has_a_planted_fault(records: Records) -> None:
-    checks = await Proof(records, records.orders, OPENING, CANARY, frozenset()).made()
+    checks = await Proof(records, records.orders, OPENING, CANARY, frozenset()).run()
     assert {check for check, _ in PLANTS.values()} == {check.name for check in checks}

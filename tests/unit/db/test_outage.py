@@ -86,6 +86,14 @@ def test_a_statement_that_fails_is_no_outage(error: OperationalError) -> None:
     assert not lines
 
 
+def test_whoever_sent_a_statement_that_takes_too_long_names_it_too() -> None:
+    """The database may be slow, or that statement: of which account or row, only its sender knows."""
+    process = Process()
+    with capture_logs() as lines:
+        assert not process.outage.seen(DBAPIError(None, None, errors.QueryCanceled()))
+    assert [line["event"] for line in lines] == ["the database took too long"]
+
+
 async def test_attempts_of_activities_add_no_lines(caplog: pytest.LogCaptureFixture) -> None:
     """A worker, while nothing listens where its database was: each attempt fails, and the log has one line of it."""
     url = f"postgresql://yout:secret@127.0.0.1:{ports.free()}/yout"

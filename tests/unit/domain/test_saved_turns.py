@@ -85,7 +85,7 @@ ENDINGS = st.lists(st.sampled_from(["settle", "void", "refund"]), min_size=1, ma
 
 @given(ENDINGS)
 def test_what_is_saved_is_what_was_charged(endings: list[str]) -> None:
-    made: dict[str, Operation] = {"settle": saving(), "void": void(), "refund": Refund(UUID(int=100), ANN)}
+    operations: dict[str, Operation] = {"settle": saving(), "void": void(), "refund": Refund(UUID(int=100), ANN)}
     known = talking(state())
-    _, changes = run(known, reserve(), *(made[ending] for ending in endings))
+    _, changes = run(known, reserve(), *(operations[ending] for ending in endings))
     assert len(changes.turns) == len(changes.usage) == (endings[0] == "settle")

@@ -48,8 +48,8 @@ def test_what_people_write_instead_is_refused(secret: str) -> None:
 
 def test_what_was_made_at_random_is_not() -> None:
     for _ in range(2000):
-        made = os.urandom(32)
-        for secret in (made.hex(), made[:16].hex(), base64.b64encode(made).decode(), base64.b32encode(made).decode()):
+        raw = os.urandom(32)
+        for secret in (raw.hex(), raw[:16].hex(), base64.b64encode(raw).decode(), base64.b32encode(raw).decode()):
             assert weakness(secret) is None, secret
 
 

@@ -31,10 +31,10 @@ def report(given: int, output: int, searches: int = 1) -> Report:
 
 def paying(**fields: Any) -> Call:
     """A call whose hold pays for six readings of the window."""
-    made = call(ONE, TWO, web_search_options={}, **fields)
-    made.model = made.model.model_copy(update={"context_window": WINDOW})
-    made.input = InputTokens(3, 6 * WINDOW)
-    return made
+    running = call(ONE, TWO, web_search_options={}, **fields)
+    running.model = running.model.model_copy(update={"context_window": WINDOW})
+    running.input = InputTokens(3, 6 * WINDOW)
+    return running
 
 
 def fed(relay: Relay, *events: e.Event) -> e.Effects:
@@ -42,11 +42,11 @@ def fed(relay: Relay, *events: e.Event) -> e.Effects:
 
 
 def test_the_same_route_goes_on_and_both_parts_are_billed() -> None:
-    made = paying()
-    relay = Relay(made)
+    running = paying()
+    relay = Relay(running)
     fed(relay, e.Start(), Accepted(), WORD, report(900, 10))
     assert (relay.feed(PAUSED), relay.phase) == ([e.Ask(Attempt(ONE))], Phase.RELAYING)
-    request = made.upstream(ONE)
+    request = running.upstream(ONE)
     assert (request.continues, request.output_limit, request.max_searches) == (PAUSED.content, 100 - 10, 4)
     fed(relay, Accepted(), report(700, 0, 0), WORD, report(800, 5, 2))
     (settle,) = relay.feed(Done())
@@ -99,8 +99,8 @@ def test_a_part_that_fails_is_charged_after_output_and_else_begins_anew_elsewher
     assert (close, relay.end_reason) == (e.Close(), EndReason.PROVIDER_FAILED)
     assert isinstance(settle, e.Settle)
     assert (settle.usage.input_tokens, settle.usage.output_tokens, settle.usage.web_searches) == (1700, 10, 1)
-    made = paying()
-    silent = Relay(made)
+    running = paying()
+    silent = Relay(running)
     fed(silent, e.Start(), Accepted(), report(900, 10), PAUSED, Accepted())
     assert silent.feed(e.Failed(UpstreamError())) == [e.Ask(Attempt(TWO))]
-    assert (made.upstream(TWO).continues, made.upstream(TWO).output_limit) == ((), 100)
+    assert (running.upstream(TWO).continues, running.upstream(TWO).output_limit) == ((), 100)

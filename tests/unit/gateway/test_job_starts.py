@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from domain.errors import NotFound, ServiceUnavailable
 from domain.media import Job, Kind, State
 from gateway import job_starts
-from gateway.beginnings import AT_ONCE, PATIENCE, Beginnings
+from gateway.beginnings import AT_ONCE, TIMEOUT, Beginnings
 from gateway.job_starts import (
     FRESH_AGE,
     MAX_AGE,
@@ -119,7 +119,7 @@ async def test_a_job_that_no_worker_takes_stops_the_others_for_a_while_alone(
         starts.add(queued_job(account))
     await settled()
     temporal.fault = ServiceUnavailable()
-    clock[0] += PATIENCE
+    clock[0] += TIMEOUT
     await settled()
     assert len(temporal.begun) == AT_ONCE
     temporal.fault = None
@@ -173,7 +173,9 @@ async def test_there_is_an_end_to_what_waits(starts: JobStarts, temporal: Tempor
     assert len(temporal.begun) == MAX_WAITING + 2 * AT_ONCE
 
 
-@pytest.mark.parametrize("error", [None, RuntimeError(SECRET)], ids=["away", "fault"])
+@pytest.mark.parametrize(
+    "error", [None, RuntimeError(SECRET), ServiceUnavailable(SECRET, reported=True)], ids=["away", "fault", "reported"]
+)
 async def test_a_start_that_fails_is_the_orphan_starters(
     temporal: Temporal, starts: JobStarts, recent: RecentStarts, error: Exception | None
 ) -> None:
@@ -184,7 +186,7 @@ async def test_a_start_that_fails_is_the_orphan_starters(
     with capture_logs() as lines:
         await settled()
     assert recent.ids() == frozenset()
-    assert [line["log_level"] for line in lines] == ([] if error is None else ["error"])
+    assert [line["log_level"] for line in lines] == (["error"] if isinstance(error, RuntimeError) else [])
     assert SECRET not in str(lines)
     temporal.error, temporal.answer = None, True
     starts.add(sound)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused
 from domain.media import Kind, MediaRequest
@@ -95,7 +96,10 @@ async def test_keys_take_turns_and_each_job_stays_with_its_own() -> None:
 )
 async def test_a_key_that_is_refused_rests_and_the_next_one_submits(error: UpstreamError, rest: float) -> None:
     world = World(first=Account(errors=[error]))
-    assert await world.submitted() == f"{SECOND}~work"
+    with capture_logs() as lines:
+        assert await world.submitted() == f"{SECOND}~work"
+    named = [(line["log_level"], line["provider"], line["key"]) for line in lines]
+    assert named == ([] if isinstance(error, UpstreamBusy) else [("error", "vendor", 1)])
     world.now += rest - 1
     assert [await world.submitted() for _ in range(2)] == [f"{SECOND}~work"] * 2
     world.now += 2

@@ -40,20 +40,20 @@ def test_no_password(text: str) -> None:
 
 
 async def test_the_same_characters_from_another_keyboard_are_the_same_password() -> None:
-    made = Passwords(QUICK)
-    hashed = await made.hash(passwords.chosen("Ångström ﬁne", email=EMAIL), ANN)
-    assert await made.verify(hashed, "A\u030angstro\u0308m fine", ANN)
-    assert not await made.verify(hashed, "Angstrom fine", ANN)
-    made.close()
+    verifier = Passwords(QUICK)
+    hashed = await verifier.hash(passwords.chosen("Ångström ﬁne", email=EMAIL), ANN)
+    assert await verifier.verify(hashed, "A\u030angstro\u0308m fine", ANN)
+    assert not await verifier.verify(hashed, "Angstrom fine", ANN)
+    verifier.close()
 
 
 @pytest.mark.parametrize("hashed", [None, "", "nonsense", "$argon2id$v=19$m=8,t=1,p=1$x$y"])
 @pytest.mark.parametrize("presented", ["nobody has this password", "impossible", "", "x" * 5000])
 async def test_nobody_signs_in_and_it_takes_one_hash(hashed: str | None, presented: str) -> None:
-    made, before = Passwords(QUICK), QUICK.runs
-    assert not await made.verify(hashed, presented, ANN)
+    verifier, before = Passwords(QUICK), QUICK.runs
+    assert not await verifier.verify(hashed, presented, ANN)
     assert QUICK.runs == before + 1
-    made.close()
+    verifier.close()
 
 
 class Gate(PasswordHasher):
@@ -72,8 +72,8 @@ class Gate(PasswordHasher):
         self._permits.release(hashes)
 
 
-def hashing(made: Passwords, asker: Asker, *names: str) -> list[asyncio.Task[str]]:
-    return [asyncio.create_task(made.hash(name, asker)) for name in names]
+def hashing(verifier: Passwords, asker: Asker, *names: str) -> list[asyncio.Task[str]]:
+    return [asyncio.create_task(verifier.hash(name, asker)) for name in names]
 
 
 async def begun(gate: Gate, *names: str) -> None:
@@ -85,10 +85,10 @@ async def begun(gate: Gate, *names: str) -> None:
 
 async def test_more_of_one_network_than_can_wait_are_refused_and_its_neighbours_take_turns() -> None:
     gate = Gate()
-    made = Passwords(gate, max_waiting=3)
-    flood = hashing(made, Asker("10.0.0.1"), *"abcdefghi")
+    verifier = Passwords(gate, max_waiting=3)
+    flood = hashing(verifier, Asker("10.0.0.1"), *"abcdefghi")
     await begun(gate, "a")
-    neighbour = hashing(made, Asker("10.0.0.2"), "n")
+    neighbour = hashing(verifier, Asker("10.0.0.2"), "n")
     await asyncio.sleep(0)
     gate.open(5)
     tried = await asyncio.gather(*flood, *neighbour, return_exceptions=True)
@@ -96,49 +96,49 @@ async def test_more_of_one_network_than_can_wait_are_refused_and_its_neighbours_
     assert sum(isinstance(one, RateLimited) for one in tried) == 5
     assert gate.order[:3] == ["a", "b", "n"]
     gate.open(1)
-    assert await made.hash("again", Asker("10.0.0.1")) == "hashed"  # there is room again
-    made.close()
+    assert await verifier.hash("again", Asker("10.0.0.1")) == "hashed"  # there is room again
+    verifier.close()
 
 
 async def test_who_is_known_does_not_wait_for_strangers() -> None:
     gate = Gate()
-    made = Passwords(gate)
-    strangers = [task for n in range(50) for task in hashing(made, Asker(f"10.0.0.{n}"), f"s{n}")]
+    verifier = Passwords(gate)
+    strangers = [task for n in range(50) for task in hashing(verifier, Asker(f"10.0.0.{n}"), f"s{n}")]
     await begun(gate, "s0")
-    owner = hashing(made, Asker("ann", known=True), "ann")
+    owner = hashing(verifier, Asker("ann", known=True), "ann")
     await begun(gate, "ann")
     assert gate.order == ["s0", "ann"]
     gate.open(51)
     assert await asyncio.gather(*owner, *strangers) == ["hashed"] * 51
-    made.close()
+    verifier.close()
 
 
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
-    made = Passwords(gate)
-    (first,) = hashing(made, Asker("10.0.0.1"), "a")
+    verifier = Passwords(gate)
+    (first,) = hashing(verifier, Asker("10.0.0.1"), "a")
     await begun(gate, "a")
-    monkeypatch.setattr(gateway.passwords, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(gateway.passwords, "TIMEOUT_SECONDS", 0.01)
     with pytest.raises(ServiceUnavailable):
-        await made.hash("b", Asker("10.0.0.2"))
+        await verifier.hash("b", Asker("10.0.0.2"))
     gate.open(1)
     assert await first == "hashed"
-    made.close()
+    verifier.close()
 
 
 async def test_a_caller_who_leaves_has_its_turn_until_the_hash_is_done() -> None:
     gate = Gate()
-    made = Passwords(gate)
-    (left,) = hashing(made, Asker("10.0.0.1"), "a")
+    verifier = Passwords(gate)
+    (left,) = hashing(verifier, Asker("10.0.0.1"), "a")
     await begun(gate, "a")
     left.cancel()
-    (next_one,) = hashing(made, Asker("10.0.0.2"), "b")
+    (next_one,) = hashing(verifier, Asker("10.0.0.2"), "b")
     await asyncio.gather(left, return_exceptions=True)
     await asyncio.sleep(0.02)
     assert gate.order == ["a"]
     gate.open(2)
     assert await next_one == "hashed"
-    made.close()
+    verifier.close()
 
 
 async def test_calls_go_before_hashes() -> None:
@@ -149,7 +149,7 @@ async def test_calls_go_before_hashes() -> None:
             seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
             return "hashed"
 
-    made = Passwords(Noting())
-    await made.hash("a password", ANN)
+    verifier = Passwords(Noting())
+    await verifier.hash("a password", ANN)
     assert seen == [min(19, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + NICENESS)]
-    made.close()
+    verifier.close()

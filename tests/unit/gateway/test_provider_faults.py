@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from pydantic import SecretStr
 
+from domain.catalog import Route
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
-from domain.media import MediaRequest
+from domain.media import Kind, MediaRequest
 from gateway.provider_faults import CALM_SECONDS, ProviderFaults
 from gateway.routing import Router
 from gateway.watched_media import FAILURES, WatchedMedia
-from providers.base import MediaProvider
+from providers.base import MediaProvider, MediaSubmission
 from tests.support.doubles.chat_calls import route
 from tests.support.fault_lines import FaultLines
 
@@ -35,13 +37,13 @@ def unreached() -> UpstreamError:
 class Calls:
     """Chat calls on one route, over a clock of the test."""
 
-    def __init__(self) -> None:
-        self.now, self.log = 1000.0, FaultLines()
+    def __init__(self, routes: Sequence[Route] = (ROUTE,)) -> None:
+        self.routes, self.now, self.log = routes, 1000.0, FaultLines()
         self.router = Router(lambda: self.now, lambda: 0.0)
         self.router.faults = ProviderFaults(self.log, lambda: self.now)
 
     def call(self, account: str, error: UpstreamError | None) -> None:
-        attempts = self.router.attempts([ROUTE], lambda _route, _error: False, account)
+        attempts = self.router.attempts(self.routes, lambda _route, _error: False, account)
         attempts.next()
         if error is None:
             attempts.succeeded(1)
@@ -73,6 +75,20 @@ def test_chats_of_two_accounts_show_that_a_provider_fails(errors: Sequence[Upstr
     assert calls.log.lines.count("one: mended") == 1
 
 
+def test_a_key_that_is_not_accepted_is_not_mended_by_another_one() -> None:
+    two = route("two")
+    two = two.model_copy(update={"provider": two.provider.model_copy(update={"more_keys": (SecretStr("another"),)})})
+    calls = Calls([two])
+    calls.call("account", answered(401))
+    calls.now += CALM_SECONDS
+    calls.call("account", None)  # with the other key
+    assert len(calls.log.lines) == 1
+    calls.now += CALM_SECONDS * 100
+    for _ in range(2):
+        calls.call("account", None)
+    assert calls.log.lines[1:] == ["two: mended"]
+
+
 @pytest.mark.parametrize("error", [answered(500), answered(429, UpstreamBusy()), answered(400, UpstreamRefused())])
 def test_one_accounts_chats_show_nothing(error: UpstreamError) -> None:
     calls = Calls()
@@ -89,6 +105,9 @@ class Vendor:
         if self.error:
             raise self.error
         return "done"
+
+    async def submit(self, submission: MediaSubmission) -> str:
+        return await self.poll(submission.reference)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +127,39 @@ async def test_jobs_show_it_by_failures_in_a_row(error: UpstreamError, needed: i
     for number in range(1, FAILURES + 3):
         vendor.error, error.reported = error, False
         with pytest.raises(UpstreamError):
-            await watched("one").poll("job")
+            await watched("one").poll(f"job {number % 2}")
         assert error.reported == (number >= needed)
     assert set(log.lines) == ({line} if line else set())
     vendor.error, now[0] = None, CALM_SECONDS
     await watched("one").poll("job")
     assert (log.lines[-1:] == ["one: mended"]) == (line is not None)
+
+
+async def test_one_jobs_input_and_refusals_show_nothing() -> None:
+    log, vendor = FaultLines(), Vendor()
+    watched = WatchedMedia(lambda _name, _request: cast(MediaProvider, vendor), ProviderFaults(log))
+    refused = answered(400, UpstreamRefused())
+    for job, error in [*[("poisoned", answered(500))] * (FAILURES + 2), *[("refused", refused)] * FAILURES]:
+        vendor.error = error
+        with pytest.raises(UpstreamError):
+            await watched("one").poll(job)
+    assert log.lines == []
+    vendor.error = unreached()
+    for _ in range(FAILURES):
+        with pytest.raises(UpstreamError):
+            await watched("one").poll("the only job")
+    assert set(log.lines) == {UNREACHED}
+
+
+async def test_an_account_that_pays_for_no_more_jobs_is_not_mended_by_looks_at_old_ones() -> None:
+    log, vendor, now = FaultLines(), Vendor(), [0.0]
+    watched = WatchedMedia(lambda _name, _request: cast(MediaProvider, vendor), ProviderFaults(log, lambda: now[0]))
+    submission = MediaSubmission(MediaRequest(kind=Kind.IMAGE, model="m", prompt="a lake"), "reference")
+    vendor.error = answered(402)
+    with pytest.raises(UpstreamError):
+        await watched("one").submit(submission)
+    vendor.error, now[0] = None, CALM_SECONDS
+    await watched("one").poll("old")
+    assert log.lines == [KEY]
+    await watched("one").submit(submission)
+    assert log.lines == [KEY, "one: mended"]

@@ -316,10 +316,10 @@ async def test_no_attempt_begins_when_nobody_waits() -> None:
 
 async def test_who_leaves_in_a_pause_ends_it() -> None:
     machine, _ = router()
-    attempts, made = attempts_on(machine, [ONE]), list[Attempt]()
+    attempts, begun = attempts_on(machine, [ONE]), list[Attempt]()
 
     async def ask(attempt: Attempt) -> str:
-        made.append(attempt)
+        begun.append(attempt)
         raise SOON
 
     answering = asyncio.create_task(routing.first_answer(attempts, routing.RouteFaults(), ask))
@@ -327,7 +327,7 @@ async def test_who_leaves_in_a_pause_ends_it() -> None:
     attempts.no_more()
     with pytest.raises(UpstreamBusy):
         await asyncio.wait_for(answering, 1)
-    assert len(made) == 1
+    assert len(begun) == 1
 
 
 def test_what_is_left_out_counts_as_an_attempt_and_takes_none_of_other_routes() -> None:
@@ -335,15 +335,15 @@ def test_what_is_left_out_counts_as_an_attempt_and_takes_none_of_other_routes() 
     machine, _ = router()
     names = (frozenset({str(number)}) for number in range(100))
     attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
-    made = [places(attempts.next())]
+    begun = [places(attempts.next())]
     error = of_status(UpstreamRefused(), 400)
     for name in names:
         error = of_status(UpstreamRefused(), 400)
         error.unsupported = name
         if (attempt := attempts.after(error)) is None:
             break
-        made.append(places(attempt))
-    assert made == ["one"] * routing.MAX_ATTEMPTS
+        begun.append(places(attempt))
+    assert begun == ["one"] * routing.MAX_ATTEMPTS
     attempts = machine.attempts([ONE, TWO], lambda _route, _error: True)
     attempts.next()
     attempts.after(error)

@@ -181,9 +181,9 @@ async def test_a_hold_grows_before_what_it_pays_for_is_sent() -> None:
 
 
 async def test_a_pause_that_came_while_the_hold_grew_is_followed_by_the_next_part() -> None:
-    made = call(GROWS, paid=1, output_limit=None, web_search_options={})
-    made.model, made.input = made.model.model_copy(update={"context_window": 10}), InputTokens(3, 60)
-    scene = Scene(of=made)
+    running = call(GROWS, paid=1, output_limit=None, web_search_options={})
+    running.model, running.input = running.model.model_copy(update={"context_window": 10}), InputTokens(3, 60)
+    scene = Scene(of=running)
     scene.books.may_extend = 3
     scene.start().one.says(word("a b "), Report(Usage(3, 2, UsageSource.PROVIDER, web_searches=1)), Paused(()))
     assert len(scene.one.exchanges) == 1

@@ -132,7 +132,7 @@ async def test_tls_goes_on_with_the_name_of_the_url(tmp_path: Path) -> None:
 async def test_the_status_of_an_answer_is_known_however_its_body_goes_on(
     sink: Receiver, path: str, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbound.client, "ANSWER_PATIENCE", timedelta(milliseconds=50))
+    monkeypatch.setattr(outbound.client, "ANSWER_TIMEOUT", timedelta(milliseconds=50))
     async with OutboundClient(loopback=True) as client:
         posted = await client.post(sink.url(path), {}, b"{}")
     assert posted.status == status

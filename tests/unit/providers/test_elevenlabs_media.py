@@ -31,8 +31,8 @@ def elevenlabs() -> Iterator[ElevenLabsServer]:
 
 @pytest.fixture
 async def provider(elevenlabs: ElevenLabsServer) -> AsyncIterator[MediaProvider]:
-    async with adapter("elevenlabs", f"{elevenlabs.url}/v1", KEY, voices="alloy=21m00Tcm4TlvDq8ikWAM") as made:
-        yield made
+    async with adapter("elevenlabs", f"{elevenlabs.url}/v1", KEY, voices="alloy=21m00Tcm4TlvDq8ikWAM") as media:
+        yield media
 
 
 async def spoken(
@@ -80,10 +80,10 @@ async def test_what_is_kept_of_a_speech_is_deleted(elevenlabs: ElevenLabsServer,
 
 async def test_an_account_without_logs_keeps_nothing(elevenlabs: ElevenLabsServer) -> None:
     before, history = len(elevenlabs.seen), set(elevenlabs.history)
-    async with adapter("elevenlabs", f"{elevenlabs.url}/v1", KEY, capabilities=NO_LOGS, voices="") as made:
+    async with adapter("elevenlabs", f"{elevenlabs.url}/v1", KEY, capabilities=NO_LOGS, voices="") as media:
         order = submission("eleven_v3", Kind.SPEECH, voice="Rachel", privacy=PrivacyClass.ZERO_RETENTION)
-        submitted = await made.submit(order)
-        await made.discard(submitted.provider_job_id)
+        submitted = await media.submit(order)
+        await media.discard(submitted.provider_job_id)
     assert [each.path.rpartition("&")[2] for each in elevenlabs.seen[before:]] == ["enable_logging=false"]
     assert elevenlabs.history == history
 

@@ -34,8 +34,8 @@ def fal() -> Iterator[FalServer]:
 
 @pytest.fixture
 async def provider(fal: FalServer) -> AsyncIterator[MediaProvider]:
-    async with adapter("fal", fal.url, KEY) as made:
-        yield made
+    async with adapter("fal", fal.url, KEY) as media:
+        yield media
 
 
 async def test_a_job_goes_through_the_queue(fal: FalServer, provider: MediaProvider) -> None:
@@ -185,14 +185,14 @@ async def test_a_job_that_fal_does_not_know_is_not_billed(provider: MediaProvide
 
 
 async def test_a_wrong_key_is_no_fault_of_the_caller(fal: FalServer) -> None:
-    async with adapter("fal", fal.url, "another") as made:
+    async with adapter("fal", fal.url, "another") as media:
         with pytest.raises(UpstreamError) as raised:
-            await made.submit(submission(FLUX))
+            await media.submit(submission(FLUX))
     assert (raised.value.blames_key, raised.value.not_accepted) == (True, True)
 
 
 async def test_a_provider_that_is_away_has_accepted_nothing() -> None:
-    async with adapter("fal", "http://127.0.0.1:1", KEY) as made:
+    async with adapter("fal", "http://127.0.0.1:1", KEY) as media:
         with pytest.raises(UpstreamError) as raised:
-            await made.submit(submission(FLUX))
+            await media.submit(submission(FLUX))
     assert (raised.value.unreached, raised.value.not_accepted) == (True, True)

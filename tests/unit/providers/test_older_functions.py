@@ -79,10 +79,10 @@ def adapter(kind: str) -> ChatAdapter:
 def test_the_vendor_gets_the_same_as_of_tools(
     adapter: ChatAdapter, older: dict[str, Any], newer: dict[str, Any]
 ) -> None:
-    made = adapter.request(call(**older))
+    request = adapter.request(call(**older))
     body = {"messages": [USER], "tools": [TOOL], "parallel_tool_calls": False, **newer}
-    assert json.loads(made.body) == json.loads(adapter.request(ChatCall("m", body, 50)).body)
-    assert made.dropped == ()
+    assert json.loads(request.body) == json.loads(adapter.request(ChatCall("m", body, 50)).body)
+    assert request.dropped == ()
 
 
 def test_the_answer_has_one_call_in_the_older_form(adapter: ChatAdapter, kind: str) -> None:

@@ -32,8 +32,8 @@ def replicate() -> Iterator[ReplicateServer]:
 
 @pytest.fixture
 async def provider(replicate: ReplicateServer) -> AsyncIterator[MediaProvider]:
-    async with adapter("replicate", f"{replicate.url}/v1", KEY) as made:
-        yield made
+    async with adapter("replicate", f"{replicate.url}/v1", KEY) as media:
+        yield media
 
 
 async def test_a_job_is_a_prediction(replicate: ReplicateServer, provider: MediaProvider) -> None:

@@ -55,9 +55,9 @@ class Read(HTMLParser):
 
 
 def read(text: str) -> Read:
-    found = Read()
-    found.feed(text)
-    return found
+    parser = Read()
+    parser.feed(text)
+    return parser
 
 
 class Nobody:
@@ -170,8 +170,8 @@ async def test_there_is_no_other_page(client: httpx2.AsyncClient, address: str) 
 
 
 async def test_a_search_finds_what_has_all_of_the_words(answers: Mapping[str, httpx2.Response]) -> None:
-    found, nothing, escaped = (answers[address].text for address in SEARCHES)
-    assert 'href="/docs/api-guide#idempotency"' in found
+    matches, nothing, escaped = (answers[address].text for address in SEARCHES)
+    assert 'href="/docs/api-guide#idempotency"' in matches
     assert "Nothing" in nothing
     assert "<script>" not in escaped.replace('<script type="module"', "")
 
@@ -180,10 +180,10 @@ async def test_a_search_looks_for_a_bounded_number_of_words(client: httpx2.Async
     """Anybody may ask, and each word is looked for in all of the docs."""
     words = " ".join("abcdefgh"[: docs.MAX_WORDS])
     assert len(words.split()) == docs.MAX_WORDS
-    found = [
+    matches = [
         (await client.get("/docs", params={"q": q})).text.count("<li><a") for q in (words, f"{words} zebra-crossing")
     ]
-    assert found[0] == found[1] > 0
+    assert matches[0] == matches[1] > 0
 
 
 async def test_jump_to_lists_the_guide_and_the_reference(client: httpx2.AsyncClient) -> None:

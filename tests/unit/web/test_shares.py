@@ -39,7 +39,7 @@ class SomeShares(Shares):
         return PageContent(orjson.dumps({"title": None}), orjson.dumps([message]))
 
 
-class Away(Shares):
+class UnavailableShares(Shares):
     def __init__(self) -> None:
         pass
 
@@ -98,7 +98,7 @@ async def test_more_pages_than_may_wait_are_answered_with_a_page_that_says_so() 
 
 
 async def test_a_page_that_waits_too_long_ends_its_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(shares, "TIMEOUT_SECONDS", 0.01)
     gate = Gate()
     pages = SharedPages(SomeShares(a="x"), None, gate.render)
     assert (await pages.answer("a", gzip=True)).status_code == 503
@@ -170,7 +170,7 @@ async def test_what_is_remembered_is_sealed() -> None:
 
 
 async def test_a_page_says_when_the_database_is_away() -> None:
-    answer = await SharedPages(Away(), None).answer("a", gzip=True)
+    answer = await SharedPages(UnavailableShares(), None).answer("a", gzip=True)
     assert (answer.status_code, answer.media_type) == (503, "text/html; charset=utf-8")
     assert answer.headers["cache-control"] == "private, no-store"
 

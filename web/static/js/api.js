@@ -53,7 +53,7 @@ export async function faultOf(answer) {
   return new Fault(answer.status, error ?? {}, seconds || null);
 }
 
-/** Says that the session has ended, and leads to the door in another tab: what was written here stays. */
+/** Says that the session has ended, and leads to its form in another tab: what was written here stays. */
 export function signedOut() {
   if (document.querySelector(".signed-out")) return;
   const notice = document.createElement("div"), text = document.createElement("p"), link = document.createElement("a");

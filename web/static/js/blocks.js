@@ -9,14 +9,14 @@
  */
 export function blocks(tokens) {
   /** @type {Block[]} */
-  const found = [];
+  const parts = [];
   let depth = 0;
   for (const token of tokens) {
-    if (depth === 0) found.push({tokens: [], line: token.map?.[0] ?? 0});
-    found[found.length - 1].tokens.push(token);
+    if (depth === 0) parts.push({tokens: [], line: token.map?.[0] ?? 0});
+    parts[parts.length - 1].tokens.push(token);
     depth += token.nesting;
   }
-  return found;
+  return parts;
 }
 
 /** Whether two blocks are shown alike. @param {Token[]} one @param {Token[]} other */
@@ -44,10 +44,10 @@ export function lineStart(text, line) {
  * @param {(text: string) => Token[]} parse
  */
 export function split(text, parse) {
-  const found = blocks(parse(text));
-  const last = found[found.length - 1];
-  if (found.length < 2) return {finished: [], open: found, rest: text};
+  const parts = blocks(parse(text));
+  const last = parts[parts.length - 1];
+  if (parts.length < 2) return {finished: [], open: parts, rest: text};
   const at = lineStart(text, last.line);
-  if (text.indexOf("\n", at) < 0) return {finished: [], open: found, rest: text};
-  return {finished: found.slice(0, -1), open: [last], rest: text.slice(at)};
+  if (text.indexOf("\n", at) < 0) return {finished: [], open: parts, rest: text};
+  return {finished: parts.slice(0, -1), open: [last], rest: text.slice(at)};
 }

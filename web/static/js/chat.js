@@ -6,7 +6,7 @@ import {counted, element} from "./dom.js";
 import {follower} from "./follow.js";
 import {forget, fresh, key, recall, remember, rememberDraft, takeDraft, takeQuestion} from "./memory.js";
 import {body, files, priced} from "./messages.js";
-import {refresh} from "./purse.js";
+import {refresh} from "./funds.js";
 import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
 import {act, count, head, named, say} from "./signs.js";
@@ -53,7 +53,7 @@ export class Chat extends HTMLElement {
     this.#listen();
     this.#picked();
     (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
-    if (this.conversation) await this.#readKept();
+    if (this.conversation) await this.#readChat();
     await this.showAll();
     count(this.memory, 0);
     if (!this.composer.text) this.composer.text = takeDraft();
@@ -114,7 +114,7 @@ export class Chat extends HTMLElement {
       painted: () => this.follow?.keep(),
       text: (text) => aloud?.push(text),
       held: (credits) => count(this.memory, credits),
-      kept: (id) => this.#kept(id),
+      saved: (id) => this.#saved(id),
       allowance: (left) => this.#allowance(left),
     });
     aloud?.end();
@@ -211,7 +211,7 @@ export class Chat extends HTMLElement {
     return /** @type {HTMLElement} */ (this.#note);
   }
 
-  /** Asks the question of an answer again. One that is not the last, or kept, stays, and the new one comes at the end. @param {Answer} [of] */
+  /** Asks the question of an answer again. One that is not the last, or saved, stays, and the new one comes at the end. @param {Answer} [of] */
   again(of) {
     const {messages} = this.memory, at = of ? messages.indexOf(of) : messages.length;
     if (this.#abort) return;
@@ -233,7 +233,7 @@ export class Chat extends HTMLElement {
     const at = this.memory.messages.findLastIndex(({role}) => role === "user");
     if (at < 0) return "";
     const [message] = this.memory.messages.splice(at);
-    const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".said"));
+    const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".user"));
     for (const node of shown.slice(from)) node.remove();
     this.#note = null;
     this.#fill(message.content, "files" in message ? message.files : []);
@@ -298,7 +298,7 @@ export class Chat extends HTMLElement {
 
   async showAll() {
     const {messages} = this.memory;
-    for (const node of [...this.thread.querySelectorAll(".said, .answer")]) node.remove();
+    for (const node of [...this.thread.querySelectorAll(".user, .answer")]) node.remove();
     this.note(null);
     this.#head();
     const {show} = messages.some(({role}) => role === "assistant") ? await writing() : {show: () => {}};
@@ -314,14 +314,14 @@ export class Chat extends HTMLElement {
     this.follow?.toEnd();
   }
 
-  async #readKept() {
-    const {readKept} = await import("./kept.js");
-    this.memory = {...this.memory, ...(await readKept(this.conversation, (id) => this.picker?.nameOf(id) ?? id))};
+  async #readChat() {
+    const {readChat} = await import("./saved.js");
+    this.memory = {...this.memory, ...(await readChat(this.conversation, (id) => this.picker?.nameOf(id) ?? id))};
     if (this.memory.model) this.picker?.take(this.memory.model);
   }
 
-  /** The chat is kept, and has an address now. @param {string} id */
-  #kept(id) {
+  /** The chat is saved, and has an address now. @param {string} id */
+  #saved(id) {
     if (this.conversation === id) return;
     this.conversation = id;
     history.replaceState(null, "", `/chat/${id}`);

@@ -10,20 +10,20 @@ const SVG = "http://www.w3.org/2000/svg";
  * @param {...(Node | string | null | undefined | false)} content
  */
 export function element(name, attributes = {}, ...content) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== false && value != null) made.setAttribute(key, value === true ? "" : String(value));
+    if (value !== false && value != null) node.setAttribute(key, value === true ? "" : String(value));
   }
-  for (const one of content) if (one) made.append(one);
-  return made;
+  for (const one of content) if (one) node.append(one);
+  return node;
 }
 
 /** @param {string} name @param {Record<string, string | number>} attributes @param {...Node} content */
 function drawn(name, attributes, ...content) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  made.append(...content);
-  return made;
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, String(value));
+  node.append(...content);
+  return node;
 }
 
 /** An icon of the page's sprite. @param {string} name */
@@ -37,13 +37,13 @@ export function icon(name) {
  * @param {number} whole
  */
 export function bar(parts, whole) {
-  const made = drawn("svg", {class: "bar thin", "aria-hidden": "true"});
-  fill(made, parts, whole);
-  return made;
+  const node = drawn("svg", {class: "bar thin", "aria-hidden": "true"});
+  fill(node, parts, whole);
+  return node;
 }
 
-/** Draws other parts into a bar. @param {Element} made @param {[string, number][]} parts @param {number} whole */
-export function fill(made, parts, whole) {
+/** Draws other parts into a bar. @param {Element} node @param {[string, number][]} parts @param {number} whole */
+export function fill(node, parts, whole) {
   let left = 0;
   const rects = [];
   for (const [kind, amount] of parts) {
@@ -51,7 +51,7 @@ export function fill(made, parts, whole) {
     left += Math.max(amount, 0);
   }
   if (whole <= 0) rects.push(drawn("rect", {class: "free", width: "100%", height: "100%"}));
-  made.replaceChildren(...rects);
+  node.replaceChildren(...rects);
 }
 
 /** @param {number} part @param {number} whole */
@@ -66,21 +66,21 @@ function percent(part, whole) {
  * @param {{icon?: string, classes?: string, iconOnly?: boolean}} [look]
  */
 export function button(label, act, look = {}) {
-  const made = element(
+  const node = element(
     "button",
     {type: "button", class: look.classes ?? "button second small", "aria-label": look.iconOnly ? label : null, title: look.iconOnly ? label : null},
     look.icon && icon(look.icon),
     !look.iconOnly && element("span", {}, label),
   );
-  made.addEventListener("click", act);
-  return made;
+  node.addEventListener("click", act);
+  return node;
 }
 
 /** Copies, and says so for a moment. @param {() => string} text @param {string} label @param {boolean} [iconOnly] */
 export function copier(text, label, iconOnly = false) {
-  const made = button(label, async () => {
+  const node = button(label, async () => {
     await navigator.clipboard.writeText(text());
-    const shown = made.querySelector("span"), mark = made.querySelector("use");
+    const shown = node.querySelector("span"), mark = node.querySelector("use");
     if (shown) shown.textContent = "Copied";
     mark?.setAttribute("href", "#i-check");
     setTimeout(() => {
@@ -88,7 +88,7 @@ export function copier(text, label, iconOnly = false) {
       mark?.setAttribute("href", "#i-copy");
     }, 1600);
   }, {icon: "copy", classes: `button plain small${iconOnly ? " icon-only" : ""}`, iconOnly});
-  return made;
+  return node;
 }
 
 /** @param {number} amount */

@@ -131,7 +131,7 @@ function sheet() {
 }
 
 /** A form of a page that was open for a while is sent if the session goes on. Else what was written stays, and the page says so. */
-function keptWhenSignedOut() {
+function checkSession() {
   let checked = performance.now();
   document.addEventListener("submit", async (event) => {
     const form = event.target;
@@ -164,6 +164,6 @@ customElements.define("yout-link", Link);
 customElements.define("yout-once", Once);
 sheet();
 shortcuts();
-keptWhenSignedOut();
+checkSession();
 sentOnce();
 if (document.querySelector("yout-time")) import("./time.js");

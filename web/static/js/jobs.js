@@ -86,7 +86,7 @@ class Job extends HTMLElement {
     const count = document.querySelector(`[data-running="${this.getAttribute("kind")}"]`), left = Number(count?.textContent) - 1;
     if (count) count.textContent = String(left);
     if (left <= 0) count?.classList.add("spent-count");
-    const announced = document.getElementById("said");
+    const announced = document.getElementById("live");
     if (announced) announced.textContent = fresh.dataset.words ?? "";
   }
 
@@ -115,10 +115,10 @@ function swap(here, there) {
   here.replaceChildren(...[...there.childNodes].map((node) => document.importNode(node, true)));
 }
 
-/** Renew what else has changed with a job: the purse, the number of running jobs, the rest of the job's page. @param {Document} page */
+/** Renew what else has changed with a job: the credits, the number of running jobs, the rest of the job's page. @param {Document} page */
 function around(page) {
   const live = [...document.querySelectorAll("[data-live]")].map((one) => `[data-live="${one.getAttribute("data-live")}"]`);
-  for (const place of [".purse", '.nav a[href="/studio"]', ...live]) {
+  for (const place of [".funds", '.nav a[href="/studio"]', ...live]) {
     const here = document.querySelector(place), there = page.querySelector(place);
     if (here && there) swap(here, there);
   }

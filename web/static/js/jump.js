@@ -51,7 +51,7 @@ export function jump(typed = "") {
   dialog.showModal();
   field.value = typed;
   show(0);
-  more((found) => { goals = [...goals, ...found]; show(at); });
+  more((added) => { goals = [...goals, ...added]; show(at); });
 }
 
 /** @param {Goal} goal @param {number} index */

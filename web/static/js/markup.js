@@ -71,9 +71,9 @@ function opened(token, here) {
     here.append(element("div", {class: "scroll", tabindex: "0"}, table));
     return table;
   }
-  const made = shell(token);
-  here.append(made);
-  return made;
+  const node = shell(token);
+  here.append(node);
+  return node;
 }
 
 /** @param {Token} token */

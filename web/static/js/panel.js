@@ -32,9 +32,9 @@ class Panel extends HTMLElement {
     const page = await load(link.href);
     if (this.wanted !== link.href) return;
     this.removeAttribute("aria-busy");
-    const found = page?.querySelector("#receipt");
-    if (!found) return location.assign(link.href);
-    const fresh = document.importNode(found, true), before = this.shown;
+    const panel = page?.querySelector("#receipt");
+    if (!panel) return location.assign(link.href);
+    const fresh = document.importNode(panel, true), before = this.shown;
     if (before) before.replaceWith(fresh);
     else this.append(fresh);
     this.classList.remove("alone");

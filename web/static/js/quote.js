@@ -9,7 +9,7 @@ export class Quote {
   #shown;
   #timer = 0;
   /** @type {AbortController | null} */
-  #asked = null;
+  #abort = null;
 
   /** @param {HTMLElement} shown where the bound stands */
   constructor(shown) {
@@ -24,7 +24,7 @@ export class Quote {
 
   cancel() {
     clearTimeout(this.#timer);
-    this.#asked?.abort();
+    this.#abort?.abort();
   }
 
   clear() {
@@ -36,9 +36,9 @@ export class Quote {
   /** @param {object | null} order */
   async #price(order) {
     if (!order) return this.clear();
-    this.#asked = new AbortController();
+    this.#abort = new AbortController();
     try {
-      const quote = await (await send("/api/billing/quote/", order, {signal: this.#asked.signal})).json();
+      const quote = await (await send("/api/billing/quote/", order, {signal: this.#abort.signal})).json();
       this.#shown.replaceChildren(...bound(quote));
       this.#shown.title = `${credits(quote.credits.held)} credits are held first. What the answer does not need comes back.`;
       this.#shown.classList.toggle("bad", !quote.affordable);

@@ -40,8 +40,8 @@ export class Settings {
     const system = this.#field("system")?.value.trim();
     if (system) set.system = system;
     if (this.#warm && this.#takes("temperature")) set.temperature = Number(this.#field("temperature")?.value);
-    const longest = this.#count("max_tokens"), cap = this.#count("max_credits");
-    if (longest && this.#takes("max_tokens")) set.max_tokens = longest;
+    const limit = this.#count("max_tokens"), cap = this.#count("max_credits");
+    if (limit && this.#takes("max_tokens")) set.max_tokens = limit;
     if (cap) set.max_credits = cap;
     return set;
   }

@@ -12,7 +12,7 @@ export class Failure extends Error {
 }
 
 /** @param {Response} answer @returns {Promise<Refused>} */
-async function refusal(answer) {
+async function errorOf(answer) {
   const body = await answer.json().catch(() => ({}));
   const {message = "", code = null, param = null, ...more} = body.error ?? {};
   const after = Number(answer.headers.get("retry-after")) || 0;
@@ -30,14 +30,14 @@ export async function send(path, body, how = {}) {
   const headers = {"content-type": "application/json"};
   if (how.once) headers["idempotency-key"] = how.once;
   const answer = await fetch(path, {method: "POST", headers, body: JSON.stringify(body), signal: how.signal});
-  if (!answer.ok) throw new Failure(await refusal(answer));
+  if (!answer.ok) throw new Failure(await errorOf(answer));
   return answer;
 }
 
 /** @param {string} path */
 export async function get(path) {
   const answer = await fetch(path);
-  if (!answer.ok) throw new Failure(await refusal(answer));
+  if (!answer.ok) throw new Failure(await errorOf(answer));
   return answer.json();
 }
 

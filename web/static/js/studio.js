@@ -174,11 +174,11 @@ class Order extends HTMLElement {
     try {
       const answer = await fetch("/api/media/uploads/", {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
       if (!answer.ok) return this.fault(place, (await faultOf(answer)).message);
-      const found = await answer.json();
+      const upload = await answer.json();
       const item = document.createElement("li"), name = document.createElement("span");
       name.dir = "auto";
       name.textContent = file.name;
-      item.append(hidden(input.name, found.id), hidden(`${input.name}-name`, file.name), name);
+      item.append(hidden(input.name, upload.id), hidden(`${input.name}-name`, file.name), name);
       list.append(item);
       this.removable(item, input);
       input.required = false;

@@ -12,7 +12,7 @@ const SLOW_SECONDS = 2;
 
 /** @param {string} text */
 export function question(text) {
-  return element("p", {class: "said", dir: "auto"}, text);
+  return element("p", {class: "user", dir: "auto"}, text);
 }
 
 /** @param {string} text */

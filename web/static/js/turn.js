@@ -4,8 +4,8 @@ import {Failure, events, send, settled} from "./stream.js";
 
 /** @typedef {import("./thread.js").AnswerView} AnswerView */
 /**
- * What a turn tells of: its text, the hold, the id of a kept chat, what is left of a visitor's day.
- * @typedef {{signal: AbortSignal, once?: string, painted: () => void, text?: (text: string) => void, held: (credits: number) => void, kept: (id: string) => void, allowance: (left: any) => void}} Hooks
+ * What a turn tells of: its text, the hold, the id of a saved chat, what is left of a visitor's day.
+ * @typedef {{signal: AbortSignal, once?: string, painted: () => void, text?: (text: string) => void, held: (credits: number) => void, saved: (id: string) => void, allowance: (left: any) => void}} Hooks
  */
 
 /** The part that writes answers: it comes with the first one. @type {Promise<typeof import("./answer.js")> | null} */
@@ -54,7 +54,7 @@ function take(event, view, writer, hooks) {
   switch (event.type) {
     case "start":
       answer.id = event.id;
-      if (event.conversation_id) hooks.kept(event.conversation_id);
+      if (event.conversation_id) hooks.saved(event.conversation_id);
       holds(event.held, view, hooks);
       break;
     case "hold":

@@ -42,7 +42,7 @@ export function view(links, first) {
     if (!page || !work) return location.assign(links[to].href);
     dialog.removeAttribute("aria-busy");
     const fresh = document.importNode(work, true);
-    for (const one of fresh.querySelectorAll("yout-job, #said")) one.removeAttribute("id");
+    for (const one of fresh.querySelectorAll("yout-job, #live")) one.removeAttribute("id");
     title.textContent = page.querySelector(".head h1")?.textContent ?? "";
     count.textContent = links.length > 1 ? `${to + 1} of ${links.length}` : "";
     back.disabled = to === 0;

@@ -93,8 +93,8 @@ def test_sampling(model: str, given: dict[str, Any], sent: dict[str, Any], dropp
 
 
 def test_a_newer_version_takes_no_sampling() -> None:
-    made = adapter(options={"version": "2026-10-21"})
-    request = made.request(ChatCall(OLD, {"messages": HELLO, "temperature": 0.5}, 10))
+    newer = adapter(options={"version": "2026-10-21"})
+    request = newer.request(ChatCall(OLD, {"messages": HELLO, "temperature": 0.5}, 10))
     assert request.headers["anthropic-version"] == "2026-10-21"
     assert (request.dropped, "temperature" in json.loads(request.body)) == (("temperature",), False)
 

@@ -34,8 +34,8 @@ async def corner(folder: Path, kind: Kind, content: bytes) -> tuple[int, int, in
     )
     given = MediaInput("image", "image/png", content)
     job = (await demo.submit(MediaSubmission(request, "some-job", (given,)))).provider_job_id
-    made = [b"".join([chunk async for chunk in file.chunks]) async for file in demo.fetch(job)]
-    with av.open(io.BytesIO(made[0]), "r") as file:
+    files = [b"".join([chunk async for chunk in file.chunks]) async for file in demo.fetch(job)]
+    with av.open(io.BytesIO(files[0]), "r") as file:
         shown: Image.Image = next(file.decode(video=0)).to_image()  # type: ignore[no-untyped-call]  # a gap in PyAV's stubs
     return cast("tuple[int, int, int]", shown.getpixel((12, shown.height - 12)))
 

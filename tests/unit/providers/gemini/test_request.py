@@ -45,9 +45,9 @@ def refused(body: dict[str, Any], model: str = "gemini-3.8-flash") -> str | None
 
 
 def test_a_request() -> None:
-    made = adapter(api_key=SecretStr("key-1"))
+    gemini = adapter(api_key=SecretStr("key-1"))
     body = {"messages": HELLO, "temperature": 0}
-    whole, streamed = (made.request(ChatCall("gemini-x", body, 100, stream=stream)) for stream in (False, True))
+    whole, streamed = (gemini.request(ChatCall("gemini-x", body, 100, stream=stream)) for stream in (False, True))
     assert whole.url == "https://g.invalid/v1beta/models/gemini-x:generateContent"
     assert streamed.url == "https://g.invalid/v1beta/models/gemini-x:streamGenerateContent?alt=sse"
     assert whole.headers["x-goog-api-key"] == "key-1"

@@ -63,9 +63,9 @@ async def adapter(server: OpenAIMediaServer) -> AsyncIterator[Adapter]:
 
 async def test_the_double_answers_the_vendors_sdk(server: OpenAIMediaServer) -> None:
     async with AsyncOpenAI(api_key=server.key, base_url=server.url, max_retries=0) as sdk:
-        made = await sdk.images.generate(**IMAGE, n=2, size="1024x1024", quality="low")  # type: ignore[call-overload]  # of a mapping
-        assert [base64.b64decode(each.b64_json) for each in made.data] == [PICTURE] * 2
-        assert made.usage.total_tokens == 1010
+        images = await sdk.images.generate(**IMAGE, n=2, size="1024x1024", quality="low")  # type: ignore[call-overload]  # of a mapping
+        assert [base64.b64decode(each.b64_json) for each in images.data] == [PICTURE] * 2
+        assert images.usage.total_tokens == 1010
         edited = await sdk.images.edit(**IMAGE, image=[("a.png", PICTURE, "image/png")] * 2)  # type: ignore[call-overload]  # of a mapping
         assert len(edited.data) == 1
         assert server.files[-2:] == [("image[]", PICTURE)] * 2

@@ -11,7 +11,7 @@ from tests.support.submissions import submission
 
 MODEL = "grok-imagine-video"
 DATA = "data:image/png;base64,"
-MADE = {"url": "https://vidgen.x.ai/a.mp4", "duration": 4, "respect_moderation": True}
+FINISHED = {"url": "https://vidgen.x.ai/a.mp4", "duration": 4, "respect_moderation": True}
 
 
 def request(*roles: str, **parameters: Any) -> dict[str, Any]:
@@ -54,14 +54,14 @@ def test_what_has_no_id(answer: dict[str, Any]) -> None:
         ({}, Stage.RUNNING, None),
         ({"status": "pending", "progress": 1}, Stage.RUNNING, 1),
         ({"status": "pending", "progress": 900}, Stage.RUNNING, None),
-        ({"status": "done", "video": MADE, "progress": 100}, Stage.DONE, 100),
-        ({"video": MADE}, Stage.DONE, 100),
+        ({"status": "done", "video": FINISHED, "progress": 100}, Stage.DONE, 100),
+        ({"video": FINISHED}, Stage.DONE, 100),
         ({"status": "done"}, Stage.FAILED, "upstream_error"),
         ({"status": "expired"}, Stage.FAILED, "upstream_error"),
         ({"status": "failed", "error": {"code": "internal"}}, Stage.FAILED, "upstream_error"),
         ({"status": "failed", "error": {"code": "content_moderation"}}, Stage.FAILED, "content_policy_violation"),
         ({"status": "done", "video": {"respect_moderation": False}}, Stage.FAILED, "content_policy_violation"),
-        ({"status": "failed", "video": MADE}, Stage.FAILED, "upstream_error"),
+        ({"status": "failed", "video": FINISHED}, Stage.FAILED, "upstream_error"),
     ],
 )
 def test_states(answer: dict[str, Any], stage: Stage, known: int | str | None) -> None:
@@ -71,5 +71,5 @@ def test_states(answer: dict[str, Any], stage: Stage, known: int | str | None) -
 
 
 def test_the_length_of_a_video() -> None:
-    assert videos.duration({"video": MADE}) == 4
+    assert videos.duration({"video": FINISHED}) == 4
     assert [videos.duration({"video": {"duration": each}}) for each in (None, -1, "4")] == [None] * 3

@@ -3,7 +3,7 @@
 import {get} from "./stream.js";
 
 /** @param {string} id @param {(model: string) => string} nameOf what people call a model */
-export async function readKept(id, nameOf) {
+export async function readChat(id, nameOf) {
   const messages = [];
   let model = "", charged = 0, answers = 0, next = "";
   do {

@@ -1,4 +1,4 @@
-// The purse beside the page: credits to spend, and what is held.
+// What the account has, beside the page: credits to spend, and what is held.
 
 import {credits, element, fill} from "./dom.js";
 import {get} from "./stream.js";
@@ -9,17 +9,17 @@ const CREDITS_PER_CENT = 1000;
 export async function refresh() {
   const limit = await get("/api/chat/limit/").catch(() => null);
   if (!limit || limit.anonymous) return limit?.anonymous ?? null;
-  for (const purse of document.querySelectorAll(".purse")) show(purse, limit.balance, limit.held);
+  for (const funds of document.querySelectorAll(".funds")) show(funds, limit.balance, limit.held);
   return null;
 }
 
-/** @param {Element} purse @param {number} balance @param {number} held */
-function show(purse, balance, held) {
+/** @param {Element} funds @param {number} balance @param {number} held */
+function show(funds, balance, held) {
   const dollars = Math.floor(balance / CREDITS_PER_CENT) / 100;
-  const [amount, worth, bar, foot] = [purse.querySelector("b"), purse.querySelector("small"), purse.querySelector(".bar"), purse.querySelector(".row:last-child")];
+  const [amount, worth, bar, foot] = [funds.querySelector("b"), funds.querySelector("small"), funds.querySelector(".bar"), funds.querySelector(".row:last-child")];
   if (amount) amount.textContent = credits(balance);
   if (worth) worth.textContent = `$${dollars.toLocaleString("en-US", {minimumFractionDigits: 2})}`;
   if (bar) fill(bar, [["own", balance], ["wait", held]], balance + held);
-  purse.querySelector(".held")?.remove();
+  funds.querySelector(".held")?.remove();
   if (held) foot?.append(element("small", {class: "num held"}, `${credits(held)} held`));
 }
