@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import connections, pings
+from db import connections
 from db.outage import Outage
 from db.turns import Turns
 from domain.errors import ServiceUnavailable
@@ -62,11 +62,9 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=2,
-            pool_use_lifo=True,
-            skip_autocommit_rollback=True,
+            pool_pre_ping=True,
             hide_parameters=True,
         )
-        pings.install(engine)
         return cls(engine, outage, pool=pool)
 
     async def close(self) -> None:
