@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, literal_column, text
+from sqlalchemy import ColumnElement, and_, inspect, literal_column, text
+from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -41,6 +42,8 @@ _TRANSACTIONS_OF_HOLD = literal_column(
     JSONB,
 )
 
+_HOLD_COLUMNS, _USAGE_COLUMNS = inspect(HoldRow).columns, inspect(UsageRow).columns
+_HOLD_NAMES, _USAGE_NAMES = ([column.key for column in columns] for columns in (_HOLD_COLUMNS, _USAGE_COLUMNS))
 _POSITION = """coalesce((
     SELECT t.position FROM transactions t WHERE t.account_id = a.id AND t.created_at >= {at}
     ORDER BY t.created_at, t.position LIMIT 1), a.movements + 1)"""
@@ -160,10 +163,11 @@ async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page:
     """Return charges, newest first by when the credits were held. One more than the limit if there is a next page."""
     span, fence = await _span(session, account_id, wanted.period)
     query: Any = (
-        select(HoldRow, UsageRow, TransactionRow.position)
+        sql_select(*_HOLD_COLUMNS, *_USAGE_COLUMNS, col(TransactionRow.position))
+        .select_from(HoldRow)
         .join(TransactionRow, col(TransactionRow.hold_id) == col(HoldRow.id))
         .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
-        .where(TransactionRow.account_id == account_id, TransactionRow.kind == TransactionKind.HOLD)
+        .where(col(TransactionRow.account_id) == account_id, col(TransactionRow.kind) == TransactionKind.HOLD)
         .where(col(TransactionRow.position).between(max(span.first, fence + 1), span.last))
         .order_by(col(TransactionRow.position).desc())
         .limit(page.limit + 1)
@@ -175,7 +179,7 @@ async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page:
     if wanted.key_id is not None:
         query = query.where(HoldRow.key_id == wanted.key_id)
     rows: Sequence[Any] = (await session.exec(query)).all()
-    return [Charge(position, _hold(hold), _usage(usage)) for hold, usage, position in rows]
+    return [_charge(row) for row in rows]
 
 
 async def certain_until(database: Database, account_id: UUID) -> datetime:
@@ -274,6 +278,14 @@ def _hold(row: HoldRow) -> Hold:
 
 def _usage(row: UsageRow | None) -> Usage | None:
     return _USAGE.validate_python(row.model_dump() | pricing.parts(row.meters)) if row else None
+
+
+def _charge(row: Sequence[Any]) -> Charge:
+    """Read a row of a list. It has columns, not objects: those cost more than all else of the list."""
+    hold = dict(zip(_HOLD_NAMES, row, strict=False))
+    usage = dict(zip(_USAGE_NAMES, row[len(_HOLD_NAMES) :], strict=False))
+    used = _USAGE.validate_python(usage | pricing.parts(usage["meters"])) if usage["hold_id"] else None
+    return Charge(row[-1], _HOLD.validate_python(hold), used)
 
 
 def _line(line: Any, book: LedgerAccount) -> ColumnElement[bool]:

@@ -39,13 +39,9 @@ async def count(session: AsyncSession, account_id: UUID) -> dict[str, int]:
 
     Also what a purge that runs has not erased yet. Of the calls that a purge has erased, `holds` counts none.
     """
-    counted = {entry.name: _COUNT.format(table=entry.table, rows=_every_epoch(entry.rows)) for entry in ERASED}
-    counted |= {entry.table: _retained(entry.table) for entry in RETAINED}
-    counted |= {"holds": _HOLDS, OUTPUTS: _OUTPUTS}
-    query = text("SELECT " + ", ".join(counted.values()))
     values = {"account": account_id, "most": MAX_COUNTED + 1}
-    row = (await (await session.connection()).execute(query, values)).one()
-    return {name: min(int(number), MAX_COUNTED + 1) for name, number in zip(counted, row, strict=True)}
+    row = (await (await session.connection()).execute(_QUERY, values)).one()
+    return {name: min(int(number), MAX_COUNTED + 1) for name, number in zip(_COUNTED, row, strict=True)}
 
 
 def _every_epoch(rows: str) -> str:
@@ -55,3 +51,11 @@ def _every_epoch(rows: str) -> str:
 
 def _retained(table: str) -> str:
     return _COUNT.format(table=table, rows=_CONDITIONS.get(table, _OF_ACCOUNT))
+
+
+_COUNTED = (
+    {entry.name: _COUNT.format(table=entry.table, rows=_every_epoch(entry.rows)) for entry in ERASED}
+    | {entry.table: _retained(entry.table) for entry in RETAINED}
+    | {"holds": _HOLDS, OUTPUTS: _OUTPUTS}
+)
+_QUERY = text("SELECT " + ", ".join(_COUNTED.values()))

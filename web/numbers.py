@@ -1,9 +1,10 @@
 """How pages write numbers and times. Dollars are rounded down where they are owned, and up where they are spent."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 CREDITS_PER_DOLLAR = 100_000
 """At the provider's list price."""
@@ -86,3 +87,16 @@ def utc(written: str) -> str:
 def percent(part: float, whole: float) -> str:
     """Write a share of a bar's width, such as `33.10%`, from nothing to all of it."""
     return f"{100 * min(max(part / whole, 0), 1) if whole > 0 else 0:.2f}%"
+
+
+def rects(parts: Iterable[tuple[str, float]], whole: float) -> Markup:
+    """Draw a bar's parts: pairs of a class and an amount, from the left. A bar of nothing is free."""
+    left, drawn = 0.0, []
+    for kind, amount in parts:
+        if amount > 0:
+            place = f'x="{percent(left, whole)}" width="{percent(amount, whole)}"'
+            drawn.append(f'<rect class="{escape(kind)}" {place} height="100%"/>')
+            left += amount
+    if whole <= 0:
+        drawn.append('<rect class="free" width="100%" height="100%"/>')
+    return Markup("".join(drawn))  # noqa: S704  # numbers, and an escaped class

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -10,11 +11,21 @@ from web import assets, numbers
 from web.icons import Icons
 
 FOLDER = Path(__file__).parent / "templates"
+_METHODS = frozenset(dir(dict))
+
+
+class _Environment(Environment):
+    """Jinja2 looks for an attribute first, which an answer of the API never has: each miss is an exception."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and attribute not in _METHODS:
+            return self.getitem(obj, attribute)
+        return super().getattr(obj, attribute)
 
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
+    environment = _Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -22,7 +33,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.globals |= {"asset": assets.load().url, "percent": numbers.percent, "theme": ""}
+    environment.globals |= {"asset": assets.load().url, "rects": numbers.rects, "theme": ""}
     environment.filters |= {
         "credits": numbers.credits,
         "dollars": numbers.dollars,

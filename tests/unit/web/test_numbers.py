@@ -65,6 +65,14 @@ def test_shares_of_a_bar(part: int, whole: int, text: str) -> None:
     assert numbers.percent(part, whole) == text
 
 
+def test_the_parts_of_a_bar_lie_side_by_side() -> None:
+    drawn = numbers.rects([("spent", 1), ("near", 0), ("free", 3)], 4)
+    spent, free = drawn.split("/><")
+    assert spent == '<rect class="spent" x="0.00%" width="25.00%" height="100%"'
+    assert free == 'rect class="free" x="25.00%" width="75.00%" height="100%"/>'
+    assert numbers.rects([("spent", 0)], 0) == '<rect class="free" width="100%" height="100%"/>'
+
+
 @pytest.mark.parametrize(
     ("written", "read"), [("20,000", 20_000), ("1 000_0", 10_000), ("", ""), ("-5", "-5"), ("\u00b2", "\u00b2")]
 )
