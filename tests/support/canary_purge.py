@@ -15,6 +15,9 @@ from tests.support.canary_endpoints import Made
 from tests.support.media_stack import Customer, World, until
 from tests.support.stack import SECRET
 
+TRANSCRIPTS = (".json", ".txt")
+"""Of the demo, which has six sentences for all accounts: two may have the same one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Purged:
@@ -44,8 +47,8 @@ async def purged(world: World, customer: Customer, made: Made) -> Purged:
     stored = [path for path in _objects(world, customer) if path.is_file()]
     media = world.stack.state / "media"
     others = [path for path in media.rglob("*") if path.is_file() and path not in stored]
-    outputs = [_only_in(path, others) for path in stored]
-    assert len(outputs) == len(made.jobs) + 2  # each film has a poster
+    assert len(stored) == len(made.jobs) + 2  # each film has a poster
+    outputs = [_only_in(path, others) for path in stored if path.suffix not in TRANSCRIPTS]
     started = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
     assert started.status_code == 202
 
