@@ -19,6 +19,7 @@ import pytest
 from psycopg import sql
 
 from db.engine import Database
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.support import migrated
 from tests.support.sent import Sent, recording
@@ -34,7 +35,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder that the processes of a run share. They inherit its name."""
+    """Make the folder that the processes of a run share. They inherit its name. Each gets ports of its own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports.CANDIDATES = ports.shuffled(ports.SPAN[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))])
     if not hasattr(config, "workerinput"):
         place = tempfile.TemporaryDirectory(prefix="yout-migrated-")
         os.environ[migrated.PLACE] = place.name
