@@ -15,7 +15,11 @@ _EXHAUSTED = (
     "no connection to the database became free",
     "run `yout doctor`: if the database answers, raise YOUT_DATABASE_POOL",
 )
-_SILENT = ("the database does not answer", _CHECK)
+_SILENT = (
+    "the database does not answer",
+    "see that PostgreSQL runs there, has not frozen (its log, its disk) and can be reached, and that YOUT_DATABASE_URL "
+    "names its host and port",
+)
 _BY_SQLSTATE = {
     "28P01": ("the database refuses the password", "mend the user or the password in YOUT_DATABASE_URL"),
     "28000": ("the database refuses the user", "mend the user in YOUT_DATABASE_URL, or allow it in pg_hba.conf"),

@@ -47,8 +47,8 @@ def describe(error: Exception, address: Address) -> Fault:
     else:
         what, remedy = (
             "Temporal does not answer",
-            "see that it runs there, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are right; "
-            "chats need it not, and jobs go on when it is back",
+            "see that it runs there and has not frozen, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are right; "
+            "chats do not need it, and jobs go on when it is back",
         )
     return Fault(what, address.target, remedy)
 
@@ -62,6 +62,8 @@ class RequestFaults:
         """Kinds of requests that failed since the last look. None: without an answer."""
         self._late: dict[str, float] = {}
         """When kinds of requests were found to be without an answer."""
+        self._done: set[str] = set()
+        """Kinds of requests that Temporal did, and has not failed since."""
 
     @contextmanager
     def asking(self, act: str) -> Iterator[None]:
@@ -69,19 +71,23 @@ class RequestFaults:
         try:
             yield
         except (ServiceUnavailable, TimeoutError):
-            self._failed.setdefault(act, None)
+            self._note(act, None)
             raise
         except RPCError as error:
-            self._failed[act] = error.status
+            self._note(act, error.status)
             raise _refused(error.status) from None
-        self._lasting.works(act)
+        self._done.add(act)
+
+    def _note(self, act: str, status: RPCStatusCode | None) -> None:
+        self._done.discard(act)
+        self._failed[act] = status or self._failed.get(act)
 
     def away(self) -> None:
         """Temporal does not answer: that is why."""
         self._failed.clear()
 
     def answers(self) -> None:
-        """Temporal answers: report what failed meanwhile."""
+        """Temporal answers: report what failed meanwhile, and what it does again."""
         failed, self._failed = self._failed, {}
         now = self._clock()
         for act, status in failed.items():
@@ -94,6 +100,8 @@ class RequestFaults:
                 self._lasting.report(what, where=act, remedy=remedy)
             if status is None:
                 self._late[act] = now
+        for act in self._done:
+            self._lasting.works(act)
 
 
 def _words(status: RPCStatusCode) -> tuple[str, str]:

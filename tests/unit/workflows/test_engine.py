@@ -85,8 +85,9 @@ async def test_jobs_that_wait_for_a_server_that_refuses_them_are_one_line(status
     process.faults.answers()
     assert len(process.log.lines) == 1
     process.server.status = None
-    for process.now in (CALM_SECONDS / 2, CALM_SECONDS, CALM_SECONDS * 2):
-        assert await process.maintained() is None
+    assert await process.maintained() is None
+    for process.now in (CALM_SECONDS / 2, CALM_SECONDS, CALM_SECONDS * 2):  # nothing is asked any more
+        process.faults.answers()
     assert process.log.lines[1:] == ["start a job: mended"]
 
 
@@ -99,7 +100,10 @@ async def test_a_server_that_answers_and_is_late_with_starts_is_one_line() -> No
         process.faults.answers()
     assert process.log.lines == [LATE]
     process.server.status, process.now = None, 5.0 + CALM_SECONDS
+    process.faults.answers()
+    assert process.log.lines == [LATE]
     assert await process.engine.start_job(queued_job())
+    process.faults.answers()
     assert process.log.lines == [LATE, "start a job: mended"]
 
 
