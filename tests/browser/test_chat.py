@@ -191,6 +191,28 @@ async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
     await expect(chat.answers.locator(".cost b")).to_be_visible()
 
 
+async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat: Chat) -> None:
+    page, prompt = chat.page, chat.page.get_by_label("System prompt")
+    answer = await chat.member.api.patch("/api/chat/settings/", json={"keep_history": True})
+    assert answer.is_success
+    await chat.open()
+    await prompt.fill('Say "banana".')
+    for asked in ("Hello!", "And now?"):
+        await chat.ask(asked)
+        await chat.shown()
+    await page.reload()
+    await expect(prompt).to_have_value('Say "banana".')
+    await prompt.fill('Say "pear".')
+    await chat.ask("Once more.")
+    await chat.shown()
+    await expect(page.locator(".answer .prose")).to_have_text(["banana", "banana", "pear"])
+    await page.get_by_role("button", name="Get code").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("pear")
+    await page.reload()
+    await expect(prompt).to_have_value('Say "pear".')
+    await expect(page.locator(".funds .held")).to_have_count(0)
+
+
 async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> None:
     picture = tmp_path / "a picture.png"
     Image.new("RGB", (40, 30), "teal").save(picture)
