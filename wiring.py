@@ -49,6 +49,7 @@ from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
+from temporal.faults import RequestFaults
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +65,8 @@ class Wired:
     database: Database
     outage: Outage
     faults: OperatorFaults
+    requests: RequestFaults
+    """Of Temporal."""
     sealing: Sealing
     jobs: MediaJobs
     storage: ObjectStorage
@@ -191,6 +194,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             database=database,
             outage=outage,
             faults=faults,
+            requests=RequestFaults(faults),
             sealing=sealing,
             jobs=MediaJobs(
                 database,

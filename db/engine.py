@@ -141,12 +141,11 @@ class Database:
             yield session
 
     async def watch_outage(self) -> None:
-        """While the database is away, try it now and then: without work, nothing else would notice that it is back."""
+        """Try the database now and then: without work, nothing else would notice that it is away, or back."""
         while True:
             await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
-            if self._outage is not None and self._outage.lasts:
-                with suppress(ServiceUnavailable):
-                    await self.check_writable()
+            with suppress(ServiceUnavailable):
+                await self.check_writable()
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""
