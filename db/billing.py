@@ -13,7 +13,6 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, and_, inspect, literal_column, text
-from sqlalchemy import select as sql_select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -50,11 +49,26 @@ _POSITION = """coalesce((
 """The position of the first movement that is not earlier. Times follow positions: later positions are not earlier."""
 _FENCE = "(SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = a.id AND part = '')"
 """Calls before it belong to older epochs."""
-_SPAN = f"""
-SELECT CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=":since")} END,
-       CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=":until")} - 1 END,
-       {_FENCE}
-FROM accounts a WHERE a.id = :account_id
+_FIRST = f"CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=':since')} END"
+_LAST = f"CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=':until')} - 1 END"
+_SPAN = f"SELECT {_FIRST}, {_LAST} FROM accounts a WHERE a.id = :account_id"  # noqa: S608  # our own text
+# Of one moment. It is a text: to build it costs more than PostgreSQL takes to answer it.
+_CHARGES = f"""
+WITH span AS (
+    SELECT greatest({_FIRST}, {_FENCE} + 1) AS first, least({_LAST}, CAST(:after AS bigint) - 1) AS last
+    FROM accounts a WHERE a.id = :account_id
+)
+SELECT {", ".join(f"h.{name}" for name in _HOLD_NAMES)}, {", ".join(f"u.{name}" for name in _USAGE_NAMES)},
+       k.name, t.position
+FROM transactions t
+JOIN holds h ON h.id = t.hold_id
+LEFT JOIN usage u ON u.hold_id = h.id
+LEFT JOIN api_keys k ON k.id = h.key_id AND k.account_id = :account_id
+WHERE t.account_id = :account_id AND t.kind = 'hold'
+  AND t.position BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
+  AND (CAST(:model AS text) IS NULL OR h.model = :model)
+  AND (CAST(:key_id AS uuid) IS NULL OR h.key_id = :key_id)
+ORDER BY t.position DESC LIMIT :most
 """  # noqa: S608  # our own text
 # From the next balance that is noted, or the present one, back to the position. `OFFSET 0` has the lines looked up by
 # their transaction: the planner cannot know how few those are.
@@ -90,6 +104,8 @@ class Charge:
     position: int
     hold: Hold
     usage: Usage | None
+    key_name: str | None = field(repr=False)
+    """Of a key that is revoked too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +177,16 @@ async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID |
 
 async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
     """Return charges, newest first by when the credits were held. One more than the limit if there is a next page."""
-    span, fence = await _span(session, account_id, wanted.period)
-    query: Any = (
-        sql_select(*_HOLD_COLUMNS, *_USAGE_COLUMNS, col(TransactionRow.position))
-        .select_from(HoldRow)
-        .join(TransactionRow, col(TransactionRow.hold_id) == col(HoldRow.id))
-        .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
-        .where(col(TransactionRow.account_id) == account_id, col(TransactionRow.kind) == TransactionKind.HOLD)
-        .where(col(TransactionRow.position).between(max(span.first, fence + 1), span.last))
-        .order_by(col(TransactionRow.position).desc())
-        .limit(page.limit + 1)
-    )
-    if page.after is not None:
-        query = query.where(col(TransactionRow.position) < page.after)
-    if wanted.model is not None:
-        query = query.where(HoldRow.model == wanted.model)
-    if wanted.key_id is not None:
-        query = query.where(HoldRow.key_id == wanted.key_id)
-    rows: Sequence[Any] = (await session.exec(query)).all()
+    values = {
+        "account_id": account_id,
+        "since": wanted.period.since,
+        "until": wanted.period.until,
+        "after": page.after,
+        "model": wanted.model,
+        "key_id": wanted.key_id,
+        "most": page.limit + 1,
+    }
+    rows: Sequence[Any] = (await (await session.connection()).execute(text(_CHARGES), values)).all()
     return [_charge(row) for row in rows]
 
 
@@ -201,7 +209,7 @@ async def open_statement(session: AsyncSession, account_id: UUID, period: Period
     """Open a statement of the movements from `period.since` to the period's end, or to `certain` if that is earlier."""
     since = period.since or datetime.min.replace(tzinfo=UTC)
     until = max(since, min(period.until or certain, certain))
-    span, _ = await _span(session, account_id, Period(period.since, until))
+    span = await _span(session, account_id, Period(period.since, until))
     opening, closing = await balances(session, account_id, span)
     return Opened(since, until, span, opening, closing)
 
@@ -245,11 +253,11 @@ async def movements(session: AsyncSession, account_id: UUID, span: Span, page: P
     ]
 
 
-async def _span(session: AsyncSession, account_id: UUID, period: Period) -> tuple[Span, int]:
-    """Return the movements of a period, and the last one at which a purge began."""
+async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span:
+    """Return the movements of a period."""
     values = {"account_id": account_id, "since": period.since, "until": period.until}
     row = (await (await session.connection()).execute(text(_SPAN), values)).one()
-    return Span(int(row[0]), int(row[1])), int(row[2])
+    return Span(int(row[0]), int(row[1]))
 
 
 async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID]) -> dict[UUID, str]:
@@ -285,7 +293,7 @@ def _charge(row: Sequence[Any]) -> Charge:
     hold = dict(zip(_HOLD_NAMES, row, strict=False))
     usage = dict(zip(_USAGE_NAMES, row[len(_HOLD_NAMES) :], strict=False))
     used = _USAGE.validate_python(usage | pricing.parts(usage["meters"])) if usage["hold_id"] else None
-    return Charge(row[-1], _HOLD.validate_python(hold), used)
+    return Charge(row[-1], _HOLD.validate_python(hold), used, row[-2])
 
 
 def _line(line: Any, book: LedgerAccount) -> ColumnElement[bool]:

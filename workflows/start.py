@@ -20,6 +20,7 @@ from domain.errors import ServiceUnavailable
 from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
 from domain.purges import PurgeKey
+from domain.request_id import working_for
 from domain.webhooks import DeliveryKey
 from temporal import attributes
 from temporal.faults import RequestFaults
@@ -39,11 +40,11 @@ _UNAVAILABLE = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCS
 async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT, again: bool = False) -> bool:
     """Start the job's workflow. True also when it already runs, False when it has already ended.
 
-    With `again`, one that has ended starts once more. Raises `ServiceUnavailable` while Temporal is unavailable. The
-    job stays accepted: maintenance starts it later.
+    It works for the request that ordered the job, whoever starts it. With `again`, one that has ended starts once more.
+    Raises `ServiceUnavailable` while Temporal is unavailable. The job stays accepted: maintenance starts it later.
     """
     reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
-    with reachable():
+    with working_for(job.request_id, job.traceparent), reachable():
         try:
             await client.start_workflow(
                 MediaWorkflow.run,
@@ -107,7 +108,7 @@ async def start_purge(client: Client, purge: PurgeKey, *, max_wait: timedelta = 
 
 async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: timedelta = MAX_WAIT) -> None:
     """Start the delivery's workflow, or join it. One that was lost goes on with the attempts that are left."""
-    with reachable():
+    with working_for(delivery.request_id, delivery.traceparent), reachable():
         await client.start_workflow(
             WebhookWorkflow.run,
             DeliveryRef(delivery_id=delivery.id, round=delivery.round),
