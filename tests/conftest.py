@@ -24,6 +24,7 @@ from dev.postgres import EmbeddedPostgres
 from tests.support import migrated
 from tests.support.sent import Sent, recording
 
+UNIT = Path(__file__).parent / "unit"
 IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 """What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 
@@ -69,7 +70,7 @@ def pytest_collection() -> Generator[None, object, object]:
 @contextmanager
 def compiling() -> Iterator[None]:
     """In a new checkout the first process of a run compiles what all import, while the others wait."""
-    last = Path(__file__).parent / "unit" / "workflows"
+    last = UNIT / "workflows"
     compiled = Path(cache_from_source(str(last / "x.py"))).parent
     with (Path(os.environ[migrated.PLACE]) / "compiling").open("w") as lock:
         if not compiled.exists() and not sys.dont_write_bytecode:
@@ -84,6 +85,17 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the tests of a file leave open warns there, and not in the test that runs when it is collected by chance.
+
+    Unit tests open nothing: they are spared the time.
+    """
+    yield
+    if UNIT not in request.path.parents:
+        gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,6 +65,12 @@ _BROKEN = _Sentence(
 )
 
 
+_SUSPENDED = _Sentence(
+    "This account is suspended.",
+    "It begins nothing more, and its pages are closed. Write to the operator of this server.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     status: int
@@ -72,6 +78,8 @@ class Problem:
     """What the API says of it. Empty: nothing more is known."""
     retry_after: str | None = None
     request_id: str = ""
+    suspended: bool = False
+    """It is the account of the browser's session."""
 
 
 def concerns(request: Request) -> bool:
@@ -82,12 +90,13 @@ def concerns(request: Request) -> bool:
 
 def page(problem: Problem, request: Request) -> Response:
     """Return the page of a problem, in the theme of its browser, which loads one again that passes by itself."""
-    sentence = _SENTENCES.get(problem.status, _BROKEN)
+    sentence = _SUSPENDED if problem.suspended else _SENTENCES.get(problem.status, _BROKEN)
     values = {
         "title": sentence.title,
         "text": sentence.text,
-        "message": problem.message if problem.status in {403, 429} else "",
+        "message": problem.message if problem.status in {403, 429} and not problem.suspended else "",
         "ways": _likeliest(request.url.path) if problem.status == _NOT_FOUND else sentence.ways,
+        "signs_out": problem.suspended,
         "request_id": problem.request_id if sentence is _BROKEN else "",
         "seconds": _pause(problem),
         "theme": theme_of(request),

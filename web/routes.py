@@ -33,7 +33,7 @@ from web import (
 from web.api import Api, Fault
 from web.faults import Problem
 from web.shares import SharedPages, missing
-from web.visit import Page, begin, bounded, recognize
+from web.visit import Page, Suspended, begin, bounded, recognize
 
 ROBOTS = "User-agent: *\nDisallow: /api/\nDisallow: /v1/\n"
 """Shared pages are not in it: a crawler must see that they say noindex."""
@@ -156,5 +156,6 @@ async def _shown(page: Page, api: Callable[[Request], Api], request: Request) ->
         if fault.status == _UNAUTHORIZED:
             return visit.to_sign_in()
         again = fault.retry_after if request.method == "GET" else None
-        answer = faults.page(Problem(fault.status, fault.message, again, request.state.request_id), request)
+        problem = Problem(fault.status, fault.message, again, request.state.request_id, isinstance(fault, Suspended))
+        answer = faults.page(problem, request)
     return pages.packed(answer, request)

@@ -23,7 +23,7 @@ ALOUD = "yout-aloud"
 """The cookie of a browser whose screen reader reads answers while they are written."""
 MAX_FORM_BYTES = 64 * 1024
 YEAR_SECONDS = 31_536_000
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _SEE_OTHER = 303
 MultiPartParser.spool_max_size = 0
 """No file of a form goes to a disk: it would be there in the clear. The edge bounds the body."""
@@ -137,6 +137,10 @@ class Visit:
         return self.redirect(f"/sign-in?next={quote(back, safe='/')}")
 
 
+class Suspended(Fault):
+    """The account of this session is suspended: no page is shown to it."""
+
+
 Show: TypeAlias = Callable[[Visit], Awaitable[Response]]
 
 
@@ -184,6 +188,8 @@ async def _account(visit: Visit) -> Account | None:
     except Fault as fault:
         if fault.status == _UNAUTHORIZED:
             return None
+        if fault.status == _FORBIDDEN:  # a session may do all else
+            raise Suspended(fault.status, fault.message) from None
         raise
     names = ("account_id", "email", "balance", "held", "plan", "plan_active", "running_jobs")
     return Account(*(me[name] for name in names))

@@ -125,7 +125,11 @@ def _choice(call: ChatCall, variant: int) -> Choice:
 def _words(body: dict[str, Any], sentence: str, variant: int) -> str:
     """Return the words that the prompt prescribes, what the user wrote earlier, or an answer by the rules."""
     dictated = next(
-        (words for text in (sentence, *_texts(body, "system", "developer")) if (words := obedience.words_to_say(text))),
+        (
+            words
+            for text in (sentence, *reversed(_texts(body, "system", "developer")))
+            if (words := obedience.words_to_say(text))
+        ),
         None,
     )
     earlier = _texts(body, "user")[:-1]

@@ -4,6 +4,7 @@ import re
 import uuid
 
 import httpx2
+import psycopg
 import pytest
 
 from tests.support.pages_site import BROWSER, PASSWORD
@@ -60,6 +61,11 @@ async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
     left = await member.post("/sign-out")
     assert (left.status_code, left.headers["clear-site-data"]) == (303, '"cache", "storage"')
     assert (await member.get("/keys")).headers["location"] == "/sign-in?next=/keys"
+
+
+async def test_a_forgotten_password_says_where_its_link_goes(browser: httpx2.AsyncClient) -> None:
+    answer = await browser.post("/forgot", data={"email": "ann@example.com"})
+    assert (answer.status_code, re.findall("It goes to <b[^>]*>([^<]*)<", answer.text)) == (200, ["ann@example.com"])
 
 
 @pytest.mark.parametrize("there", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "/\nx"])
@@ -139,6 +145,19 @@ async def test_a_key_is_rotated_and_revoked(member: httpx2.AsyncClient) -> None:
     assert (revoked.status_code, revoked.headers["location"]) == (303, "/keys")
     assert "was revoked" in (await member.get(match[0])).text
     assert (await member.get(f"/keys/{uuid.uuid4()}")).status_code == 404
+
+
+async def test_whoever_is_suspended_can_sign_out(member: httpx2.AsyncClient, stack: Stack) -> None:
+    account = (await member.get("/api/auth/me/")).json()["account_id"]
+    with psycopg.connect(stack.owner_url, autocommit=True) as connection:
+        connection.execute("UPDATE accounts SET suspended_at = now() WHERE id = %s", (account,))
+    for path in ("/", "/chat", "/keys", "/docs", "/sign-in"):
+        answer = await member.get(path)
+        assert answer.status_code == 403, path
+        assert "This account is suspended." in answer.text
+        assert re.findall(r'(?:action|<a class="button second" href)="([^"]*)"', answer.text) == ["/sign-out"]
+    assert (await member.post("/sign-out")).status_code == 303
+    assert (await member.get("/docs")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,8 @@ export class Chat extends HTMLElement {
   /** @type {HTMLElement | null} */
   #note = null;
   #left = false;
+  /** A question waits until all of the chat is shown. */
+  #shown = Promise.resolve();
   /** Ends what a note does by itself. */
   #endWait = () => {};
   conversation = "";
@@ -53,14 +55,18 @@ export class Chat extends HTMLElement {
     this.#listen();
     this.#picked();
     (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
-    if (this.conversation) await this.#readChat();
-    await this.showAll();
+    await (this.#shown = this.#show());
     count(this.memory, 0);
     if (!this.composer.text) this.composer.text = takeDraft();
     if (carried) return this.ask(carried.text);
     this.price();
     const last = this.memory.messages[this.memory.messages.length - 1];
     if (last && (last.role === "user" || last.ended === "writing")) await (await import("./returned.js")).takeUp(this, last);
+  }
+
+  async #show() {
+    if (this.conversation) await this.#readChat();
+    await this.showAll();
   }
 
   #listen() {
@@ -83,6 +89,7 @@ export class Chat extends HTMLElement {
 
   /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
   async ask(text, attached = []) {
+    await this.#shown.catch(() => {});
     if (this.#abort || !this.picker) return;
     const needed = [...attached, ...files(this.memory.messages)];
     if (needed.length && !(await attachments()).fits(this, needed)) return;
@@ -99,7 +106,7 @@ export class Chat extends HTMLElement {
     const {id, name} = this.picker.model;
     this.memory.once = once;
     const view = this.view(begun(name, !this.account));
-    const order = this.order();
+    const order = this.order(), prompt = this.settings?.chosen.system;
     this.memory.messages.push(view.answer);
     this.memory.model = id;
     view.waits();
@@ -113,8 +120,8 @@ export class Chat extends HTMLElement {
       once: this.account ? once : undefined,
       painted: () => this.follow?.keep(),
       text: (text) => aloud?.push(text),
-      held: (credits) => count(this.memory, credits),
-      saved: (id) => this.#saved(id),
+      held: (credits) => this.#holds(credits),
+      saved: (id) => this.#saved(id, prompt),
       allowance: (left) => this.#allowance(left),
     });
     aloud?.end();
@@ -127,11 +134,16 @@ export class Chat extends HTMLElement {
     return content || attached.length ? {role: "user", content, files: attached} : undefined;
   }
 
-  /** What is sent. @param {Question} [draft] a question that is not asked yet @param {import("./messages.js").Written} [written] */
-  order(draft, written) {
-    const {conversation, memory: {messages}, settings} = this, save = this.account ? {save: "keeps" in this.dataset} : {};
+  /**
+   * What is sent.
+   * @param {Question} [draft] a question that is not asked yet
+   * @param {import("./messages.js").Written} [written]
+   * @param {string} [conversation] Empty: all of the chat.
+   */
+  order(draft, written, conversation = this.conversation) {
+    const {memory: {messages, system}, settings} = this, save = this.account ? {save: "keeps" in this.dataset} : {};
     const all = draft ? [...messages, draft] : messages;
-    return body({model: this.picker?.model.id ?? "", conversation, messages: all, chosen: settings?.chosen ?? {}, save}, written);
+    return body({model: this.picker?.model.id ?? "", conversation, messages: all, chosen: settings?.chosen ?? {}, save, saved: conversation && system}, written);
   }
 
   /** Shows how an answer ended, and what it cost. @param {AnswerView} view @param {string} once */
@@ -144,6 +156,7 @@ export class Chat extends HTMLElement {
     this.memory.answers += 1;
     this.memory.charged += answer.charged ?? 0;
     this.#showCost(view);
+    this.follow?.keep();
     count(this.memory, 0);
     this.save();
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
@@ -318,10 +331,18 @@ export class Chat extends HTMLElement {
     const {readChat} = await import("./saved.js");
     this.memory = {...this.memory, ...(await readChat(this.conversation, (id) => this.picker?.nameOf(id) ?? id))};
     if (this.memory.model) this.picker?.take(this.memory.model);
+    this.settings?.show({system: this.memory.system});
   }
 
-  /** The chat is saved, and has an address now. @param {string} id */
-  #saved(id) {
+  /** @param {number} credits */
+  #holds(credits) {
+    count(this.memory, credits);
+    if (credits) refresh();
+  }
+
+  /** The chat is saved, and has an address now. @param {string} id @param {string} [prompt] the system prompt that was sent */
+  #saved(id, prompt) {
+    if (prompt) this.memory.system = prompt;
     if (this.conversation === id) return;
     this.conversation = id;
     history.replaceState(null, "", `/chat/${id}`);

@@ -2,7 +2,7 @@
 
 import {button, element} from "./dom.js";
 import {code} from "./markup.js";
-import {named, turns} from "./messages.js";
+import {named} from "./messages.js";
 import {snippets} from "./snippets.js";
 import {coloured} from "./turn.js";
 
@@ -11,10 +11,10 @@ const LANGUAGES = {curl: "bash", Python: "python", Node: "javascript"};
 
 /** @param {import("./chat.js").Chat} chat */
 export function showCode(chat) {
-  const {save, conversation_id, message, messages: sent, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.draft, named));
-  const all = chat.conversation ? turns([...chat.memory.messages, ...(chat.draft ? [chat.draft] : [])], named) : sent;
-  const messages = all.length && all[all.length - 1].role === "assistant" ? all.slice(0, -1) : all;
-  const written = snippets({model: order.model, ...order, messages: messages.length ? messages : [{role: "user", content: "Hello!"}]}, chat.dataset.server ?? "");
+  const {save, messages: all, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.draft, named, ""));
+  const asked = all.slice(0, all.findLastIndex((/** @type {{role: string}} */ {role}) => role === "user") + 1);
+  const messages = asked.length ? asked : [...all, {role: "user", content: "Hello!"}];
+  const written = snippets({model: order.model, ...order, messages}, chat.dataset.server ?? "");
   const shown = element("div"), tabs = element("div", {class: "segments", role: "group", "aria-label": "Language"});
   for (const [name, text] of Object.entries(written)) {
     tabs.append(button(name, () => choose(name, text), {classes: "segment"}));

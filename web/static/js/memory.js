@@ -4,8 +4,9 @@
 /** @typedef {import("./thread.js").Answer} Answer */
 /** @typedef {{role: "user", content: string, files?: import("./messages.js").Attached[]}} Question */
 /**
- * `once`: the key of a question that is on its way, with which it is answered and charged once.
- * @typedef {{messages: (Question | Answer)[], settings: import("./settings.js").Chosen, model: string, answers: number, charged: number, once: string}} Memory
+ * `once`: the key of a question that is on its way, with which it is answered and charged once. `system`: the system prompt
+ * that is saved with a kept chat.
+ * @typedef {{messages: (Question | Answer)[], settings: import("./settings.js").Chosen, model: string, answers: number, charged: number, once: string, system: string}} Memory
  */
 
 const CHAT = "yout-chat";
@@ -13,7 +14,7 @@ const QUESTION = "yout-question", DRAFT = "yout-draft";
 
 /** @returns {Memory} */
 export function fresh() {
-  return {messages: [], settings: {}, model: "", answers: 0, charged: 0, once: ""};
+  return {messages: [], settings: {}, model: "", answers: 0, charged: 0, once: "", system: ""};
 }
 
 /** The account of this page. Empty: a visitor. */

@@ -5,12 +5,13 @@ import {get} from "./stream.js";
 /** @param {string} id @param {(model: string) => string} nameOf what people call a model */
 export async function readChat(id, nameOf) {
   const messages = [];
-  let model = "", charged = 0, answers = 0, next = "";
+  let model = "", charged = 0, answers = 0, next = "", system = "";
   do {
     const page = await get(`/api/chat/conversations/${id}/?limit=100${next}`);
     for (const message of page.messages) {
       const content = textOf(message.content);
       if (message.role === "user") messages.push({role: /** @type {const} */ ("user"), content, ...filesOf(message.content)});
+      if (message.role === "system" || message.role === "developer") system = content.trim();
       if (message.role !== "assistant") continue;
       model = message.model ?? model;
       charged += message.credits_charged ?? 0;
@@ -19,7 +20,7 @@ export async function readChat(id, nameOf) {
     }
     next = page.has_more ? `&cursor=${encodeURIComponent(page.next)}` : "";
   } while (next);
-  return {messages, model, charged, answers};
+  return {messages, model, charged, answers, system};
 }
 
 /** @param {Record<string, any>} message @param {string} content @returns {import("./thread.js").Answer} */

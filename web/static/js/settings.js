@@ -14,7 +14,7 @@ export class Settings {
   constructor(panel, chosen, changed) {
     this.#panel = panel;
     this.#changed = changed;
-    this.#show(chosen);
+    this.show(chosen);
     panel.addEventListener("input", (event) => {
       if (event.target instanceof HTMLElement && event.target.id === "temperature") this.#warm = true;
       this.#words();
@@ -78,8 +78,7 @@ export class Settings {
       const wrong = field.value.trim() && !count ? "A whole number above 0." : (count ?? 0) > most ? `${this.#model?.name} writes ${most.toLocaleString("en-US")} at most.` : "";
       fault.textContent = wrong;
       fault.hidden = !wrong;
-      field.toggleAttribute("aria-invalid", Boolean(wrong));
-      if (wrong) field.setAttribute("aria-invalid", "true");
+      field.ariaInvalid = wrong ? "true" : null;
     }
   }
 
@@ -89,7 +88,7 @@ export class Settings {
   }
 
   /** @param {Chosen} chosen */
-  #show(chosen) {
+  show(chosen) {
     this.#warm = chosen.temperature !== undefined;
     for (const [name, value] of Object.entries(chosen)) {
       const field = this.#field(name);

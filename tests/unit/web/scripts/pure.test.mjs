@@ -109,8 +109,19 @@ test("files go with their question, whole where they are needed", () => {
   ]);
   assert.ok(JSON.stringify(turns(messages, named)).includes("<base64 of a.png>"));
   assert.ok(!JSON.stringify([turns(messages, priced), turns(messages, omitted)]).includes("AAAA\""));
-  const sent = body({model: "m", conversation: "c", messages: messages.slice(0, 1), chosen: {system: "s", temperature: 1}, save: {}});
-  assert.deepEqual([sent.conversation_id, sent.messages.length, sent.temperature, "system" in sent], ["c", 1, 1, false]);
+});
+
+test("a system prompt goes to the model, and into a kept chat once", () => {
+  const messages = [{role: "user", content: "One."}, {role: "assistant", content: "Two."}, {role: "user", content: "Three."}];
+  const sent = (conversation, system, saved) => body({model: "m", conversation, messages, chosen: {system, temperature: 1}, save: {}, saved});
+  const roles = (order) => order.messages.map(({role}) => role).join(" ");
+  assert.equal(roles(sent("", "Be brief.", "")), "system user assistant user");
+  assert.equal(roles(sent("c", "Be brief.", "")), "system user", "it is new there");
+  assert.equal(roles(sent("c", "Be brief.", "Be brief.")), "user", "the server has it");
+  assert.equal(roles(sent("c", "Be loud.", "Be brief.")), "system user", "it has changed");
+  assert.equal(roles(sent("c", undefined, "Be brief.")), "user");
+  const {conversation_id: id, temperature, ...others} = sent("c", "Be brief.", "");
+  assert.deepEqual([id, temperature, "system" in others], ["c", 1, false]);
 });
 
 test("a text that takes too much work is plain, and marks are not nested for ever", () => {
