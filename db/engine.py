@@ -64,6 +64,7 @@ class Database:
             max_overflow=0,
             pool_timeout=2,
             pool_pre_ping=True,
+            pool_use_lifo=True,  # the connection whose statements are prepared already
             hide_parameters=True,
         )
         return cls(engine, outage, pool=pool)
