@@ -45,7 +45,6 @@ from workflows.maintenance import MaintenanceWorkflow
 from workflows.media import MediaWorkflow
 from workflows.options import LEDGER, MAINTENANCE, MEDIA_QUEUES, PURGE, QUEUES, WEBHOOKS
 from workflows.purge import PurgeWorkflow
-from workflows.start import Starter
 from workflows.webhooks import WebhookWorkflow
 
 Activity = Callable[..., Any]
@@ -82,7 +81,7 @@ class Parts:
     auditor: Auditor
     sweeper: Sweeping
     pruning: Pruning
-    maintenance: Callable[[Starter], Maintaining]
+    maintenance: Callable[[Client], Maintaining]
     outputs: DeletingOutputs
     plans: GivingPlans
     erasure: Callable[[Histories], Erasing]
@@ -164,7 +163,7 @@ class Shape:
 def _activities(client: Client, parts: Parts) -> Mapping[str, Sequence[Activity]]:
     media = MediaActivities(parts.jobs, parts.providers, Files(parts.storage, parts.sniff, parts.inputs, parts.poster))
     books = BookkeepingActivities(parts.jobs)
-    maintenance = MaintenanceActivities(parts.maintenance(Starter(client)), parts.sweeper, parts.pruning, parts.outputs)
+    maintenance = MaintenanceActivities(parts.maintenance(client), parts.sweeper, parts.pruning, parts.outputs)
     audit = AuditActivities(parts.auditor)
     purge = PurgeActivities(parts.erasure(Histories(client)))
     granting = GrantActivities(parts.plans)

@@ -22,6 +22,9 @@ _SILENT = ("psycopg",)
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
 MIN_LOG_PAUSE = timedelta(minutes=1)
 MAX_LOG_PAUSE = timedelta(minutes=10)
+MAX_LASTING = 2000
+FORGET_SECONDS = 3 * 60 * 60.0
+"""Of more than `MAX_LASTING` faults that last, those that did not show for so long are forgotten."""
 
 
 def _no_ids() -> Mapping[str, str]:
@@ -130,13 +133,17 @@ class OperatorFaults:
         self._log = logger
         self._clock = clock
         self._lasting: dict[tuple[str, str], _LastingFault] = {}
+        """The one that did not show for the longest time first."""
 
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
         """Call it whenever the fault shows."""
         now = self._clock()
-        lasting = self._lasting.get((what, where))
+        lasting = self._lasting.pop((what, where), None)
         if lasting is None:
-            lasting = self._lasting[what, where] = _LastingFault(since=now, next_line=now)
+            self._forget(now)
+            lasting = _LastingFault(since=now, next_line=now)
+        self._lasting[what, where] = lasting
+        lasting.last = now
         if now < lasting.next_line:
             lasting.repeats += 1
             return
@@ -144,6 +151,12 @@ class OperatorFaults:
         lasting.repeats = 0
         lasting.next_line = now + lasting.pause
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
+
+    def _forget(self, now: float) -> None:
+        """Make room: of a fault of a row that is gone nobody says that it is mended."""
+        oldest = next(iter(self._lasting), None)
+        if len(self._lasting) >= MAX_LASTING and oldest and now >= self._lasting[oldest].last + FORGET_SECONDS:
+            del self._lasting[oldest]
 
     def clear(self, where: str) -> None:
         """All is well there again: says so once, if anything was wrong."""
@@ -157,5 +170,6 @@ class OperatorFaults:
 class _LastingFault:
     since: float
     next_line: float
+    last: float = 0.0
     pause: float = MIN_LOG_PAUSE.total_seconds()
     repeats: int = 0

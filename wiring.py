@@ -17,6 +17,7 @@ import structlog
 import settings as configuration
 from catalog import files
 from catalog.current import CurrentCatalog
+from db import clock_check
 from db.data_keys import Sealing
 from db.deliveries import PendingDeliveries
 from db.engine import Database
@@ -49,6 +50,7 @@ from settings import Settings
 from storage.objects import ObjectStorage
 from temporal.client import Address
 from temporal.codec import Keyring
+from temporal.faults import RequestFaults
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +66,8 @@ class Wired:
     database: Database
     outage: Outage
     faults: OperatorFaults
+    requests: RequestFaults
+    """Of Temporal."""
     sealing: Sealing
     jobs: MediaJobs
     storage: ObjectStorage
@@ -181,6 +185,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(_ended, checking)
         watching = asyncio.create_task(database.watch_outage(), name="database")
         stack.push_async_callback(_ended, watching)
+        comparing = asyncio.create_task(clock_check.watch(database, faults), name="clock")
+        stack.push_async_callback(_ended, comparing)
         trying = asyncio.create_task(_tried(storage), name="storage")
         stack.push_async_callback(_ended, trying)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
@@ -191,6 +197,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             database=database,
             outage=outage,
             faults=faults,
+            requests=RequestFaults(faults),
             sealing=sealing,
             jobs=MediaJobs(
                 database,

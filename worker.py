@@ -27,6 +27,7 @@ from temporal import attributes, failpoints, faults, namespaces
 from temporal.attributes import AttributesMissing
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
+from temporal.faults import RequestFaults
 from temporal.slots import Slots
 from tracing.start import NO_TRACES, Untraced, exporting
 from workflows import audit, grants, maintenance, schedules
@@ -74,6 +75,8 @@ class Temporal:
     """The namespace of maintenance. None: that of the jobs."""
     interceptors: Sequence[Interceptor] = ()
     faults: FaultLog = field(default_factory=lambda: logs.OperatorFaults(structlog.get_logger(__name__)))
+    requests: RequestFaults | None = None
+    """Of maintenance. None: this process does none."""
 
     @property
     def maintenance_address(self) -> Address:
@@ -88,7 +91,9 @@ async def run(temporal: Temporal, parts: Parts | None, fleet: Fleet, stop: async
             await attributes.ensure(client)
             upkeep = await _upkeep(temporal, client) if MAINTENANCE in fleet.served else client
             log.info("serving %s of %s, build %s", fleet.role.value, ", ".join(fleet.served), build_id())
-            watching = asyncio.create_task(faults.watch(client, temporal.address, temporal.faults), name="temporal")
+            watching = asyncio.create_task(
+                faults.watch(client, temporal.address, temporal.faults, temporal.requests), name="temporal"
+            )
             try:
                 await serve(client, parts, fleet, stop, upkeep)
             finally:
@@ -144,6 +149,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
     from storage import sniff
     from storage.posters import Posters
     from wiring import maintenance_of, open_wired, wrapping  # here: fleets without a database driver are built too
+    from workflows.start import Starter
 
     async with open_wired(settings) as wired:
         with wired.catalog.reloading():
@@ -154,6 +160,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                     settings.maintenance_namespace,
                     traces.interceptors(),
                     wired.faults,
+                    wired.requests,
                 ),
                 Parts(
                     wired.jobs,
@@ -163,7 +170,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                     Audits(wired.database),
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
-                    lambda starter: maintenance_of(wired, starter),
+                    lambda client: maintenance_of(wired, Starter(client, wired.requests)),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(

@@ -98,15 +98,11 @@ async def list_charges(
 ) -> ChargeList:
     """List calls and jobs, newest first, whether they are in flight, charged or released."""
     wanted = Wanted(query.period(), query.model, query.key_id)
-    async with resources.database.snapshot() as session:
+    async with resources.database.reading() as session:
         charges = await billing.charges(session, caller.account_id, wanted, query.page)
-        used = {charge.hold.key_id for charge in charges if charge.hold.key_id}
-        names = await billing.key_names(session, caller.account_id, used) if used else {}
     page, last = paginate(charges, query.limit)
     models = resources.catalog().models
-    return ChargeList(
-        data=[_listed(charge, names, models) for charge in page], has_more=last is not None, next=cursor(last)
-    )
+    return ChargeList(data=[_listed(charge, models) for charge in page], has_more=last is not None, next=cursor(last))
 
 
 @router.get("/charges/{charge_id}/")
@@ -154,7 +150,7 @@ async def statement(
     )
 
 
-def _listed(charge: Charge, names: Mapping[UUID, str], models: Mapping[str, Model]) -> ListedCharge:
+def _listed(charge: Charge, models: Mapping[str, Model]) -> ListedCharge:
     hold = charge.hold
     return ListedCharge(
         id=public_id(hold),
@@ -162,7 +158,7 @@ def _listed(charge: Charge, names: Mapping[UUID, str], models: Mapping[str, Mode
         model=hold.model,
         model_name=models[hold.model].name if hold.model in models else None,
         key_id=hold.key_id,
-        key_name=names.get(hold.key_id) if hold.key_id else None,
+        key_name=charge.key_name,
         state=hold.state,
         created_at=hold.created_at,
         closed_at=hold.closed_at,

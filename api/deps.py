@@ -66,7 +66,11 @@ async def _signed_in(request: Request, _: Annotated[object, Depends(_documented_
     return credential
 
 
-def _client(request: Request) -> Client:
+async def _resources(request: Request) -> Resources:
+    return resources(request)
+
+
+async def _client(request: Request) -> Client:
     shared = resources(request)
     return Client(shared.addresses.network_of(request.scope), shared.cookie.browser(request.scope))
 
@@ -126,7 +130,8 @@ async def _retried_request(request: Request, explicit: "IdempotencyKey") -> Idem
     return replace(implicit, claim=replace(implicit.claim, implicit=False))
 
 
-CurrentResources = Annotated[Resources, Depends(resources)]
+CurrentResources = Annotated[Resources, Depends(_resources)]
+"""FastAPI calls what is not `async` in a thread: a dependency that waits for nothing is `async` all the same."""
 AnyCaller = Annotated[Caller, Depends(_may(None))]
 AnyCallerOrVisitor = Annotated[Caller, Depends(_may(None, visitors=True))]
 MayListModels = Annotated[Caller, Depends(_may("models"))]

@@ -45,8 +45,8 @@ def of(error: GatewayError) -> ErrorAnswer:
             "held": error.held,
             "limit_source": error.limit_source,
         }
-    if isinstance(error, errors.AllowanceUsedUp):
-        more = {**more, "resets_at": error.resets_at.isoformat().replace("+00:00", "Z")}
+        if error.resets_at is not None:
+            more = {**more, "resets_at": error.resets_at.isoformat().replace("+00:00", "Z")}
     return ErrorAnswer(
         status=TABLE[type(error)].status,
         message=error.message,

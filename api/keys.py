@@ -226,7 +226,7 @@ def _settings(body: ChangeKey, catalog: Catalog) -> KeySettings:
     return settings
 
 
-def _rotation(key_id: UUID, body: RotateKey | None = None) -> Rotation:
+async def _rotation(key_id: UUID, body: RotateKey | None = None) -> Rotation:  # else FastAPI calls it in a thread
     return Rotation(key_id, timedelta(seconds=(body or RotateKey()).grace_seconds))
 
 

@@ -39,7 +39,11 @@ _ERROR_SCHEMA = {
                 "available": {"type": "integer"},
                 "held": {"type": "integer"},
                 "limit_source": {"enum": ["balance", "key_budget", "max_credits", "anonymous_allowance"]},
-                "resets_at": {"type": "string", "format": "date-time", "description": "When a visitor may go on."},
+                "resets_at": {
+                    "type": "string",
+                    "format": "date-time",
+                    "description": "When a visitor may go on, or the budget of the key suffices again.",
+                },
             },
         }
     },

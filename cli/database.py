@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
     from db.engine import Database
-    from db.faults import DatabaseFault
+    from domain.faults import Fault
     from domain.operations import Operation
     from domain.results import Answer
     from settings import Settings
@@ -167,7 +167,7 @@ def _in_doubt(again: str) -> Failure:
     return Failure(f"{reason}Whether it was done is not known: {again}", UNKNOWN_OUTCOME)
 
 
-def _fault() -> "DatabaseFault | None":
+def _fault() -> "Fault | None":
     from db.faults import diagnose
 
     return diagnose(environment.database_url())

@@ -15,6 +15,7 @@ from cli.status import Standing
 from cli.terminal import duration, say
 from domain.media import State
 from domain.task_queues import Backlog
+from workflows.audit import SCHEDULE_ID
 
 WIDTH = 100
 """Columns, where there is no terminal."""
@@ -119,7 +120,9 @@ def _summary(standing: Standing) -> Table:
 def _books(standing: Standing) -> Text:
     audit = standing.audit
     if audit is None:
-        return _marked("no audit yet: a worker does one every ten minutes", bad=True)
+        made = [one.made_at for one in standing.rounds or () if one.schedule == SCHEDULE_ID and one.made_at is not None]
+        overdue = any(standing.at - made_at > LATE for made_at in made)
+        return _marked("no audit yet: a worker does one every ten minutes", bad=overdue)
     age = standing.at - audit.began_at
     when = f"audit {duration(age)} ago"
     if audit.clean:

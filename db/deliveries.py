@@ -10,11 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, func, or_, text
+from sqlalchemy import select as select_columns
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import accounts
 from db.engine import Database
+from db.media_tables import MediaJobRow
 from db.tables import AccountRow
 from db.webhook_tables import EventRow, WebhookDeliveryRow, WebhookEndpointRow
 from domain.errors import NotFound
@@ -185,15 +187,26 @@ class PendingDeliveries:
         """
         late = datetime.now(UTC) - START_AGAIN
         turn = func.row_number().over(partition_by=col(WebhookDeliveryRow.account_id), order_by=func.random())
-        query = select(WebhookDeliveryRow.id, WebhookDeliveryRow.account_id, WebhookDeliveryRow.round).where(
-            WebhookDeliveryRow.state == DeliveryState.PENDING,
-            or_(
-                col(WebhookDeliveryRow.started_at).is_(None),
-                and_(col(WebhookDeliveryRow.next_attempt_at) < late, col(WebhookDeliveryRow.started_at) < late),
-            ),
+        row, job = WebhookDeliveryRow, MediaJobRow
+        columns: tuple[Any, ...] = (row.id, row.account_id, row.round, job.request_id, job.traceparent)
+        of_event = and_(col(EventRow.account_id) == row.account_id, col(EventRow.id) == row.event_id)
+        of_job = and_(col(job.account_id) == EventRow.account_id, col(job.id) == EventRow.subject)
+        query = (
+            select_columns(*columns)
+            .join(EventRow, of_event)
+            .outerjoin(job, of_job)
+            .where(
+                col(row.state) == DeliveryState.PENDING,
+                or_(
+                    col(row.started_at).is_(None),
+                    and_(col(row.next_attempt_at) < late, col(row.started_at) < late),
+                ),
+            )
         )
         async with self.database.reading() as session:
-            return [DeliveryKey(*row) for row in await session.exec(query.order_by(turn, func.random()).limit(limit))]
+            connection = await session.connection()
+            rows = await connection.execute(query.order_by(turn, func.random()).limit(limit))
+            return [DeliveryKey(*row) for row in rows]
 
     async def started(self, key: DeliveryKey) -> None:
         statement = (

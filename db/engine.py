@@ -1,9 +1,9 @@
 """The connection pool and the only place that commits."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 from uuid import UUID
 
 import psycopg
@@ -40,6 +40,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine, outage: Outage | None, *, pool: int) -> None:
         self._engine = engine
+        self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._outage = outage
         self._turns = Turns(max(1, pool - 2))
 
@@ -63,6 +64,7 @@ class Database:
             max_overflow=0,
             pool_timeout=2,
             pool_pre_ping=True,
+            pool_use_lifo=True,  # the connection whose statements are prepared already
             hide_parameters=True,
         )
         return cls(engine, outage, pool=pool)
@@ -112,11 +114,24 @@ class Database:
 
         Nothing in the database keeps such a session from writing. Raises `RuntimeError` for a row that it changed.
         """
-        async with self._session(writes=False, isolation_level="AUTOCOMMIT") as session:
-            session.autoflush = False
+        opened = AsyncSession(self._reads, expire_on_commit=False, autoflush=False)
+        async with self._unavailable(writes=False), opened as session:
+            async with _answering():
+                await session.connection()
             yield session
             if session.new or session.dirty or session.deleted:
                 raise RuntimeError("a row was changed in a session that reads alone")
+
+    async def rows(self, query: LiteralString, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Read what is committed by one statement of the driver's: for what every page asks. A session costs as much.
+
+        Raises `ServiceUnavailable` when PostgreSQL is unavailable.
+        """
+        async with self._unavailable(writes=False), AsyncExitStack() as stack:
+            async with _answering():
+                connection = await stack.enter_async_context(self._reads.connect())
+            cursor = await (await _driver(connection)).execute(query, values)
+            return await cursor.fetchall()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
@@ -126,12 +141,20 @@ class Database:
             yield session
 
     async def watch_outage(self) -> None:
-        """While the database is away, try it now and then: without work, nothing else would notice that it is back."""
+        """Try the database now and then: without work, nothing else would notice that it is away, or back.
+
+        A first try that fails is not told: this process may have been late itself, as when it starts.
+        """
+        untold = Database(self._engine, None, pool=1)
         while True:
             await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
-            if self._outage is not None and self._outage.lasts:
-                with suppress(ServiceUnavailable):
-                    await self.check_writable()
+            lasts = self._outage is not None and self._outage.lasts
+            with suppress(ServiceUnavailable):
+                if not lasts:
+                    with suppress(ServiceUnavailable):
+                        await untold.check_writable()
+                        continue
+                await self.check_writable()
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""
@@ -180,8 +203,11 @@ _MESSAGE = "The database is away for the moment. Try again."
 
 async def raw(session: AsyncSession) -> AsyncConnection[Any]:
     """Return the session's psycopg connection, inside its transaction, for pipelines and arrays."""
-    connection = await (await session.connection()).get_raw_connection()
-    driver = connection.driver_connection
+    return await _driver(await session.connection())
+
+
+async def _driver(connection: SqlConnection) -> AsyncConnection[Any]:
+    driver = (await connection.get_raw_connection()).driver_connection
     if not isinstance(driver, AsyncConnection):
         raise TypeError("not a psycopg connection")
     return driver

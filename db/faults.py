@@ -1,12 +1,12 @@
 """Describes a fault of the database to the operator: what is wrong, where, and what to do."""
 
 import re
-from dataclasses import dataclass
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from db import connections
+from domain.faults import Fault
 
 MIGRATE = "run `yout migrate`"
 _CHECK = "see that PostgreSQL runs there and that YOUT_DATABASE_URL names its host and port"
@@ -15,21 +15,11 @@ _EXHAUSTED = (
     "no connection to the database became free",
     "run `yout doctor`: if the database answers, raise YOUT_DATABASE_POOL",
 )
-_SILENT = ("the database does not answer", _CHECK)
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseFault:
-    """A fault of the database. `where` names host, port and database, never a user or a password."""
-
-    what: str
-    where: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.where}): {self.remedy}"
-
-
+_SILENT = (
+    "the database does not answer",
+    "see that PostgreSQL runs there, has not frozen (its log, its disk) and can be reached, and that YOUT_DATABASE_URL "
+    "names its host and port",
+)
 _BY_SQLSTATE = {
     "28P01": ("the database refuses the password", "mend the user or the password in YOUT_DATABASE_URL"),
     "28000": ("the database refuses the user", "mend the user in YOUT_DATABASE_URL, or allow it in pg_hba.conf"),
@@ -75,16 +65,16 @@ _BY_TEXT = (
 _LOST = ("the connection to the database was lost", _CHECK)
 
 
-def describe(error: BaseException, url: str) -> DatabaseFault:
+def describe(error: BaseException, url: str) -> Fault:
     """Describe an error in fixed words, without its own text, which may quote values."""
     cause = connections.cause(error)
     if isinstance(cause, TimeoutError):
-        return DatabaseFault(_SILENT[0], place(url), _SILENT[1])
+        return Fault(_SILENT[0], place(url), _SILENT[1])
     if isinstance(cause, connections.PoolExhausted):
-        return DatabaseFault(_EXHAUSTED[0], place(url), _EXHAUSTED[1])
+        return Fault(_EXHAUSTED[0], place(url), _EXHAUSTED[1])
     code = getattr(cause, "sqlstate", None) or ""
     what, remedy = _BY_SQLSTATE.get(code) or _BY_CLASS.get(code[:2]) or _of_text(str(cause))
-    return DatabaseFault(what, place(url), remedy)
+    return Fault(what, place(url), remedy)
 
 
 def _of_text(text: str) -> tuple[str, str]:
@@ -103,7 +93,7 @@ def place(url: str) -> str:
     return f"{','.join(named)}/{parts.get('dbname') or ''}".encode("ascii", "replace").decode()
 
 
-def diagnose(url: str) -> DatabaseFault | None:
+def diagnose(url: str) -> Fault | None:
     """Connect once, and check that the schema exists and can be written to. Blocks for a few seconds at most.
 
     Returns None if there is no fault.

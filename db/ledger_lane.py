@@ -117,7 +117,7 @@ class Lane:
 
     async def reconnect(self, error: Exception) -> None:
         """Close the connection, report the fault to the operator, and wait: longer after each failure."""
-        self._outage.seen(error)
+        self._outage.seen(error, by=self)
         self.available = False
         await self.disconnect()
         pause = min(0.1 * 2**self._failures, MAX_RECONNECT_SECONDS)
@@ -127,7 +127,7 @@ class Lane:
     def _recovered(self) -> None:
         if not self.available:
             self.available = True
-            self._outage.over(surely=True)
+            self._outage.over(by=self)
 
     async def disconnect(self) -> None:
         if self._connection is not None:

@@ -3,17 +3,16 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from sqlmodel.sql.expression import SelectOfScalar
 
 from db.media_tables import MediaJobRow
-from db.tables import AccountRow
 from domain.media import Job, Kind, State
 from domain.records import record
 
+_COLUMNS = tuple(name for name in Job.model_fields if name in MediaJobRow.model_fields)
+_OF_ACCOUNT = "account_id = :account_id AND epoch >= (SELECT epoch FROM accounts WHERE id = :account_id)"
 MAX_SCANNED = 5000
 """Jobs that one page looks at: a filter that few of them pass costs no more."""
 
@@ -52,15 +51,23 @@ async def listed(
 
     A job that is being purged is not listed.
     """
-    scanned = _scanned(account_id, wanted, place)
-    job = aliased(MediaJobRow, scanned.limit(MAX_SCANNED).subquery())
-    passing = select(job).where(*_passes(wanted, job)).order_by(col(job.created_at).desc(), col(job.id).desc())
-    rows = (await session.exec(passing.limit(limit + 1))).all()
-    jobs = [Job.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    scanned, values = _scanned(account_id, wanted, place)
+    equal = {"state": wanted.state, "kind": wanted.kind, "model": wanted.model}
+    passes = {name: value for name, value in equal.items() if value is not None}
+    conditions = " AND ".join(("true", *(f"{name} = :{name}" for name in passes)))
+    query = f"""
+    SELECT {", ".join(_COLUMNS)} FROM ({scanned} LIMIT :scanned) AS scanned WHERE {conditions}
+    ORDER BY created_at DESC, id DESC LIMIT :most
+    """  # noqa: S608  # our own text
+    connection = await session.connection()
+    values |= {"scanned": MAX_SCANNED, "most": limit + 1}
+    rows = (await connection.execute(text(query), values | passes)).all()
+    jobs = [Job.model_validate(dict(zip(_COLUMNS, row, strict=True))) for row in rows[:limit]]
     if len(rows) > limit:
         return JobPage(jobs, JobPlace(jobs[-1].created_at, jobs[-1].id))
-    last = (await session.exec(scanned.offset(MAX_SCANNED - 1).limit(1))).one_or_none()
-    return JobPage(jobs, None if last is None or last.created_at is None else JobPlace(last.created_at, last.id))
+    query = f"SELECT created_at, id FROM ({scanned} OFFSET :scanned - 1 LIMIT 1) AS last"  # noqa: S608
+    last = (await connection.execute(text(query), values)).one_or_none()
+    return JobPage(jobs, None if last is None else JobPlace(*last))
 
 
 async def every(session: AsyncSession, account_id: UUID | None, wanted: JobFilter, limit: int) -> list[Job]:
@@ -72,18 +79,24 @@ async def every(session: AsyncSession, account_id: UUID | None, wanted: JobFilte
     return [Job.model_validate(row, from_attributes=True) for row in rows]
 
 
-def _scanned(account_id: UUID, wanted: JobFilter, place: JobPlace | None) -> SelectOfScalar[MediaJobRow]:
-    created, job_id = col(MediaJobRow.created_at), col(MediaJobRow.id)
-    account = select(col(AccountRow.epoch)).where(col(AccountRow.id) == account_id).scalar_subquery()
-    query = select(MediaJobRow).where(col(MediaJobRow.account_id) == account_id)
-    query = query.where(col(MediaJobRow.epoch) >= account)
+def _scanned(account_id: UUID, wanted: JobFilter, place: JobPlace | None) -> tuple[str, dict[str, object]]:
+    """Return the statement of an account's jobs, newest first, and its values.
+
+    It is a text: to build it costs more than PostgreSQL takes to answer it.
+    """
+    values: dict[str, object] = {"account_id": account_id}
+    conditions = [_OF_ACCOUNT]
     if place is not None:
-        query = query.where(tuple_(created, job_id) < tuple_(place.created_at, place.id))
+        conditions.append("(created_at, id) < (:place, :place_id)")
+        values |= {"place": place.created_at, "place_id": place.id}
     if wanted.after is not None:
-        query = query.where(created > wanted.after)
+        conditions.append("created_at > :after")
+        values["after"] = wanted.after
     if wanted.before is not None:
-        query = query.where(created < wanted.before)
-    return query.order_by(created.desc(), job_id.desc())
+        conditions.append("created_at < :before")
+        values["before"] = wanted.before
+    where = " AND ".join(conditions)
+    return f"SELECT * FROM media_jobs WHERE {where} ORDER BY created_at DESC, id DESC", values  # noqa: S608
 
 
 def _passes(wanted: JobFilter, job: type[MediaJobRow]) -> list[ColumnElement[bool]]:

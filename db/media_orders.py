@@ -15,6 +15,7 @@ from domain.media import DEADLINES, JobRoute, Kind, MediaInput, MediaRequest, St
 from domain.operations import IdempotencyClaim, Reserve
 from domain.plans import Turn
 from domain.pricing import FlatTerms
+from domain.request_id import REQUEST_ID, TRACEPARENT
 from domain.results import Reserved
 
 
@@ -84,6 +85,8 @@ class Order:
             epoch=reserved.epoch,
             priority=turn.priority,
             share=turn.share,
+            request_id=REQUEST_ID.get(),
+            traceparent=TRACEPARENT.get(),
             size=self.request.text("size") if self.kind is Kind.VIDEO else None,
             seconds=self.request.seconds if self.kind is Kind.VIDEO else self.recorded_seconds,
         )

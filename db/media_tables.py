@@ -118,6 +118,10 @@ class MediaJobRow(SQLModel, table=True):
     """When to try again after files could not be deleted."""
     output_bytes: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
     """Of its outputs and their posters."""
+    request_id: str | None = Field(default=None, sa_column=text_column(nullable=True))
+    """The request that ordered it. Null: a process of a release before this column accepted it."""
+    traceparent: str | None = Field(default=None, sa_column=text_column(nullable=True), repr=False)
+    """Where exported traces have that request."""
     phase: str | None = Field(default=None, sa_column=text_column(nullable=True))
     """What is done for a running job: see `domain.media.Phase`."""
     cancel_requested_at: datetime | None = Field(default=None, sa_column=time())

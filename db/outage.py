@@ -4,13 +4,12 @@ import time
 from collections.abc import Callable
 
 from db import connections
-from db.faults import DatabaseFault, describe, place
+from db.faults import describe, place
+from domain.faults import CALM_SECONDS, Fault
 from domain.rounds import FaultLog
 
 SETTLING_SECONDS = 5.0
 """Within so long, other errors are taken for the same fault: a server that ends shows several."""
-CALM_SECONDS = 10.0
-"""So long without an error, before a single success is taken for the end of the fault."""
 _OF_A_STATEMENT = ("40", "55P03")
 """SQLSTATEs, or their beginnings, of one statement's bad luck: a deadlock, a lock that somebody else keeps."""
 
@@ -27,15 +26,22 @@ class Outage:
         self._place = place(self._url)
         self._faults = faults
         self._clock = clock
-        self._shown: DatabaseFault | None = None
+        self._shown: Fault | None = None
         """What the log has. None: all is well."""
+        self._failing = set[object]()
+        """Users of connections of their own that have not written since they failed."""
         self._began = self._last = 0.0
 
-    def seen(self, error: BaseException) -> bool:
-        """Report the fault that an error shows. False: it is one of a statement, which whoever sent it names too."""
+    def seen(self, error: BaseException, by: object = None) -> bool:
+        """Report the fault that an error shows. False: it is one of a statement, which whoever sent it names too.
+
+        `by`: who has a connection of its own, and will write on it before the fault is over.
+        """
         code = str(getattr(connections.cause(error), "sqlstate", None) or "")
         if code.startswith(_OF_A_STATEMENT):
             return False
+        if by is not None:
+            self._failing.add(by)
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
@@ -47,8 +53,10 @@ class Outage:
     def lasts(self) -> bool:
         return self._shown is not None
 
-    def over(self, *, surely: bool = False) -> None:
-        """Call it whenever the database has done something; `surely` when it has written."""
-        if self._shown is not None and (surely or self._clock() >= self._last + CALM_SECONDS):
+    def over(self, by: object = None) -> None:
+        """Call it whenever the database has done something. `by`: it has written on that one's connection."""
+        self._failing.discard(by)
+        sure = by is not None or self._clock() >= self._last + CALM_SECONDS
+        if self._shown is not None and sure and not self._failing:
             self._shown = None
             self._faults.clear(self._place)

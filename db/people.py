@@ -5,13 +5,14 @@ A request for a link writes one row, for a known address and for an unknown one:
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from sqlalchemy import text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.engine import Database
 from db.tables import AccountRow, UserRow
 from domain.errors import NotFound
 from domain.media import Kind
@@ -20,12 +21,12 @@ MAX_COUNTED_JOBS = 10
 """An account may have more running jobs. Its owner is told so many."""
 
 
-_PROFILE = text("""
+_PROFILE: LiteralString = """
 SELECT u.email, u.email_verified_at IS NOT NULL, a.created_at, a.available, a.held, a.plan, a.plan_active, (
-    SELECT count(*) FROM (SELECT FROM holds WHERE account_id = a.id AND state = 'open' AND kind = ANY(:kinds)
-                          LIMIT :most) AS jobs)
-FROM users u JOIN accounts a ON a.id = u.account_id WHERE u.account_id = :account
-""")
+    SELECT count(*) FROM (SELECT FROM holds WHERE account_id = a.id AND state = 'open' AND kind = ANY(%(kinds)s::text[])
+                          LIMIT %(most)s) AS jobs)
+FROM users u JOIN accounts a ON a.id = u.account_id WHERE u.account_id = %(account)s
+"""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -141,13 +142,13 @@ async def _user(session: AsyncSession, condition: Any) -> User | None:
     return User(user.id, user.account_id, user.email, verified, user.password, suspended_at is not None)
 
 
-async def profile(session: AsyncSession, account_id: UUID) -> Profile:
+async def profile(database: Database, account_id: UUID) -> Profile:
     """Raises `NotFound`."""
-    values = {"account": account_id, "kinds": list(Kind), "most": MAX_COUNTED_JOBS}
-    row = (await (await session.connection()).execute(_PROFILE, values)).one_or_none()
-    if row is None:
+    values = {"account": account_id, "kinds": [kind.value for kind in Kind], "most": MAX_COUNTED_JOBS}
+    found = await database.rows(_PROFILE, values)
+    if not found:
         raise NotFound
-    return Profile(account_id, *row)
+    return Profile(account_id, *found[0])
 
 
 async def set_password(session: AsyncSession, user_id: UUID, hashed: str) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from sqlalchemy import delete, func, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.engine import Database
 from db.people_tables import SessionRow
 from db.tables import UserRow
 from domain import keys
@@ -26,13 +27,12 @@ VALUES (:id, :user_id, :digest, now() + CAST(:lifetime AS interval))
 _SEEN = text(
     "UPDATE sessions SET last_seen_at = now() WHERE id = :id AND last_seen_at < now() - CAST(:every AS interval)"
 )
-# Each page asks it, some of them several times: a text is sent as it is.
-_FIND = text("""
-SELECT s.id AS session_id, s.user_id, a.id AS account_id, a.suspended_at IS NOT NULL AS suspended, a.requests_tat,
-       a.tokens_tat, s.last_seen_at < now() - CAST(:every AS interval) AS stale
+_FIND: LiteralString = """
+SELECT s.id, s.user_id, a.id, a.suspended_at IS NOT NULL, a.requests_tat, a.tokens_tat,
+       s.last_seen_at < now() - %(every)s::interval
 FROM sessions s JOIN users u ON u.id = s.user_id JOIN accounts a ON a.id = u.account_id
-WHERE s.digest = :digest AND s.expires_at > now() AND s.last_seen_at > now() - CAST(:idle AS interval)
-""")
+WHERE s.digest = %(digest)s AND s.expires_at > now() AND s.last_seen_at > now() - %(idle)s::interval
+"""
 _OLDEST = text("""
 DELETE FROM sessions WHERE id IN (
     SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_seen_at DESC, id DESC OFFSET :most)
@@ -67,17 +67,16 @@ async def begin(
     await _execute(session, _OLDEST, {"user_id": user_id, "most": MAX_SESSIONS})
 
 
-async def find(session: AsyncSession, digest: bytes, lifetime: SessionLifetime) -> Seen:
+async def find(database: Database, digest: bytes, lifetime: SessionLifetime) -> Seen:
     """Return the caller of a session. Raises `CallerUnknown` for one that has ended, for every reason alike."""
-    values = {"digest": digest, "idle": lifetime.idle, "every": SEEN_EVERY}
-    row = (await (await session.connection()).execute(_FIND, values)).one_or_none()
-    if row is None:
+    found = await database.rows(_FIND, {"digest": digest, "idle": lifetime.idle, "every": SEEN_EVERY})
+    if not found:
         raise CallerUnknown
-    if row.suspended:
+    ((session_id, user_id, account_id, suspended, requests_tat, tokens_tat, stale),) = found
+    if suspended:
         raise AccountSuspended
-    credential = WebSession(session_id=row.session_id, user_id=row.user_id)
-    counters = AccountCounters(row.requests_tat, row.tokens_tat)
-    return Seen(Caller(row.account_id, keys.SCOPES, credential, counters), row.stale)
+    counters = AccountCounters(requests_tat, tokens_tat)
+    return Seen(Caller(account_id, keys.SCOPES, WebSession(session_id=session_id, user_id=user_id), counters), stale)
 
 
 async def seen(session: AsyncSession, session_id: UUID) -> None:

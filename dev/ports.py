@@ -2,10 +2,11 @@
 
 import asyncio
 import errno
-import secrets
+import random
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -17,10 +18,10 @@ def free() -> int:
     """Return a port without a listener, below the range that the kernel uses for outgoing connections.
 
     In that range, a client that retries a port without a listener may connect to itself. It then holds the port, and
-    the server cannot bind it again.
+    the server cannot bind it again. A process is given no port twice, until all of `SPAN` were given: between this
+    call and the start of its server a port looks free.
     """
-    for _ in range(200):
-        port = LOWEST + secrets.randbelow(max(_first_outgoing() - LOWEST, 1))  # tests may seed `random`
+    for port in islice(CANDIDATES, 200):
         if available(LOOPBACK, port):
             return port
     with socket.socket() as any_port:
@@ -95,3 +96,13 @@ def _first_outgoing() -> int:
     with suppress(OSError, ValueError):
         return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     return 32_768
+
+
+def shuffled(span: Sequence[int]) -> Iterator[int]:
+    """Yield all of them in an order by chance, again and again. For any number of threads."""
+    sample = random.SystemRandom().sample  # tests may seed `random`
+    return chain.from_iterable(map(sample, repeat(span), repeat(len(span))))
+
+
+SPAN = range(LOWEST, max(_first_outgoing(), LOWEST + 1))
+CANDIDATES = shuffled(SPAN)

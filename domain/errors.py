@@ -127,6 +127,8 @@ class InsufficientCredits(GatewayError):
     """The balance cannot cover the estimated cost."""
 
     code = "insufficient_credits"
+    resets_at: datetime | None = None
+    """From when on waiting helps: the budget of the key begins anew."""
 
     def __init__(self, required: int, available: int, held: int, limit_source: str = "balance") -> None:
         super().__init__(_shortage(required, available, held, limit_source))
@@ -134,6 +136,12 @@ class InsufficientCredits(GatewayError):
         self.available = available
         self.held = held
         self.limit_source = limit_source
+
+    def until(self, resets_at: datetime) -> "InsufficientCredits":
+        """The same error, which says when the budget begins anew."""
+        self.resets_at = resets_at
+        self.args = (f"{self.message} This budget begins anew at {resets_at:%Y-%m-%d %H:%M} UTC.",)
+        return self
 
 
 def _shortage(required: int, available: int, held: int, limit_source: str) -> str:

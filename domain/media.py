@@ -266,6 +266,9 @@ class Job(BaseModel):
     priority: int = DEFAULT_PRIORITY
     share: int = DEFAULT_SHARE
     """Its `Turn`, by the plan that its account had at its acceptance."""
+    request_id: str | None = None
+    traceparent: str | None = Field(default=None, repr=False)
+    """The request that ordered it, and where exported traces have it."""
 
     def served(self, now: datetime) -> tuple[Output, ...]:
         """The outputs that its owner may still have."""

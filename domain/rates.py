@@ -3,6 +3,7 @@
 A call is taken out of all of them or of none. Pure: the ledger keeps the counters under the locks of key and account.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -79,7 +80,10 @@ def _tokens(rate: Rate, now: datetime, cost: int | None) -> datetime | None:
 
 def _taken(tat: datetime | timedelta, whose: str, what: str, limit: int | None) -> datetime:
     if isinstance(tat, timedelta):
-        raise RateLimited(f"This {whose} may have {limit} {what} per minute.", retry_after=tat)
+        seconds = math.ceil(tat.total_seconds())
+        raise RateLimited(
+            f"This {whose} may have {limit} {what} per minute. Try again in {seconds} s.", retry_after=tat
+        )
     return tat
 
 

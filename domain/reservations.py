@@ -29,7 +29,7 @@ from domain.errors import (
 from domain.holds import Hold, HoldState
 from domain.key_rules import NO_RULES
 from domain.ledger import Account, Key, TransactionKind
-from domain.limits import Limits
+from domain.limits import Limits, Used
 from domain.money import MAX_AMOUNT
 from domain.operations import Admit, Extend, Reserve
 from domain.pricing import Bound, FlatTerms, TextTerms
@@ -131,10 +131,11 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
     terms = operation.terms
     if isinstance(terms, GatewayError):
         raise terms
-    budget = _budget(keys, operation.ceiling, books.state.now)
+    counted = _counted(keys, operation.ceiling, books.state.now)
+    budget = lowest(*(limits.budget_left(allowed, used) for allowed, used in counted))
     own = operation.max_credits, _tokens(keys, operation.ceiling)
     spending = SpendingLimits(account.available, account.held, budget, *own)
-    bound = _affordable(spending, terms)
+    bound = _affordable(spending, terms, counted, books.state.now)
     hold = _hold(books, operation, terms, account, bound)
     _require_place(account.open_holds, operation.ceiling.concurrent, "account")
     _count(books, account, keys, hold, operation)
@@ -237,10 +238,17 @@ def _reserved_before(operation: Reserve, hold: Hold, account: Account, *, claime
     return reserved(hold, account, (None, None), claimed=claimed)
 
 
-def _affordable(spending: SpendingLimits, terms: TextTerms | FlatTerms) -> Bound:
+def _affordable(
+    spending: SpendingLimits, terms: TextTerms | FlatTerms, counted: Sequence[tuple[Limits, Used]], now: datetime
+) -> Bound:
     """What the call holds. Raises when the balance, the key's budget or the caller's own bound cannot cover it."""
     bound = spending.bound(terms)
-    if error := spending.shortage(bound.amount):
+    error = spending.shortage(bound.amount)
+    if isinstance(error, InsufficientCredits) and error.limit_source == "key_budget":
+        moments = [limits.begins_anew(allowed, used, now, bound.amount) for allowed, used in counted]
+        if None not in moments:
+            raise error.until(max(moment for moment in moments if moment is not None))
+    if error:
         raise error
     return bound
 
@@ -269,7 +277,7 @@ def _hold(books: Books, operation: Reserve, terms: TextTerms | FlatTerms, accoun
 
 def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
     if limit is not None and open_holds >= limit:
-        message = f"This {whose} may have {limit} calls at a time, and has them."
+        message = f"This {whose} may have {limit} calls at a time, and has them. Try again when one has ended."
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
 
 
@@ -303,11 +311,8 @@ def _limits(keys: Keys, ceiling: Limits) -> list[Limits]:
     return [key.limits if number else key.limits.within(ceiling) for number, key in enumerate(keys)]
 
 
-def _budget(keys: Keys, ceiling: Limits, now: datetime) -> int | None:
-    left = (
-        limits.budget_left(allowed, key.used.at(now)) for key, allowed in zip(keys, _limits(keys, ceiling), strict=True)
-    )
-    return lowest(*left)
+def _counted(keys: Keys, ceiling: Limits, now: datetime) -> list[tuple[Limits, Used]]:
+    return [(allowed, key.used.at(now)) for key, allowed in zip(keys, _limits(keys, ceiling), strict=True)]
 
 
 def _tokens(keys: Keys, ceiling: Limits) -> int | None:

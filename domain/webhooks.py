@@ -61,6 +61,9 @@ class DeliveryKey:
     id: UUID
     account_id: UUID
     round: int
+    request_id: str | None = None
+    traceparent: str | None = field(default=None, repr=False)
+    """Of a job's end: the request that ordered the job, and where exported traces have it."""
 
 
 @record

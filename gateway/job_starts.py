@@ -11,6 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +19,7 @@ import structlog
 
 from domain.errors import NotFound, ServiceUnavailable, where
 from domain.media import Job, State
+from domain.request_id import working_for
 from gateway.beginnings import Beginnings
 from gateway.start_turns import StartTurns
 
@@ -107,7 +109,7 @@ class JobStarts:
         self._waiting.add(job)
         self._fill()
         if self._waiting and self._looking is None:
-            self._looking = asyncio.create_task(self._look(), name="job starts")
+            self._looking = asyncio.create_task(self._look(), name="job starts", context=Context())
 
     async def close(self, grace: timedelta = CLOSE_TIMEOUT) -> None:
         """Wait up to `grace` for what is to be started. The rest is left to the orphan starter of any process."""
@@ -131,7 +133,8 @@ class JobStarts:
         """Start those for which there is room."""
         while (job := self._waiting.take(self.beginnings.room)) is not None:
             self.beginnings.enter(job)
-            task = asyncio.create_task(self._run(job), name="job start")
+            # It works for the request of its job, and not for the one that has just made room.
+            task = asyncio.create_task(self._run(job), name="job start", context=Context())
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
@@ -155,6 +158,10 @@ class JobStarts:
         self._waiting = StartTurns()
 
     async def _run(self, job: Job) -> None:
+        with working_for(job.request_id, job.traceparent):
+            await self._begin(job)
+
+    async def _begin(self, job: Job) -> None:
         started = False
         try:
             age = _now() - job.created_at

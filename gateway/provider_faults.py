@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from domain.faults import LastingFaults
 from domain.rounds import FaultLog
 from gateway.route_states import Failure
 
-CALM_SECONDS = 10.0
-"""So long without a failure, before a success is taken for the end of the fault."""
 _LATER = (
     "it is tried again by itself, and other routes answer meanwhile; to take it out, `enabled = false` in your catalog"
 )
@@ -40,26 +39,20 @@ class ProviderFaults:
     """Of one process. Providers are named as in the catalog."""
 
     def __init__(self, log: FaultLog, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log, self._clock = log, clock
-        self._last: dict[str, float] = {}
-        """When providers that the log has as failing failed for the last time."""
+        self._lasting = LastingFaults(log, clock)
 
     def failed(self, provider: str, why: Failure) -> bool:
         """Report it. False: it is not of the provider."""
         if why not in WORDS:
             return False
         what, remedy = WORDS[why]
-        self._last[provider] = self._clock()
-        self._log.report(what, where=provider, remedy=remedy)
+        self._lasting.report(what, where=provider, remedy=remedy)
         return True
 
     def fails(self, provider: str) -> bool:
         """Whether the log has it as failing."""
-        return provider in self._last
+        return self._lasting.lasts(provider)
 
     def works(self, provider: str) -> None:
         """Call it at each success, unless something of the provider is known to fail still."""
-        last = self._last.get(provider)
-        if last is not None and self._clock() >= last + CALM_SECONDS:
-            del self._last[provider]
-            self._log.clear(provider)
+        self._lasting.works(provider)

@@ -53,8 +53,7 @@ class Sessions:
         digest = sessions.digest(secret)
         if digest is None:
             raise CallerUnknown
-        async with self._database.reading() as session:
-            seen = await stored.find(session, digest, self.lifetime)
+        seen = await stored.find(self._database, digest, self.lifetime)
         if seen.stale and isinstance(seen.caller.credential, WebSession):
             await self._note_seen(seen.caller.credential.session_id)
         return seen.caller

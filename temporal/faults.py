@@ -1,12 +1,16 @@
 """What is wrong at Temporal, for its operator: told once, and once more when all is well again."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from domain.errors import GatewayError, ServiceUnavailable
+from domain.faults import Fault, LastingFaults
 from domain.rounds import FaultLog
 from temporal.attributes import AttributesMissing
 from temporal.client import Address
@@ -16,20 +20,14 @@ PAUSE_SECONDS = 5.0
 MAX_SILENCE_SECONDS = 5.0
 LOOKS = 2
 """So many in a row fail before it is a fault: a machine at its limits is late once."""
+LATE_AGAIN_SECONDS = 60.0
+"""Between two looks of so long, requests that got no answer before each of them are a fault: one may be late."""
 _DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+_TOO_MUCH = ("Temporal has too much to do", "see its load, and the limits of this namespace")
+_LATER = "nothing is lost, maintenance asks again until it is done"
 
 
-@dataclass(frozen=True, slots=True)
-class TemporalFault:
-    what: str
-    where: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.where}): {self.remedy}"
-
-
-def describe(error: Exception, address: Address) -> TemporalFault:
+def describe(error: Exception, address: Address) -> Fault:
     """Describe why a call failed, in fixed words."""
     status = error.status if isinstance(error, RPCError) else None
     if isinstance(error, AttributesMissing):
@@ -45,14 +43,80 @@ def describe(error: Exception, address: Address) -> TemporalFault:
             "make it, or name another one in YOUT_TEMPORAL_NAMESPACE",
         )
     elif status is RPCStatusCode.RESOURCE_EXHAUSTED:
-        what, remedy = "Temporal has too much to do", "see its load, and the limits of this namespace"
+        what, remedy = _TOO_MUCH
     else:
         what, remedy = (
             "Temporal does not answer",
-            "see that it runs there, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are right; "
-            "chats need it not, and jobs go on when it is back",
+            "see that it runs there and has not frozen, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are "
+            "right; chats do not need it, and jobs go on when it is back",
         )
-    return TemporalFault(what, address.target, remedy)
+    return Fault(what, address.target, remedy)
+
+
+class RequestFaults:
+    """What Temporal does not do for a process although it answers. Without `watch` nobody learns of it."""
+
+    def __init__(self, log: FaultLog, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lasting, self._clock = LastingFaults(log, clock), clock
+        self._failed: dict[str, RPCStatusCode | None] = {}
+        """Kinds of requests that failed since the last look. None: without an answer."""
+        self._late: dict[str, float] = {}
+        """When kinds of requests were found to be without an answer."""
+        self._done: set[str] = set()
+        """Kinds of requests that Temporal did, and has not failed since."""
+
+    @contextmanager
+    def asking(self, act: str) -> Iterator[None]:
+        """`act` is what is asked of Temporal: "start a job". Raises errors that are `reported`, and `TimeoutError`."""
+        try:
+            yield
+        except (ServiceUnavailable, TimeoutError):
+            self._note(act, None)
+            raise
+        except RPCError as error:
+            self._note(act, error.status)
+            raise _refused(error.status) from None
+        self._done.add(act)
+
+    def _note(self, act: str, status: RPCStatusCode | None) -> None:
+        self._done.discard(act)
+        self._failed[act] = status or self._failed.get(act)
+
+    def away(self) -> None:
+        """Temporal does not answer: that is why."""
+        self._failed.clear()
+
+    def answers(self) -> None:
+        """Temporal answers: report what failed meanwhile, and what it does again."""
+        failed, self._failed = self._failed, {}
+        now = self._clock()
+        for act, status in failed.items():
+            if status is not None:
+                what, remedy = _words(status)
+                self._lasting.report(what, where=act, remedy=remedy, status=status.name)
+            elif act in self._late and now <= self._late[act] + LATE_AGAIN_SECONDS:
+                what = "Temporal answers, but does not do in time what it is asked"
+                remedy = f"see its load, and that of its database; {_LATER}"
+                self._lasting.report(what, where=act, remedy=remedy)
+            if status is None:
+                self._late[act] = now
+        for act in self._done:
+            self._lasting.works(act)
+
+
+def _words(status: RPCStatusCode) -> tuple[str, str]:
+    if status is RPCStatusCode.RESOURCE_EXHAUSTED:
+        return _TOO_MUCH[0], f"{_TOO_MUCH[1]}; {_LATER}"
+    return "Temporal refuses what was accepted", f"run `yout doctor`: it says what Temporal lacks; {_LATER}"
+
+
+def _refused(status: RPCStatusCode) -> GatewayError:
+    """Of one with too much to do, the rest of a round asks nothing. Other refusals may be of this request alone."""
+    if status is RPCStatusCode.RESOURCE_EXHAUSTED:
+        return ServiceUnavailable("The job engine has too much to do. Try again.", reported=True)
+    error = GatewayError("The job engine refused this.")
+    error.reported = True
+    return error
 
 
 async def look(client: Client) -> None:
@@ -61,7 +125,7 @@ async def look(client: Client) -> None:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
 
-async def watch(client: Client, address: Address, faults: FaultLog) -> None:
+async def watch(client: Client, address: Address, faults: FaultLog, requests: RequestFaults | None = None) -> None:
     """Look again and again until it is cancelled. Nothing else of this process tells the operator of Temporal."""
     failed = 0
     while True:
@@ -69,11 +133,15 @@ async def watch(client: Client, address: Address, faults: FaultLog) -> None:
             await look(client)
         except (RPCError, RuntimeError, TimeoutError) as error:  # a lazy client's first call raises RuntimeError
             failed += 1
+            if requests is not None:
+                requests.away()
             if failed >= LOOKS:
                 note(error, address, faults)
         else:
             failed = 0
             faults.clear(address.target)
+            if requests is not None:
+                requests.answers()
         await asyncio.sleep(PAUSE_SECONDS)
 
 

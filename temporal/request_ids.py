@@ -1,7 +1,4 @@
-"""Brings the id of a request to the activities that work for it, in a header of workflow and activity.
-
-A workflow that maintenance starts, since Temporal was away when its job was accepted, has none.
-"""
+"""Brings the id of a request to the activities that work for it, in a header of workflow and activity."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn

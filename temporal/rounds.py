@@ -17,6 +17,8 @@ class LastRound:
     exists: bool = False
     paused: bool = False
     began_at: datetime | None = None
+    made_at: datetime | None = None
+    """When the schedule was."""
 
 
 async def read(client: Client, schedules: Sequence[str]) -> list[LastRound] | None:
@@ -36,4 +38,4 @@ async def _read(client: Client, schedule: str) -> LastRound:
             raise
         return LastRound(schedule)
     began = described.info.recent_actions[-1].started_at if described.info.recent_actions else None
-    return LastRound(schedule, True, described.schedule.state.paused, began)
+    return LastRound(schedule, True, described.schedule.state.paused, began, described.info.created_at)

@@ -19,10 +19,12 @@ import pytest
 from psycopg import sql
 
 from db.engine import Database
+from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.support import migrated
 from tests.support.sent import Sent, recording
 
+UNIT = Path(__file__).parent / "unit"
 IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
 """What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 
@@ -34,7 +36,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the folder that the processes of a run share. They inherit its name."""
+    """Make the folder that the processes of a run share. They inherit its name. Each gets ports of its own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports.CANDIDATES = ports.shuffled(ports.SPAN[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))])
     if not hasattr(config, "workerinput"):
         place = tempfile.TemporaryDirectory(prefix="yout-migrated-")
         os.environ[migrated.PLACE] = place.name
@@ -66,7 +70,7 @@ def pytest_collection() -> Generator[None, object, object]:
 @contextmanager
 def compiling() -> Iterator[None]:
     """In a new checkout the first process of a run compiles what all import, while the others wait."""
-    last = Path(__file__).parent / "unit" / "workflows"
+    last = UNIT / "workflows"
     compiled = Path(cache_from_source(str(last / "x.py"))).parent
     with (Path(os.environ[migrated.PLACE]) / "compiling").open("w") as lock:
         if not compiled.exists() and not sys.dont_write_bytecode:
@@ -81,6 +85,17 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the tests of a file leave open warns there, and not in the test that runs when it is collected by chance.
+
+    Unit tests open nothing: they are spared the time.
+    """
+    yield
+    if UNIT not in request.path.parents:
+        gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)

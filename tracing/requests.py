@@ -3,23 +3,12 @@
 from contextvars import Token
 
 from opentelemetry.context import Context, attach, detach
-from opentelemetry.trace import (
-    NonRecordingSpan,
-    Span,
-    SpanContext,
-    SpanKind,
-    Status,
-    StatusCode,
-    Tracer,
-    get_current_span,
-    set_span_in_context,
-)
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from api.request_traces import Headers
+from domain.request_id import TRACEPARENT
 from tracing import names
-
-_W3C = TraceContextTextMapPropagator()
+from tracing.parents import read, written
 
 
 class RequestSpans:
@@ -39,6 +28,7 @@ class RequestSpan:
     def __init__(self, span: Span, method: str) -> None:
         self._span, self._method = span, method
         self._token: Token[Context] = attach(set_span_in_context(span))
+        self._outer = TRACEPARENT.set(written(span))
 
     def end(self, route: str, status: int | None, request_id: str, wire: str | None) -> None:
         span = self._span
@@ -51,13 +41,10 @@ class RequestSpan:
         if status is None or status >= 500:
             span.set_status(Status(StatusCode.ERROR))
         span.end()
+        TRACEPARENT.reset(self._outer)
         detach(self._token)
 
 
 def _parent(headers: Headers) -> Context:
     values = [value for name, value in headers if name == b"traceparent"]
-    if len(values) != 1:
-        return Context()
-    context = _W3C.extract({"traceparent": values[0].decode("latin-1")}, Context())
-    parent: SpanContext = get_current_span(context).get_span_context()
-    return set_span_in_context(NonRecordingSpan(parent), Context()) if parent.is_valid else Context()
+    return read(values[0].decode("latin-1")) if len(values) == 1 else Context()

@@ -12,12 +12,12 @@ from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExec
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import ServiceUnavailable
+from domain.faults import Fault
 from domain.ids import workflow_id
 from domain.media import Job
 from temporal import faults
 from temporal.client import Address, connect, converter
 from temporal.codec import Keyring
-from temporal.faults import TemporalFault
 from workflows import start
 from workflows.start import MAX_WAIT, reachable
 
@@ -43,7 +43,7 @@ class Operations:
     async def of(cls, address: Address, keyring: Keyring) -> Self:
         return cls(await connect(address, converter(keyring), lazy=True))
 
-    async def away(self, address: Address) -> TemporalFault | None:
+    async def away(self, address: Address) -> Fault | None:
         """Tell why Temporal cannot be used; None: it can."""
         try:
             await faults.look(self._client)

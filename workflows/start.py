@@ -20,14 +20,18 @@ from domain.errors import ServiceUnavailable
 from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
 from domain.purges import PurgeKey
+from domain.request_id import working_for
 from domain.webhooks import DeliveryKey
 from temporal import attributes
+from temporal.faults import RequestFaults
 from workflows.media import MediaWorkflow
 from workflows.options import PURGE, WEBHOOKS, media_queue
 from workflows.purge import PurgeWorkflow
 from workflows.webhooks import WebhookWorkflow
 
 MAX_WAIT = timedelta(seconds=5)
+START_JOB, CANCEL_JOB, START_PURGE = "start a job", "cancel a job", "start a purge"
+"""What is asked of Temporal, as the log names it."""
 _CANCEL = "cancel"
 """The update's id. A workflow takes few updates at a time: however often it is asked, this is one of them."""
 _UNAVAILABLE = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
@@ -36,11 +40,11 @@ _UNAVAILABLE = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCS
 async def start(client: Client, job: Job, *, max_wait: timedelta = MAX_WAIT, again: bool = False) -> bool:
     """Start the job's workflow. True also when it already runs, False when it has already ended.
 
-    With `again`, one that has ended starts once more. Raises `ServiceUnavailable` while Temporal is unavailable. The
-    job stays accepted: maintenance starts it later.
+    It works for the request that ordered the job, whoever starts it. With `again`, one that has ended starts once more.
+    Raises `ServiceUnavailable` while Temporal is unavailable. The job stays accepted: maintenance starts it later.
     """
     reuse = WorkflowIDReusePolicy.ALLOW_DUPLICATE if again else WorkflowIDReusePolicy.REJECT_DUPLICATE
-    with reachable():
+    with working_for(job.request_id, job.traceparent), reachable():
         try:
             await client.start_workflow(
                 MediaWorkflow.run,
@@ -104,7 +108,7 @@ async def start_purge(client: Client, purge: PurgeKey, *, max_wait: timedelta = 
 
 async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: timedelta = MAX_WAIT) -> None:
     """Start the delivery's workflow, or join it. One that was lost goes on with the attempts that are left."""
-    with reachable():
+    with working_for(delivery.request_id, delivery.traceparent), reachable():
         await client.start_workflow(
             WebhookWorkflow.run,
             DeliveryRef(delivery_id=delivery.id, round=delivery.round),
@@ -122,27 +126,31 @@ async def start_delivery(client: Client, delivery: DeliveryKey, *, max_wait: tim
 
 
 class Starter:
-    """Starts workflows and looks them up for maintenance."""
+    """Starts workflows and looks them up for maintenance. The errors that it raises are reported."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, faults: RequestFaults) -> None:
+        self._client, self._faults = client, faults
 
     async def start(self, job: Job) -> bool:
-        return await start(self._client, job)
+        with self._faults.asking(START_JOB):
+            return await start(self._client, job)
 
     async def start_purge(self, purge: PurgeKey) -> bool:
-        await start_purge(self._client, purge)
+        with self._faults.asking(START_PURGE):
+            await start_purge(self._client, purge)
         return True
 
     async def start_delivery(self, delivery: DeliveryKey) -> bool:
-        await start_delivery(self._client, delivery)
+        with self._faults.asking("start a delivery"):
+            await start_delivery(self._client, delivery)
         return True
 
     async def cancel(self, job_id: UUID) -> bool:
-        return await cancel(self._client, job_id, max_wait=timedelta(seconds=2))
+        with self._faults.asking(CANCEL_JOB):
+            return await cancel(self._client, job_id, max_wait=timedelta(seconds=2))
 
     async def alive(self, job_id: UUID) -> bool:
-        with reachable():
+        with self._faults.asking("find a job"), reachable():
             try:
                 described = await self._client.get_workflow_handle(workflow_id(job_id)).describe(rpc_timeout=MAX_WAIT)
             except RPCError as error:

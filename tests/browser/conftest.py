@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext
+from playwright.async_api import Browser, BrowserContext, expect
 
 from dev.postgres import EmbeddedPostgres
 from dev.temporal import EmbeddedTemporal
@@ -19,6 +19,7 @@ from tests.support.pages_site import OPEN, PASSWORD, SAME_ORIGIN, network
 from tests.support.stack import Stack
 from tests.support.watched_page import OBSERVED
 
+expect.set_options(timeout=30_000)  # milliseconds: as long as an action of Playwright waits, on a busy machine too
 VISITOR_MESSAGES = 2
 """Free messages of a visitor's day."""
 

@@ -82,7 +82,7 @@ async def answer(site: Stack, new_member: NewMember) -> AsyncIterator[Fed]:
     await page.add_init_script(FED)
     await page.goto(f"{site.url}/chat?model=demo-chat")
     await page.get_by_label("Your message").fill("Write.")
-    await page.keyboard.press("Enter")
+    await page.get_by_label("Your message").press("Enter")
     await expect(page.locator("html[data-fed]")).to_have_count(1)
     await page.evaluate("(event) => window.feed(event)", START)
     yield Fed(page)
@@ -142,11 +142,12 @@ async def test_a_reader_is_left_alone_while_an_answer_is_written(answer: Fed) ->
     before = await page.evaluate(top)
     await page.mouse.wheel(0, -40)
 
+    held = before - 40
+
     async def scrolled() -> bool:
-        return bool(await page.evaluate(f"{top} < {before}"))
+        return bool(await page.evaluate(f"{top} === {held}"))  # and not on its way there
 
     assert await eventually(scrolled)
-    held = await page.evaluate(top)
     await answer.feed(*["More of it.\n\n"] * 20)
     assert await page.evaluate(top) == held
     await expect(page.get_by_label("Your message")).to_have_value("typed meanwhile")

@@ -1,5 +1,6 @@
 """A chat in a real browser, on the real stack: what an answer costs is what was charged, however it ends."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -10,7 +11,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 from PIL import Image
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.conftest import VISITOR_MESSAGES, Member, NewContext, NewMember
 from tests.support.pages_site import PASSWORD
@@ -36,10 +37,19 @@ class Chat:
 
     async def open(self, model: str = "demo-chat") -> None:
         await self.page.goto(f"{self.site.url}/chat?model={model}")
+        await expect(self.message).to_be_focused()
+
+    async def reload(self) -> None:
+        await self.page.reload()
+        await expect(self.message).to_be_focused()
 
     async def ask(self, text: str) -> None:
-        await self.page.get_by_label("Your message").fill(text)
-        await self.page.keyboard.press("Enter")
+        await self.message.fill(text)
+        await self.message.press("Enter")
+
+    @property
+    def message(self) -> Locator:
+        return self.page.get_by_label("Your message")
 
     @property
     def questions(self) -> Locator:
@@ -80,7 +90,7 @@ async def test_a_first_question_without_an_account_and_then_with_one(site: Stack
     await expect(page.get_by_label("Your message")).to_be_focused()
     await page.keyboard.type("Hello!")
     await page.keyboard.press("Enter")
-    await expect(page).to_have_url(f"{site.url}/chat")
+    await page.wait_for_url(f"{site.url}/chat")
     chat = Chat(page, None, site, "")  # type: ignore[arg-type]  # nobody
     await expect(chat.answers.locator(".cost")).to_contain_text("Free")
     for _ in range(VISITOR_MESSAGES - 1):
@@ -88,14 +98,17 @@ async def test_a_first_question_without_an_account_and_then_with_one(site: Stack
         await expect(chat.answers.last.locator(".cost")).to_contain_text("Free")
     await expect(chat.note).to_contain_text(f"Those were your {VISITOR_MESSAGES} free messages for today.")
     await chat.ask("one more")
-    await expect(chat.note).to_contain_text(f"Those were your {VISITOR_MESSAGES} free messages for today.")
     await expect(chat.answers).to_have_count(VISITOR_MESSAGES)
+    await expect(page.locator("#status")).to_contain_text(
+        f"Those were your {VISITOR_MESSAGES} free messages for today."
+    )
+    await expect(chat.note).to_contain_text(f"Those were your {VISITOR_MESSAGES} free messages for today.")
 
     await chat.note.get_by_role("link", name="Create account").click()
     await page.get_by_label("E-mail").fill(f"{uuid.uuid4().hex}@example.com")
     await page.get_by_label("Password", exact=True).fill(PASSWORD)
     await page.get_by_role("button", name="Create account").click()
-    await expect(page).to_have_url(f"{site.url}/chat")
+    await page.wait_for_url(f"{site.url}/chat")
     await expect(chat.questions.first).to_have_text("Hello!")
     await expect(chat.answers).to_have_count(VISITOR_MESSAGES)
     await chat.note.get_by_role("button", name="Ask again").click()
@@ -105,7 +118,7 @@ async def test_a_first_question_without_an_account_and_then_with_one(site: Stack
 
 async def test_two_clicks_are_one_charge_and_the_cost_is_what_was_charged(chat: Chat) -> None:
     await chat.open()
-    await chat.page.get_by_label("Your message").fill("Write a program.")
+    await chat.message.fill("Write a program.")
     await chat.page.get_by_role("button", name="Send").dblclick()
     await expect(chat.answers.locator("code .c-k").first).to_be_visible()
     await expect(chat.page.locator("#status")).to_contain_text("Answer complete")
@@ -131,11 +144,30 @@ async def test_a_reload_in_mid_stream_shows_what_it_cost(chat: Chat) -> None:
     await chat.open("demo-chat-slow")
     await chat.ask(SLOW)
     await expect(chat.answers.locator(".prose")).to_contain_text("3")
-    await chat.page.get_by_label("Your message").fill("half a thought")
-    await chat.page.reload()
+    await chat.message.fill("half a thought")
+    await chat.reload()
     await expect(chat.note).to_contain_text("This page was left while the answer was written.")
     assert await chat.shown() == chat.charged()
-    await expect(chat.page.get_by_label("Your message")).to_have_value("half a thought")
+    await expect(chat.message).to_have_value("half a thought")
+
+
+async def test_a_question_waits_until_all_of_the_chat_is_shown(chat: Chat) -> None:
+    await chat.open()
+    await chat.ask("Hello!")
+    await chat.shown()
+    late = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await late.wait()
+        await route.continue_()
+
+    await chat.page.route("**/js/answer.js", held)
+    await chat.reload()
+    await chat.ask("And now?")
+    late.set()
+    await expect(chat.questions).to_have_text(["Hello!", "And now?"])
+    await expect(chat.answers.locator(".cost b")).to_have_count(2)
+    await expect(chat.questions).to_have_count(2)
 
 
 async def test_an_answer_that_breaks_off_costs_what_is_there(chat: Chat) -> None:
@@ -155,7 +187,7 @@ async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
     await expect(chat.answers).to_have_count(0)
     assert chat.charged() == []
     await chat.note.get_by_role("button", name="Choose another model").click()
-    await chat.page.keyboard.type("demo-chat")
+    await chat.page.get_by_role("dialog").get_by_role("searchbox").fill("demo-chat")
     await chat.page.get_by_role("button", name="Demo chat demo-chat ", exact=False).first.click()
     await chat.note.get_by_role("button", name="Ask Demo chat").click()
     await expect(chat.answers.locator(".cost b")).to_be_visible()
@@ -203,11 +235,11 @@ async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> 
     assert await chat.shown() == chat.charged()
     await expect(chat.questions.locator(".file-name")).to_have_text(["a picture.png", "notes.txt"])
     await expect(chat.page.locator(".composer .file")).to_have_count(0)
-    await chat.page.reload()
+    await chat.reload()
     await expect(chat.questions.locator(".file img")).to_be_visible()
 
-    await chat.page.keyboard.press("ArrowUp")
-    await expect(chat.page.get_by_label("Your message")).to_have_value("What is this?")
+    await chat.message.press("ArrowUp")
+    await expect(chat.message).to_have_value("What is this?")
     await expect(chat.page.locator(".composer .file")).to_have_count(2)
     await chat.page.get_by_role("button", name="Remove notes.txt").click()
     await expect(chat.page.locator(".composer .file")).to_have_count(1)
@@ -217,25 +249,30 @@ async def test_letters_of_the_playground_and_enter_are_the_readers_choice(chat: 
     page = chat.page
     await chat.open()
     await page.keyboard.press("Tab")
+    await expect(chat.message).not_to_be_focused()
     await page.keyboard.press("?")
     listed = page.get_by_role("dialog", name="Shortcuts")
     await expect(listed).to_contain_text("New chat")
     await expect(listed).to_contain_text("Your message")
     await page.keyboard.press("Escape")
+    await expect(listed).to_have_count(0)
     await page.keyboard.press("/")
-    await expect(page.get_by_label("Your message")).to_be_focused()
+    await expect(chat.message).to_be_focused()
 
     await page.goto(f"{chat.site.url}/account")
     await page.get_by_role("button", name="Swap them").click()
+    await expect(page.get_by_text("Enter breaks the line of a message")).to_be_visible()
     await page.get_by_role("button", name="Switch them off").click()
+    await expect(page.get_by_role("button", name="Switch them on")).to_be_visible()
     await chat.open()
     await page.keyboard.type("one")
     await page.keyboard.press("Enter")
     await page.keyboard.type("two")
-    await expect(page.get_by_label("Your message")).to_have_value("one\ntwo")
+    await expect(chat.message).to_have_value("one\ntwo")
     await page.keyboard.press("Shift+Enter")
     await expect(chat.questions).to_have_text("one\ntwo")
     await expect(chat.answers.locator(".cost b")).to_be_visible()
     await page.keyboard.press("Tab")
+    await expect(chat.message).not_to_be_focused()
     await page.keyboard.press("c")
     await expect(page.get_by_role("dialog")).to_have_count(0)

@@ -173,5 +173,6 @@ async def test_a_moment_is_whole(
     await watched.open(moment.path)
     watched.status = moment.status
     await moment.come(watched.page)
+    await watched.settled()
     assert await watched.examine() + watched.faults == []
     await watched.page.close()

@@ -10,7 +10,7 @@ from playwright.async_api import Page, expect
 from tests.browser.conftest import Member, NewMember
 from tests.browser.filled import ended
 from tests.support.stack import Stack
-from tests.support.watched_page import Watched
+from tests.support.watched_page import Watched, copied
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -38,9 +38,9 @@ async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site:
     watched = await Watched.of(member.context, whole_site.url)
     page = watched.page
     await watched.open("/studio/image?model=demo-image-slow")
-    await page.get_by_label("Prompt").fill(PROMPT)
+    await page.get_by_label("Prompt").fill(f"[seconds=60] {PROMPT}")
     await expect(page.locator("#call")).to_contain_text(PROMPT)
-    await page.keyboard.press("Control+Enter")
+    await page.get_by_label("Prompt").press("Control+Enter")
     card = page.locator("yout-job")
     await expect(card.locator(".steps li")).to_have_text(["Credits held", "Sent", "Rendering", "Checking", "Ready"])
     await expect(card).to_contain_text(PROMPT)
@@ -54,7 +54,7 @@ async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site:
     await started(member, "image", "demo-image-fail")
     await watched.open("/studio/image")
     await expect(page.locator("yout-job[data-ended], .work").first).to_contain_text("came back", timeout=LONG)
-    await expect(page.locator(".funds")).not_to_contain_text("held")
+    await expect(page.locator(".funds")).not_to_contain_text("held", timeout=LONG)
     assert watched.faults == []
     await page.close()
 
@@ -87,8 +87,8 @@ async def test_works_are_walked_through_by_keyboard(member: Member, whole_site: 
     await viewer.get_by_text("Get code").click()
     await expect(viewer.locator("#job-call")).to_contain_text('"model": "demo-speech"')
     await viewer.get_by_role("button", name="Copy").click()
-    assert "/api/media/speech/" in await page.evaluate("navigator.clipboard.readText()")
-    assert str(await charged(member, jobs[1])) in await viewer.locator(".legend").first.inner_text()
+    await copied(page, "/api/media/speech/")
+    await expect(viewer.locator(".legend").first).to_contain_text(str(await charged(member, jobs[1])))
     assert await watched.examine() + watched.faults == []
     await page.keyboard.press("Escape")
     await expect(viewer).to_have_count(0)

@@ -1,5 +1,7 @@
 """The official Anthropic SDK, unchanged, against a server with real credits and a provider of OpenAI's wire."""
 
+from collections.abc import Iterator
+
 import anthropic
 import httpx2
 import pytest
@@ -21,8 +23,9 @@ WEATHER: ToolParam = {
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> Anthropic:
-    return Anthropic(api_key=key, base_url=stack.url, max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[Anthropic]:
+    with Anthropic(api_key=key, base_url=stack.url, max_retries=0) as sdk:
+        yield sdk
 
 
 def balance(stack: Stack, client: Anthropic) -> tuple[int, int]:

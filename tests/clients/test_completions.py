@@ -1,6 +1,7 @@
 """`POST /v1/completions` through the official SDK: as it is to a provider that has it, as a chat to every other."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -23,8 +24,9 @@ CAPPED = 300 + 24
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> OpenAI:
-    return OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
+        yield sdk
 
 
 def balance(client: OpenAI) -> tuple[int, int]:
@@ -44,13 +46,13 @@ def cost_of(answer: Completion) -> int:
 
 
 def test_the_double_speaks_openais_wire(upstream: OpenAIServer) -> None:
-    provider = OpenAI(api_key="sk-foreign", base_url=upstream.url, max_retries=0)
-    answer = provider.completions.create(model="text", prompt=["a", "b"], n=2, max_tokens=16, logprobs=1)
-    assert [each.index for each in answer.choices] == [0, 1, 2, 3]
-    chunks = list(provider.completions.create(model="text", prompt="a", max_tokens=16, stream=True))
-    assert "".join(each.text for chunk in chunks for each in chunk.choices) == answer.choices[0].text == WRITTEN
-    with pytest.raises(openai.RateLimitError):
-        provider.completions.create(model="text-busy", prompt="a")
+    with OpenAI(api_key="sk-foreign", base_url=upstream.url, max_retries=0) as provider:
+        answer = provider.completions.create(model="text", prompt=["a", "b"], n=2, max_tokens=16, logprobs=1)
+        assert [each.index for each in answer.choices] == [0, 1, 2, 3]
+        chunks = list(provider.completions.create(model="text", prompt="a", max_tokens=16, stream=True))
+        assert "".join(each.text for chunk in chunks for each in chunk.choices) == answer.choices[0].text == WRITTEN
+        with pytest.raises(openai.RateLimitError):
+            provider.completions.create(model="text-busy", prompt="a")
 
 
 def test_a_provider_that_has_the_endpoint_gets_the_request_as_it_is(client: OpenAI, upstream: OpenAIServer) -> None:

@@ -1,6 +1,7 @@
 """`POST /v1/embeddings` through the official SDK: formats, faults of providers, and what each call costs."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -20,8 +21,9 @@ COST = 300
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> OpenAI:
-    return OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
+        yield sdk
 
 
 def balance(client: OpenAI) -> tuple[int, int]:
@@ -40,11 +42,11 @@ def error_of(client: OpenAI, **body: Any) -> openai.APIStatusError:
 
 
 def test_the_double_speaks_openais_wire(upstream: OpenAIServer) -> None:
-    provider = OpenAI(api_key="sk-foreign", base_url=upstream.url, max_retries=0)
-    answer = provider.embeddings.create(model="embed", input=TEXTS)
-    assert [each.embedding for each in answer.data] == [vector(text) for text in TEXTS]
-    with pytest.raises(openai.RateLimitError):
-        provider.embeddings.create(model="embed-busy", input="x")
+    with OpenAI(api_key="sk-foreign", base_url=upstream.url, max_retries=0) as provider:
+        answer = provider.embeddings.create(model="embed", input=TEXTS)
+        assert [each.embedding for each in answer.data] == [vector(text) for text in TEXTS]
+        with pytest.raises(openai.RateLimitError):
+            provider.embeddings.create(model="embed-busy", input="x")
 
 
 @pytest.mark.parametrize("model", ["test-embed", "test-embed-numbers", "test-embed-picky"])
@@ -264,7 +266,8 @@ async def test_a_quote_is_what_the_call_then_holds(new_owner: OpenAccountClient)
 async def test_a_short_balance_is_told_before_anything_is_sent(
     stack: Stack, account: OpenAccount, upstream: OpenAIServer
 ) -> None:
-    poor, before = OpenAI(api_key=await account(100), base_url=f"{stack.url}/v1", max_retries=0), len(upstream.seen)
-    error = error_of(poor, model="test-embed", input=[[1] * 1000])
+    before = len(upstream.seen)
+    with OpenAI(api_key=await account(100), base_url=f"{stack.url}/v1", max_retries=0) as poor:
+        error = error_of(poor, model="test-embed", input=[[1] * 1000])
     assert (error.status_code, error.code) == (402, "insufficient_credits")
     assert len(upstream.seen) == before

@@ -87,8 +87,9 @@ def stack(
 
 
 @pytest.fixture
-def direct(google: GeminiServer) -> genai.Client:
-    return genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=google.url))
+def direct(google: GeminiServer) -> Iterator[genai.Client]:
+    with genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=google.url)) as client:
+        yield client
 
 
 @pytest.fixture
@@ -146,14 +147,14 @@ def test_the_sdk_takes_its_errors_for_googles(direct: genai.Client, fault: str, 
 def test_the_sdk_takes_the_double_for_vertex(google: GeminiServer) -> None:
     read = cast(Any, service_account.Credentials.from_service_account_info)
     credentials = read(key_file(google.url), scopes=["https://www.googleapis.com/auth/cloud-platform"])
-    client = genai.Client(
+    with genai.Client(
         vertexai=True,
         project="p",
         location="europe-west4",
         credentials=credentials,
         http_options=types.HttpOptions(base_url=google.url),
-    )
-    assert client.models.generate_content(model=named("plain"), contents="Hi").text == ANSWER
+    ) as client:
+        assert client.models.generate_content(model=named("plain"), contents="Hi").text == ANSWER
 
 
 @pytest.mark.parametrize(

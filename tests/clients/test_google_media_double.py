@@ -25,20 +25,21 @@ def google() -> Iterator[GoogleMedia]:
 
 
 @pytest.fixture(scope="module")
-def studio(google: GoogleMedia) -> genai.Client:
-    return genai.Client(
-        api_key=google.key, http_options=types.HttpOptions(base_url=google.origin, api_version="v1beta")
-    )
+def studio(google: GoogleMedia) -> Iterator[genai.Client]:
+    options = types.HttpOptions(base_url=google.origin, api_version="v1beta")
+    with genai.Client(api_key=google.key, http_options=options) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def vertex(google: GoogleMedia) -> genai.Client:
+def vertex(google: GoogleMedia) -> Iterator[genai.Client]:
     read = cast(Any, service_account.Credentials.from_service_account_info)
     credentials = read(key_file(google.origin), scopes=["https://www.googleapis.com/auth/cloud-platform"])
     options = types.HttpOptions(base_url=google.origin, api_version="v1beta1")
-    return genai.Client(
+    with genai.Client(
         vertexai=True, project="p", location="us-central1", credentials=credentials, http_options=options
-    )
+    ) as client:
+        yield client
 
 
 def drawn(client: genai.Client, prompt: str, **config: Any) -> types.GenerateContentResponse:
@@ -169,6 +170,6 @@ def test_the_double_is_as_strict_as_google(google: GoogleMedia, studio: genai.Cl
         drawn(studio, "a cat", temperature=0.5)
     assert error.value.code == 400
     options = types.HttpOptions(base_url=google.origin, api_version="v1beta")
-    with pytest.raises(errors.APIError) as refused:
-        drawn(genai.Client(api_key="another", http_options=options), "a cat")
+    with genai.Client(api_key="another", http_options=options) as other, pytest.raises(errors.APIError) as refused:
+        drawn(other, "a cat")
     assert refused.value.code == 401

@@ -117,7 +117,7 @@ async def test_tokens_pass_when_their_wait_is_over(http: httpx2.AsyncClient, ups
     headers = await limited(http, tokens=72_000)
     upstream.release.clear()
     hanging = asyncio.create_task(http.post(CHAT, json=body(model="test-hang", max_tokens=40_000), headers=headers))
-    await eventually(lambda: taken(http, headers))
+    assert await eventually(lambda: taken(http, headers))
     large = body(max_tokens=33_500)
     first = await http.post(CHAT, json=large, headers=headers)
     if first.status_code != 200:  # a machine that is slow enough has already waited
@@ -139,7 +139,7 @@ async def test_tokens_per_minute_are_held_and_given_back(http: httpx2.AsyncClien
         assert (await http.post(CHAT, json=large, headers=headers)).status_code == 200
     upstream.release.clear()
     running = asyncio.create_task(http.post(CHAT, json=large | {"model": "test-hang"}, headers=headers))
-    await eventually(partial(_reached, upstream, "hang"))
+    assert await eventually(partial(_reached, upstream, "hang"))
     refused = await http.post(CHAT, json=large, headers=headers)
     assert refused.status_code == 429
     upstream.release.set()
@@ -169,12 +169,12 @@ async def test_concurrent_calls(http: httpx2.AsyncClient, upstream: OpenAIServer
     headers = await limited(http, concurrent=2)
     upstream.release.clear()
     running = [asyncio.create_task(http.post(CHAT, json=body(model="test-hang"), headers=headers)) for _ in range(2)]
-    limit: dict[str, Any] = {}
-    for _ in range(200):
+
+    async def both_run() -> bool:
         limit = (await http.get("/api/chat/limit/", headers=headers)).json()["limits"]["concurrent"]
-        if limit["remaining"] == 0:
-            break
-    assert limit["remaining"] == 0
+        return bool(limit["remaining"] == 0)
+
+    assert await eventually(both_run)
     wait = await refused_for(await http.post(CHAT, json=body(), headers=headers))
     upstream.release.set()
     assert [answer.status_code for answer in await asyncio.gather(*running)] == [200, 200]
@@ -278,7 +278,7 @@ async def test_a_revoked_key_ends_its_streams_and_not_its_whole_answers(
     upstream.release.clear()
     fields = body(model=model, stream=model == "test-endless", max_tokens=4000)
     running = asyncio.create_task(http.post(CHAT, json=fields, headers=headers))
-    await eventually(partial(_reached, upstream, model.removeprefix("test-")))
+    assert await eventually(partial(_reached, upstream, model.removeprefix("test-")))
     await http.post(f"/api/chat/keys/{key['id']}/revoke/")
     assert (await http.post(CHAT, json=body(), headers=headers)).status_code == 401
     if model == "test-hang":

@@ -10,7 +10,9 @@ from fastapi import Request
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import metrics
+from api.request_figures import OUR_ERRORS
 from domain.errors import CallerUnknown
+from domain.rounds import TASKS
 from tests.support.account_client import AccountClient
 
 CHAT = "/v1/chat/completions"
@@ -44,6 +46,16 @@ async def test_requests_are_counted_by_route(owner: AccountClient) -> None:
     assert ("other", "/healthz", "405") in requests
     assert after["yout_http_request_seconds_count", CHAT] == 2
     assert after["yout_http_request_seconds_bucket", "+Inf", CHAT] == 2
+
+
+async def test_errors_of_ours_are_counted_from_nothing(owner: AccountClient) -> None:
+    """Prometheus sees no increase in a counter that begins with 1."""
+    assert (await owner.http.get("/healthz")).status_code == 200
+    text = (await owner.http.get("/metrics")).text
+    for status in OUR_ERRORS:
+        assert f'yout_http_requests_total{{method="GET",route="/healthz",status="{status}"}} 0.0' in text
+    for task in TASKS:
+        assert f'yout_maintenance_errors_total{{task="{task}"}}' in text
 
 
 async def test_calls_are_counted_by_wire_and_model(owner: AccountClient) -> None:

@@ -95,11 +95,11 @@ async def test_speech_comes_as_events(client: Client) -> None:
 
 
 async def test_a_client_that_gives_up_has_one_job_and_one_charge(client: Client) -> None:
-    order: dict[str, Any] = {"model": "demo-image-slow", "prompt": "a lake [seconds=3]", "size": "64x64"}
+    order: dict[str, Any] = {"model": "demo-image-slow", "prompt": "a lake [seconds=8]", "size": "64x64"}
     sdk = client.sdk.with_options(timeout=0.5, max_retries=2)
     with pytest.raises(openai.APITimeoutError):
         await sdk.images.generate(**order)
-    (job,) = await client.jobs()
+    (job,) = await until(client.jobs, "the job of the first attempt")
     ended = await client.customer.ended({"job_uuid": job, **order})
     assert ended["status"] == "succeeded"
     assert await client.spent() == 1000

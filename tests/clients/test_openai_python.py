@@ -1,5 +1,7 @@
 """The official OpenAI SDK, unchanged, against a server with real credits."""
 
+from collections.abc import Iterator
+
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -14,8 +16,9 @@ COST = 600  # 1,000 tokens in at 300, 200 out at 1,500
 
 
 @pytest.fixture
-def client(stack: Stack, key: str) -> OpenAI:
-    return OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0)
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
+        yield sdk
 
 
 def balance(client: OpenAI) -> tuple[int, int]:
@@ -93,8 +96,11 @@ def test_models(client: OpenAI) -> None:
 
 def test_a_wrong_key_is_an_authentication_error(stack: Stack, key: str) -> None:
     for wrong in ("sk-nonsense", key[:-1] + ("a" if key[-1] != "a" else "b")):
-        with pytest.raises(openai.AuthenticationError) as caught:
-            OpenAI(api_key=wrong, base_url=f"{stack.url}/v1").chat.completions.create(model="x", messages=MESSAGES)
+        with (
+            OpenAI(api_key=wrong, base_url=f"{stack.url}/v1") as stranger,
+            pytest.raises(openai.AuthenticationError) as caught,
+        ):
+            stranger.chat.completions.create(model="x", messages=MESSAGES)
         assert caught.value.code == "invalid_api_key"
         assert wrong not in str(caught.value.body)
 
@@ -108,10 +114,11 @@ def test_an_unknown_model(client: OpenAI) -> None:
 async def test_an_empty_account_is_told_before_anything_is_sent(
     stack: Stack, account: OpenAccount, upstream: OpenAIServer
 ) -> None:
-    poor = OpenAI(api_key=await account(100), base_url=f"{stack.url}/v1")
     before = len(upstream.seen)
-    with pytest.raises(openai.APIStatusError) as caught:
-        poor.chat.completions.create(model="test-plain", messages=MESSAGES, max_tokens=1000)
+    with OpenAI(api_key=await account(100), base_url=f"{stack.url}/v1") as poor:
+        with pytest.raises(openai.APIStatusError) as caught:
+            poor.chat.completions.create(model="test-plain", messages=MESSAGES, max_tokens=1000)
+        assert balance(poor) == (100, 0)
     error = caught.value
     assert error.status_code == 402
     assert (error.code, error.type) == ("insufficient_credits", "insufficient_quota")
@@ -120,7 +127,6 @@ async def test_an_empty_account_is_told_before_anything_is_sent(
     assert error.body["required"] > 1500
     assert error.response.headers["x-should-retry"] == "false"
     assert len(upstream.seen) == before
-    assert balance(poor) == (100, 0)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Providers that misbehave, behind a real API: who answers, what it costs, and what the client is told."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -277,11 +276,10 @@ async def test_what_cannot_be_is_refused_by_name(owner: AccountClient, wanted: d
 async def test_one_account_alone_stops_waiting_for_a_provider_that_hangs(
     owner: AccountClient, server: MisbehavingServer
 ) -> None:
-    before, began = server.requests["hang"], time.monotonic()
+    before = server.requests["hang"]
     for _ in range(6):
         assert (await owner.chat("hanging", stream=True)).headers["x-yout-route"] == "good"
     assert server.requests["hang"] - before == 2
-    assert time.monotonic() - began < 5
 
 
 async def test_calls_take_turns_at_a_capped_provider(owner: AccountClient, server: MisbehavingServer) -> None:

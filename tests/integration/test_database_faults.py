@@ -4,14 +4,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from db.faults import DatabaseFault, describe, diagnose, place
+from db.faults import describe, diagnose, place
 from dev import ports
 from dev.postgres import EmbeddedPostgres
+from domain.faults import Fault
 
 PASSWORD = "a-password-that-nobody-may-read"
 
 
-def cause(url: str) -> DatabaseFault:
+def cause(url: str) -> Fault:
     fault = diagnose(url)
     assert fault is not None
     assert PASSWORD not in str(fault)
@@ -32,7 +33,7 @@ def test_what_can_be_wrong(postgres: EmbeddedPostgres, database_url: str) -> Non
     assert cause(f"postgresql://yout:{PASSWORD}@127.0.0.1:port/x").what == "YOUT_DATABASE_URL is no valid URL"
     assert cause("nonsense").what == "YOUT_DATABASE_URL is no valid URL"
     assert cause(postgres.url_of("no_such_database")).what == "the server has no such database"
-    assert cause(postgres.url_of("postgres")) == DatabaseFault(
+    assert cause(postgres.url_of("postgres")) == Fault(
         "the database is not migrated", place(postgres.url_of("postgres")), "run `yout migrate`"
     )
 
@@ -41,7 +42,7 @@ def test_a_wrong_password_and_a_wrong_user(postgres: EmbeddedPostgres) -> None:
     user, own = (str(conninfo_to_dict(postgres.url)[name]) for name in ("user", "password"))
     assert cause(postgres.url.replace(own, PASSWORD)).what == "the database refuses the password"
     assert cause(postgres.url.replace(user, "stranger", 1)).what == "the database refuses the password"
-    assert describe(psycopg.errors.InvalidPassword(PASSWORD), "postgresql:///x") == DatabaseFault(
+    assert describe(psycopg.errors.InvalidPassword(PASSWORD), "postgresql:///x") == Fault(
         "the database refuses the password",
         "local socket:5432/x",
         "mend the user or the password in YOUT_DATABASE_URL",

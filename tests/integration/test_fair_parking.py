@@ -1,4 +1,7 @@
-"""What one account has locked, or floods, its neighbours do not notice: measured against the same calls without it."""
+"""What one account has locked, or floods, its neighbours do not notice.
+
+Who waits for a lock waits here for a second: no machine is so slow that calls take as long without one.
+"""
 
 import asyncio
 import contextlib
@@ -12,7 +15,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from db import keys
+from db import keys, ledger_lane
 from db.engine import Database
 from db.keys import KeyTraits, NewKey
 from db.writer import LedgerWriter
@@ -26,8 +29,14 @@ from tests.support.doubles.frozen_writer import frozen_in_a_batch
 
 CALLS = 120
 OWNERS_KEYS = 12
-GENEROUS = 8
-"""Times as slow as without the lock: two cores are shared with others. With neighbours that wait it is a hundred."""
+WAIT_SECONDS = 1.0
+RARE = 0.03
+"""The share of calls that may take so long by chance. One batch in twenty tries the account that is locked."""
+
+
+@pytest.fixture(autouse=True)
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ledger_lane.SETTINGS, "lock_timeout", f"{WAIT_SECONDS * 1000:.0f}ms")
 
 
 async def calls(ledger: LedgerWriter, customer: Customer, count: int = CALLS) -> list[float]:
@@ -42,8 +51,9 @@ async def calls(ledger: LedgerWriter, customer: Customer, count: int = CALLS) ->
     return taken
 
 
-def slow(taken: Sequence[float]) -> float:
-    return sorted(taken)[len(taken) * 97 // 100]
+def undisturbed(taken: Sequence[float]) -> bool:
+    """Whether they waited for no lock."""
+    return sum(one >= WAIT_SECONDS for one in taken) <= RARE * len(taken)
 
 
 async def with_keys(database: Database, customer: Customer, count: int = OWNERS_KEYS) -> list[Customer]:
@@ -86,7 +96,6 @@ async def test_neighbours_of_a_locked_account_do_not_notice(
     owner, neighbour = await open_account(database, ledger, 100_000), await open_account(database, ledger, 100_000)
     owners = await with_keys(database, owner)
     open_holds = [await ledger.ask(reserve(one, 100)) for one in owners]
-    before = await calls(ledger, neighbour)
     operations: list[Operation] = [settle(owner, held.hold_id, 50) for held in open_holds if isinstance(held, Reserved)]
     if lock != HOLDS:
         operations += [reserve(one, 100) for one in owners]
@@ -95,7 +104,7 @@ async def test_neighbours_of_a_locked_account_do_not_notice(
         assert not any(task.done() for task in waiting)
     results = await asyncio.gather(*waiting)
     assert {type(result).__name__ for result in results} <= {"Closed", "Reserved"}
-    assert slow(during) < GENEROUS * slow(before)
+    assert undisturbed(during)
     assert (await balance(database_url, owner))[2] == len(operations) - OWNERS_KEYS
     assert (await proven(database)).clean
 
@@ -114,7 +123,6 @@ async def test_neighbours_of_a_lock_that_shows_only_in_writing_do_not_notice(
     )
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as operator:
         await operator.execute(expired, (owner.account_id, claim.scope, uuid.uuid4()))
-    before = await calls(ledger, neighbour)
     row = "SELECT FROM idempotency WHERE account_id = %s FOR UPDATE"
     async with locked(database_url, row, owner.account_id), flood(ledger, [claiming]) as waiting:
         during = await calls(ledger, neighbour)
@@ -122,7 +130,7 @@ async def test_neighbours_of_a_lock_that_shows_only_in_writing_do_not_notice(
     result = await waiting[0]
     assert isinstance(result, Reserved)
     assert result.claimed
-    assert slow(during) < GENEROUS * slow(before)
+    assert undisturbed(during)
 
 
 async def test_neighbours_of_a_frozen_process_do_not_notice(
@@ -131,13 +139,12 @@ async def test_neighbours_of_a_frozen_process_do_not_notice(
     """It has locked ten accounts in one batch; their owners call here too, and are served once it is cut off."""
     owners = [await open_account(database, ledger, 1000) for _ in range(10)]
     neighbour = await open_account(database, ledger, 100_000)
-    before = await calls(ledger, neighbour)
     with frozen_in_a_batch(database_url, [reserve(owner, 30) for owner in owners]) as frozen:
         async with flood(ledger, [reserve(owner, 500) for owner in owners]) as waiting:
             during = await calls(ledger, neighbour)
             results = await asyncio.gather(*waiting)
     assert [type(result) for result in [*results, *frozen.results]] == [Reserved] * 20
-    assert slow(during) < GENEROUS * slow(before)
+    assert undisturbed(during)
     assert {(await balance(database_url, owner))[1] for owner in owners} == {530}
 
 
@@ -164,49 +171,50 @@ async def test_calls_of_one_account_in_two_processes_are_all_served_beside_a_loc
             taken = await asyncio.gather(*(calls(writer, shared, 60) for writer in (ledger, other, ledger, other)))
             return [one for some in taken for one in some]
 
-        before = await both()
         async with locked(database_url, ACCOUNT, owner.account_id), flood(other, [reserve(owner, 10)] * 3):
             during = await both()
-    assert slow(during) < GENEROUS * slow(before)
+    assert undisturbed(during)
     assert (await proven(database)).clean
 
 
-@pytest.mark.parametrize("work", ["ledger", "pool"])
+async def change(database: Database, owner: Customer) -> None:
+    """One of its keys, by its owner's hand."""
+    async with database.transaction(account=owner.account_id) as session:
+        key = (await keys.authenticate(session, owner.token)).key
+        assert key is not None
+        await keys.change(session, owner.account_id, key.key_id, KeyTraits("other"), Authority(tokens.SCOPES))
+
+
 async def test_neighbours_of_many_changes_to_one_account_do_not_notice(
-    database: Database, ledger: LedgerWriter, work: str
+    database: Database, ledger: LedgerWriter
 ) -> None:
     """Forty parallel changes of its keys, again and again, while its owner calls."""
     owner, neighbour = await open_account(database, ledger, 100_000), await open_account(database, ledger, 100_000)
-    async with database.reading() as session:
-        key = (await keys.authenticate(session, owner.token)).key
-    assert key is not None
     done = asyncio.Event()
 
-    async def change() -> None:
+    async def changes() -> None:
         while not done.is_set():
-            async with database.transaction(account=owner.account_id) as session:
-                await keys.change(session, owner.account_id, key.key_id, KeyTraits("other"), Authority(tokens.SCOPES))
+            await change(database, owner)
 
     async def call() -> None:
         while not done.is_set():
             assert isinstance(await ledger.ask(reserve(owner, 10)), Reserved)
 
-    async def measure() -> list[float]:
-        return await (calls(ledger, neighbour) if work == "ledger" else lookups(database, neighbour))
-
-    before = await measure()
-    changes = [asyncio.create_task(change()) for _ in range(40)] + [asyncio.create_task(call())]
-    during = await measure()
+    beside = [asyncio.create_task(changes()) for _ in range(40)] + [asyncio.create_task(call())]
+    during = await calls(ledger, neighbour)
     done.set()
+    await asyncio.gather(*beside)
+    assert undisturbed(during)
+
+
+async def test_changes_to_a_locked_account_leave_connections_to_others(
+    database: Database, ledger: LedgerWriter, database_url: str
+) -> None:
+    owner, neighbour = await open_account(database, ledger, 100), await open_account(database, ledger, 100)
+    async with locked(database_url, ACCOUNT, owner.account_id):
+        changes = [asyncio.create_task(change(database, owner)) for _ in range(40)]
+        for _ in range(20):  # without a connection, this is a 503
+            async with database.reading() as session:
+                await keys.authenticate(session, neighbour.token)
+        assert not any(task.done() for task in changes)
     await asyncio.gather(*changes)
-    assert slow(during) < 3 * GENEROUS * slow(before)  # the changes themselves take the processor's time
-
-
-async def lookups(database: Database, customer: Customer) -> list[float]:
-    taken = []
-    for _ in range(CALLS):
-        began = time.perf_counter()
-        async with database.reading() as session:
-            await keys.authenticate(session, customer.token)
-        taken.append(time.perf_counter() - began)
-    return taken

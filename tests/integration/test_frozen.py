@@ -14,10 +14,12 @@ LOCK = 4711
 
 
 async def test_a_leader_that_falls_silent_leads_no_longer(database_url: str) -> None:
-    frozen = Leadership(database_url, LOCK, max_silence=timedelta(seconds=1))
-    other = Leadership(database_url, LOCK)
-    assert await frozen.held()
+    leader, other = Leadership(database_url, LOCK), Leadership(database_url, LOCK)
+    assert await leader.held()
     assert not await other.held()
+    await leader.release()
+    frozen = Leadership(database_url, LOCK, max_silence=timedelta(seconds=1))
+    assert await frozen.held()
     assert await eventually(other.held)
     assert not await frozen.held()
     await other.release()

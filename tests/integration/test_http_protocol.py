@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from api.http_protocol import Http1Protocol
-from tests.support.doubles.http_apps import JSON, App, DirectApp, Server, headers_of, post, served
+from tests.support.doubles.http_apps import JSON, App, DirectApp, Impatient, Server, headers_of, post, served
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
 
@@ -18,6 +18,12 @@ H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: A
 @pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
 async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
     async with served(request.param()) as server:
+        yield server
+
+
+@pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
+async def impatient(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    async with served(request.param(), Impatient) as server:
         yield server
 
 
@@ -62,13 +68,13 @@ async def test_connect_is_refused(server: Server) -> None:
 
 @pytest.mark.parametrize("path", ["/x", "/slow"])
 async def test_a_half_closed_client_gets_its_answer(server: Server, path: str) -> None:
-    answer = await server.exchange(post(path), half_closed=True)
+    answer = await server.exchange(post(path), answers=None, half_closed=True)
     assert headers_of(answer)["path"] == path
     assert b"HTTP/1.1 200" in answer
 
 
 async def test_a_half_closed_client_gets_its_stream(server: Server) -> None:
-    answer = await server.exchange(post("/stream"), half_closed=True)
+    answer = await server.exchange(post("/stream"), answers=None, half_closed=True)
     assert b"data: 2" in answer
     assert answer.endswith(b"0\r\n\r\n")
     assert not server.app.left.is_set()
@@ -84,7 +90,7 @@ async def test_a_client_that_is_gone_is_noticed(server: Server) -> None:
 
 
 async def test_half_a_request_and_no_more_is_no_request(server: Server) -> None:
-    assert b"200" not in await server.exchange(post("/x")[:-3], half_closed=True)
+    assert b"200" not in await server.exchange(post("/x")[:-3], answers=None, half_closed=True)
 
 
 async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> bytes:
@@ -100,13 +106,13 @@ async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data:
     return await answer
 
 
-async def test_a_head_that_drips_is_cut(server: Server) -> None:
-    async with server.connected() as (reader, writer):
+async def test_a_head_that_drips_is_cut(impatient: Server) -> None:
+    async with impatient.connected() as (reader, writer):
         assert (await drip(reader, writer, post("/x") * 3)).startswith(b"HTTP/1.1 408")
 
 
-async def test_a_connection_that_says_nothing_is_closed(server: Server) -> None:
-    async with server.connected() as (reader, _):
+async def test_a_connection_that_says_nothing_is_closed(impatient: Server) -> None:
+    async with impatient.connected() as (reader, _):
         assert await asyncio.wait_for(reader.read(), 10) == b""
 
 
@@ -173,15 +179,15 @@ async def test_who_is_answered_early_may_finish_and_ask_again(server: Server) ->
         assert headers_of(await reader.readuntil(b'}"}'))["path"] == "/x"
 
 
-async def test_who_drips_on_after_the_answer_is_cut(server: Server) -> None:
-    async with server.connected() as (reader, writer):
+async def test_who_drips_on_after_the_answer_is_cut(impatient: Server) -> None:
+    async with impatient.connected() as (reader, writer):
         writer.write(post("/early", body=b"x" * 1000)[:-900])
         await reader.readuntil(b"}")
         assert await drip(reader, writer, b"x" * 100) == b""
 
 
 async def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
-    answer = await server.exchange(post("/slow") + post("/stream") + post("/asgi") + post("/x"))
+    answer = await server.exchange(post("/slow") + post("/stream") + post("/asgi") + post("/x"), answers=4)
     heads = [at for path in ("/slow", "/asgi", "/x") if (at := answer.find(b'"path":"%b"' % path.encode())) > 0]
     assert len(heads) == 3
     assert heads == sorted(heads)
@@ -216,7 +222,7 @@ async def test_a_direct_answer_has_the_headers_of_every_answer(direct: tuple[Ser
 
 
 async def test_a_direct_stream_to_an_old_client_ends_with_its_connection(direct: tuple[Server, DirectApp]) -> None:
-    answer = await direct[0].exchange(post("/stream").replace(b"HTTP/1.1", b"HTTP/1.0"))
+    answer = await direct[0].exchange(post("/stream").replace(b"HTTP/1.1", b"HTTP/1.0"), answers=None)
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head
     assert body == b"data: 1\n\ndata: 2\n\n"

@@ -6,8 +6,7 @@ from pathlib import Path
 from signal import SIGKILL
 from uuid import uuid4
 
-from temporalio.client import Client, ScheduleOverlapPolicy
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from db.data_keys import Sealing
 from db.media import MediaJobs
@@ -17,9 +16,8 @@ from domain.media import Kind, MediaRequest, Output, OutputFolder, object_key
 from domain.operations import Renew
 from domain.pricing import FlatTerms
 from tests.support.bank import WRAPPING, balance, open_account, reserve
-from tests.support.media_stack import World, embedded, maintenance_of, temporal_of, triggered, until
+from tests.support.media_stack import World, embedded, temporal_of, triggered, until
 from tests.support.stack import Stack
-from workflows.maintenance import SCHEDULE_ID
 
 OPENING, HELD, RELAYED = 1000, 100, 30
 
@@ -69,21 +67,9 @@ async def _expired(world: World) -> OutputFolder:
     return folder
 
 
-async def _another_round(temporal: Client) -> bool:
-    """Beside the one whose worker was killed: Temporal gives up on that one after minutes."""
-    try:
-        upkeep = await maintenance_of(temporal)
-        await upkeep.get_schedule_handle(SCHEDULE_ID).trigger(overlap=ScheduleOverlapPolicy.ALLOW_ALL)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return False
-        raise
-    return True
-
-
 async def _triggered_until(temporal: Client, world: World, folder: OutputFolder) -> None:
     async def deleted() -> bool:
-        await _another_round(temporal)
+        await triggered(temporal)
         query = "SELECT id FROM media_jobs WHERE id = %s AND outputs_deleted_at IS NOT NULL"
         return bool(await world.rows(query, folder.job_id))
 
@@ -101,7 +87,7 @@ async def test_outputs_are_deleted_by_workers_that_are_killed_at_it(tmp_path: Pa
                 folders.append(await _expired(world))
                 killed = {"YOUT_WORKER_QUEUES": "maintenance", "YOUT_FAILPOINT": f"delete_expired_outputs:{moment}"}
                 with stack.running("worker", killed) as process:
-                    await until(lambda: _another_round(temporal), "the schedule")
+                    await until(lambda: triggered(temporal), "the schedule")
                     assert await asyncio.to_thread(process.wait) == -SIGKILL
             exist = [(stack.state / "media" / folder.prefix).exists() for folder in folders]
             assert exist == [False, False], "the second worker deleted both before it died"

@@ -47,7 +47,7 @@ async def test_after_some_rounds_the_jobs_namespace_has_jobs_alone(tmp_path: Pat
                     done = [one.workflow_type async for one in upkeep.list_workflows("ExecutionStatus = 'Completed'")]
                     return done.count("MaintenanceWorkflow") >= 3
 
-                await until(rounds, "three rounds of maintenance")
+                await until(rounds, "three rounds of maintenance", every=0.5)
         running = [one.id async for one in jobs.list_workflows("ExecutionStatus = 'Running'")]
         assert running == []
         old = await jobs.get_workflow_handle("an-old-round").describe()

@@ -32,7 +32,7 @@ ORDERS: Mapping[str, tuple[str, dict[str, object]]] = {
     "video": ("video", {"model": "demo-video", "prompt": "dusk", "size": "320x180", "duration": 1}),
     "wav": ("speech", {"model": "demo-speech", "input": "Good evening.", "response_format": "wav"}),
     "mp3": ("speech", {"model": "demo-speech", "input": "Good morning.", "voice": "nova"}),
-    "slow": ("image", {"model": "demo-image-slow", "prompt": "a lake [seconds=3]", "size": "64x64"}),
+    "slow": ("image", {"model": "demo-image-slow", "prompt": "a lake [seconds=6]", "size": "64x64"}),
     "image-fail": ("image", {"model": "demo-image-fail", "prompt": "x"}),
     "video-fail": ("video", {"model": "demo-video-fail", "prompt": "x"}),
     "speech-fail": ("speech", {"model": "demo-speech-fail", "input": "x"}),
@@ -171,7 +171,7 @@ async def test_a_slow_job_takes_as_long_as_told_and_shows_its_progress(site: Sit
     await _succeeded(site, "slow")
     seen = await site.orders["slow"].seen()
     took = datetime.fromisoformat(seen[-1]["finished_at"]) - datetime.fromisoformat(seen[-1]["started_at"])
-    assert took >= timedelta(seconds=3)
+    assert took >= timedelta(seconds=6)
     percents = [job["progress"] or 0 for job in seen]
     assert percents == sorted(percents)
     assert any(0 < progress < 100 for progress in percents)

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -66,21 +67,24 @@ async def opened(url: str, **options: Any) -> AsyncIterator[tuple[Database, Ledg
 
 async def test_days_are_those_of_utc_whatever_the_zone_of_the_database(database_url: str) -> None:
     """What a key has used is counted on the same day before, during and after another zone."""
-    today = datetime.now(UTC).date()
-    days: list[Any] = []
+    spent = Counter[date]()
     async with opened(database_url) as (database, ledger):
         customer = await open_account(database, ledger, 1000)
     for zone in ("UTC", zone_where_it_is_another_day(), "UTC"):
         await set_defaults(database_url, {"timezone": zone})
         async with opened(database_url) as (database, ledger):
+            before = datetime.now(UTC).date()
             held = await ledger.ask(reserve(customer, 10))
             assert isinstance(held, Reserved)
             await ledger.ask(settle(customer, held.hold_id, 10))
+            after = datetime.now(UTC).date()
             report = await proven(database)
             assert report.clean, report.findings
         async with await psycopg.AsyncConnection.connect(database_url) as reading:
-            days.append(await (await reading.execute("SELECT day, day_credits FROM api_keys")).fetchone())
-    assert days == [(today, 10), (today, 20), (today, 30)]
+            cursor = await reading.execute("SELECT day, day_credits FROM api_keys")
+            ((day, credits),) = await cursor.fetchall()
+        spent[day] += 10
+        assert (before <= day <= after, credits) == (True, spent[day])
 
 
 async def test_no_default_of_a_database_changes_what_is_done(database_url: str) -> None:
@@ -126,8 +130,11 @@ async def test_a_ledger_on_a_read_only_server_goes_on_once_it_can_be_written_to(
         async def works() -> bool:
             return ledger.available
 
+        async def reserved() -> bool:  # a second may be too short for it
+            return isinstance(await outcome(ledger, reserve(customer, 10)), Reserved)
+
         assert await eventually(works)  # though nobody asks for anything
-        assert isinstance(await outcome(ledger, reserve(customer, 10)), Reserved)
+        assert await eventually(reserved)
 
 
 @pytest.mark.parametrize("code", ["25006", "57P01", "57P03", "08006", "53300", "25P03"])

@@ -125,7 +125,7 @@ FIXED = {
     "idempotency": ("account_id", "scope"),
     "media_jobs": (
         *("id", "account_id", "kind", "model", "credits_cost", "created_at", "deadline", "outputs_ordered"),
-        *("epoch", "size", "seconds", "share", "priority"),
+        *("epoch", "size", "seconds", "share", "priority", "request_id", "traceparent"),
     ),
     "storage_scans": ("id",),
     "job_inputs": ("job_id", "epoch", "sealed", "account_id"),

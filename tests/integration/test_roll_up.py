@@ -136,9 +136,12 @@ async def shown(world: World, customer: Customer) -> tuple[list[UUID], int, set[
         sums = [await usage_reports.usage(session, account_id, grouping, days) for grouping in Grouping]
         opened = await billing.open_statement(session, account_id, Period(), certain)
         entries = await billing.movements(session, account_id, opened.span, Page(500))
-        assert list((await usage_reports.usage_by_all(session, account_id, days)).values()) == sums
-        back = await usage_reports.returned(session, account_id, days)
-    assert back.credits == sum(max(0, one.hold.amount - one.hold.charged) for one in charges if one.hold.closed_at)
+        split = await usage_reports.split(session, account_id, Grouping.MODEL, days, 1)
+    assert list(split.used.values()) == sums
+    assert sum(part.used.credits for part in split.parts) == sum(used.credits for used in sums[0])
+    assert split.returned.credits == sum(
+        max(0, one.hold.amount - one.hold.charged) for one in charges if one.hold.closed_at
+    )
     assert len({sum(used.calls for used in rows) for rows in sums}) == 1
     assert opened.opening.available + sum(entry.available for entry in entries) == opened.closing.available
     assert opened.opening.held + sum(entry.held for entry in entries) == opened.closing.held

@@ -21,7 +21,7 @@ from tests.support.often_noted import OFTEN
 from tests.support.stack import ROOT
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-MOVERS, SECONDS = 3, 4.0
+MOVERS, ROUNDS = 3, 40
 
 
 async def read(database: Database, account_id: UUID, period: Period, *, limit: int = 4) -> tuple[Opened, list[Entry]]:
@@ -57,7 +57,7 @@ async def test_statements_add_up_while_processes_move_credits(
         for statement in OFTEN:
             await connection.execute(statement)
     customer = await open_account(database, ledger, 1000)
-    words = (sys.executable, "-m", "tests.support.mover", database_url, str(customer.account_id), str(SECONDS))
+    words = (sys.executable, "-m", "tests.support.mover", database_url, str(customer.account_id), str(ROUNDS))
     movers = [await asyncio.create_subprocess_exec(*words, cwd=ROOT) for _ in range(MOVERS)]
     statements = [await read(database, customer.account_id, Period(LONG_AGO))]
     while any(mover.returncode is None for mover in movers):

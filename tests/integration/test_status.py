@@ -1,19 +1,25 @@
 """`yout status` and `yout top`: what one screen shows, with Temporal and without it."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from click.testing import CliRunner
 
 from cli import status_screen
 from cli.command import yout
+from cli.status import Standing
 from db.audit import Audits
 from db.engine import Database
 from db.writer import LedgerWriter
 from domain.media import Kind
+from temporal.rounds import LastRound
 from tests.support.bank import open_account, reserve
 from tests.support.stack import Stack
+from workflows.audit import SCHEDULE_ID
 
 
 @pytest.fixture
@@ -61,6 +67,16 @@ def test_the_screen(stack: Stack, words: tuple[str, ...]) -> None:
     assert screen.isascii()
     assert max(map(len, screen.splitlines())) <= status_screen.WIDTH
     assert not any(line.endswith(" ") for line in screen.splitlines())
+
+
+@pytest.mark.parametrize(("minutes", "overdue"), [(19, False), (21, True)])
+def test_the_first_audit_of_a_new_installation_is_not_overdue_at_once(minutes: int, overdue: bool) -> None:
+    now = datetime.now(UTC)
+    schedule = LastRound(SCHEDULE_ID, exists=True, made_at=now - timedelta(minutes=minutes))
+    standing = cast(Standing, SimpleNamespace(audit=None, at=now, rounds=[schedule]))
+    books = status_screen._books(standing)
+    assert books.plain.startswith("no audit yet")
+    assert ("red" in str(books.style)) == overdue
 
 
 def test_top_needs_a_terminal(stack: Stack) -> None:

@@ -2,23 +2,27 @@
 
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
 import pytest
 import pytest_asyncio
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
+from dev import ports
 from tests.support import leak_scan
 from tests.support.canaries import ASKED, NAMED
 from tests.support.doubles.entries import text_model
 from tests.support.doubles.openai_server import OpenAIServer
 from tests.support.doubles.otlp_receiver import OtlpReceiver, Received
+from tests.support.doubles.webhook_receiver import Receiver, receiving
 from tests.support.media_stack import Customer, World, embedded, until
-from tests.support.stack import Stack
+from tests.support.stack import AWAY, Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ERROR = Status.STATUS_CODE_ERROR
 PARENT = "00-11111111111111111111111111111111-2222222222222222-01"
 CATALOG = """
 [providers.away]
@@ -54,6 +58,7 @@ class Site:
     receiver: OtlpReceiver
     provider: OpenAIServer
     customer: Customer
+    hooks: Receiver
 
     async def chat(self, model: str, *, stream: bool) -> httpx2.Response:
         """Every field and header that a caller has, with a word that must not be found."""
@@ -72,11 +77,16 @@ class Site:
         )
 
     async def trace(self, request_id: str, *names: str) -> list[Received]:
-        """The spans of the request's trace, once those of these names are there."""
+        """The spans of the request's trace, once those of these names are there, with the parents of all.
+
+        Each process exports by itself, and a span when it ends: a parent may come after its children.
+        """
 
         async def whole() -> list[Received]:
             spans = self.receiver.of_request(request_id)
-            return spans if {each.name for each in spans} >= set(names) else []
+            named = {each.name for each in spans} >= set(names)
+            missing = {each.span.parent_span_id for each in spans} - {each.span.span_id for each in spans} - {b""}
+            return spans if named and not (names and missing) else []
 
         return await until(whole, f"a trace with {names}")
 
@@ -97,12 +107,13 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
             "OTEL_BSP_SCHEDULE_DELAY": "200",
             "FASTAPI_OTEL_AUTO_CONFIGURE": "true",  # what FastAPI would export has texts of exceptions
             "PICTURES_KEY": NAMED,
+            "YOUT_WEBHOOKS_ALLOW_LOOPBACK": "true",
         }
-        async with embedded(folder) as (postgres, server):
+        async with embedded(folder) as (postgres, server), receiving() as hooks:
             stack = Stack.on(postgres, folder / "state", server.address, catalog=catalog, extra=more)
             with stack.running("worker"), stack.running("api"):
                 async with World.of(stack) as world:
-                    yield Site(stack, receiver, provider, await world.customer())
+                    yield Site(stack, receiver, provider, await world.customer(), hooks)
 
 
 def by_name(spans: Sequence[Received], name: str) -> list[Received]:
@@ -134,9 +145,8 @@ async def test_a_job_is_one_trace_through_api_workflow_activities_and_provider(s
     job = await site.customer.ended(answer.json())
     assert job["status"] == "succeeded"
     path = "POST /api/media/image/"
-    spans = await site.trace(
-        answer.headers["x-request-id"], path, "CompleteWorkflow:MediaWorkflow", "RunActivity:succeed"
-    )
+    ends = ("CompleteWorkflow:MediaWorkflow", "RunActivity:succeed", "ledger accept", "provider submit")
+    spans = await site.trace(answer.headers["x-request-id"], path, *ends)
     assert {each.service for each in spans} == {"yout-api", "yout-worker"}
     (accepted,), (submitted,) = by_name(spans, "ledger accept"), by_name(spans, "provider submit")
     assert accepted.attributes["yout.job_id"] == submitted.attributes["yout.job_id"] == job["job_uuid"]
@@ -145,6 +155,27 @@ async def test_a_job_is_one_trace_through_api_workflow_activities_and_provider(s
     assert parents[submitted.span.parent_span_id].name == "RunActivity:submit"
     for each in spans:  # one root, and every other span has its parent in this trace
         assert each.name == path or each.span.parent_span_id in parents, each.name
+
+
+async def test_a_job_that_maintenance_starts_belongs_to_the_request_that_ordered_it(site: Site) -> None:
+    """Temporal was away for the process that accepted it. So does the webhook about its end."""
+    away = replace(site.stack, temporal_address=AWAY, port=ports.free(), state=site.stack.state / "away")
+    with away.running("api"):
+        body = {
+            "model": "demo-image",
+            "prompt": f"draw {ASKED}",
+            "size": "64x64",
+            "webhook_url": site.hooks.url("/200"),
+        }
+        answer = await site.customer.http.post(f"{away.url}/api/media/image/", json=body)
+        assert answer.status_code == 202, answer.text
+    assert (await site.customer.ended(answer.json()))["status"] == "succeeded"
+    request_id = answer.headers["x-request-id"]
+    spans = await site.trace(request_id, "CompleteWorkflow:MediaWorkflow", "CompleteWorkflow:WebhookWorkflow")
+    (root,) = by_name(spans, "POST /api/media/image/")
+    started = [each for each in spans if each.name.startswith("StartWorkflow:") and each.span.status.code != ERROR]
+    assert [each.name.partition(":")[2] for each in started] == ["MediaWorkflow", "WebhookWorkflow"]
+    assert {each.span.parent_span_id for each in started} == {root.span.span_id}
 
 
 async def test_the_log_of_api_and_worker_has_the_id_of_the_request_and_its_trace(site: Site) -> None:

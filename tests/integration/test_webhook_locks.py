@@ -53,7 +53,7 @@ async def blocked(url: str) -> None:
             row = await (await connection.execute(WAITING)).fetchone()
         return row is not None and row[0] > 0
 
-    assert await eventually(somebody_waits, 10)
+    assert await eventually(somebody_waits)
 
 
 async def test_an_endpoint_is_deleted_while_an_attempt_begins(

@@ -1,9 +1,8 @@
-"""A process that moves an account's credits in transactions that take their time: `python -m … url account seconds`."""
+"""A process that moves an account's credits in transactions that take their time: `python -m … url account rounds`."""
 
 import asyncio
 import random
 import sys
-import time
 from uuid import UUID, uuid4
 
 import psycopg
@@ -12,10 +11,9 @@ from db import ledger
 from domain.operations import Adjust, Grant, Operation
 
 
-async def move(url: str, account_id: UUID, seconds: float) -> None:
-    end = time.monotonic() + seconds
+async def move(url: str, account_id: UUID, rounds: int) -> None:
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        while time.monotonic() < end:
+        for _ in range(rounds):
             operations: list[Operation] = [Grant(account_id, random.randint(5, 9), f"grant:{uuid4()}")]
             if random.random() < 0.5:
                 operations.append(Adjust(account_id, -random.randint(1, 4), f"adjust:{uuid4()}", "A correction."))
@@ -28,4 +26,4 @@ async def move(url: str, account_id: UUID, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(move(sys.argv[1], UUID(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(move(sys.argv[1], UUID(sys.argv[2]), int(sys.argv[3])))

@@ -7,7 +7,12 @@ from domain.media import Job, Kind, State
 
 
 def queued_job(
-    account: UUID | None = None, job: UUID | None = None, *, age: timedelta = timedelta(), kind: Kind = Kind.VIDEO
+    account: UUID | None = None,
+    job: UUID | None = None,
+    *,
+    age: timedelta = timedelta(),
+    kind: Kind = Kind.VIDEO,
+    request_id: str | None = None,
 ) -> Job:
     """Ids that are not given are new. `age` is the time since its acceptance."""
     created = datetime.now(UTC) - age
@@ -21,4 +26,5 @@ def queued_job(
         credits_cost=1,
         created_at=created,
         deadline=created + timedelta(hours=1),
+        request_id=request_id,
     )

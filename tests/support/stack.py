@@ -115,7 +115,7 @@ def end(process: Process | subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-async def eventually(condition: Any, seconds: float = 30.0) -> Any:
+async def eventually(condition: Any, seconds: float = 60.0) -> Any:
     """The first truthy answer of an async function."""
     deadline = time.monotonic() + seconds
     while True:

@@ -8,6 +8,7 @@ from typing import Any
 from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request, Response
 
 from tests.support.client_environments import environment
+from tests.support.stack import eventually
 from web import assets
 
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
@@ -22,6 +23,15 @@ new PerformanceObserver((list) => {
 Object.defineProperty(window, "layoutShift", {get: () => shift});
 """
 """Runs before the page's own scripts."""
+SETTLED = """
+() => new Promise((settled) => {
+  requestIdleCallback(() => requestAnimationFrame(() => setTimeout(() => {
+    settled(document.activeElement !== document.body || !document.querySelector("[autofocus]"));
+  })), {timeout: 1000});
+})
+"""
+"""What scripts put off has begun, all is painted, and the field to begin in has the focus."""
+_UNENDING = {"eventsource", "media"}
 _ERRORS_FROM = 400
 AXE = """
 async (rules) => {
@@ -40,6 +50,16 @@ def axe() -> str:
     return environment("node").script("axe-core", "axe.min.js").read_text("utf-8")
 
 
+async def copied(page: Page, text: str) -> str:
+    """Return what the clipboard has, once the text is in it: a button that copies writes to it later."""
+
+    async def there() -> bool:
+        return text in await page.evaluate("navigator.clipboard.readText()")
+
+    assert await eventually(there)
+    return str(await page.evaluate("navigator.clipboard.readText()"))
+
+
 @dataclass(slots=True)
 class Weight:
     """Bytes that a page takes to be shown, compressed as they are sent."""
@@ -56,6 +76,7 @@ class Watched:
     origin: str
     faults: list[str] = field(default_factory=list)
     status: int = 0
+    loading: set[Request] = field(default_factory=set)
 
     @classmethod
     async def of(cls, context: BrowserContext, origin: str) -> "Watched":
@@ -63,6 +84,8 @@ class Watched:
         watched.page.on("console", watched._printed)
         watched.page.on("pageerror", lambda error: watched.faults.append(f"error: {error}"))
         watched.page.on("request", watched._sent)
+        watched.page.on("requestfinished", watched._loaded)
+        watched.page.on("requestfailed", watched._loaded)
         return watched
 
     def _printed(self, message: ConsoleMessage) -> None:
@@ -74,12 +97,28 @@ class Watched:
     def _sent(self, request: Request) -> None:
         if not request.url.startswith((f"{self.origin}/", f"blob:{self.origin}/", "data:")):
             self.faults.append(f"request: {request.url}")
+        if request.resource_type not in _UNENDING:
+            self.loading.add(request)
+
+    def _loaded(self, request: Request) -> None:
+        self.loading.discard(request)
 
     async def open(self, path: str) -> Response:
+        """Returns when the page is settled."""
+        self.loading.clear()
         answer = await self.page.goto(self.origin + path, wait_until="load")
         assert answer is not None
         self.status = answer.status
+        await self.settled()
         return answer
+
+    async def settled(self) -> None:
+        """Wait until nothing more comes by itself: what was loaded is there, and the focus is where it begins."""
+
+        async def quiet() -> bool:
+            return bool(await self.page.evaluate(SETTLED)) and not self.loading
+
+        assert await eventually(quiet), [request.url for request in self.loading]
 
     async def examine(self) -> list[str]:
         """Return what is wrong with the page that is open, in light and dark, on a desk and on a phone."""

@@ -121,7 +121,7 @@ async def test_one_orphans_trouble_is_not_the_others() -> None:
     (line,) = night.fakes.log.lines
     assert line["where"] == f"start_orphans job {night.jobs[0].id}"
     assert SENTINEL not in str(line)
-    assert night.fakes.errors.by_task == {"start_orphans": 1}
+    assert night.fakes.errors.by_task["start_orphans"] == 1
 
     night.starter.errors.clear()
     assert await night.maintenance.start_orphans() == 1

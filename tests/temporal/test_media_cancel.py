@@ -6,7 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.update.v1 import UpdateRef
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateStage
+from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import OutputTooLarge, UpstreamRefused
 from domain.media import State
@@ -88,16 +92,39 @@ async def cancelled_during(world: World, step: str, cancel: Cancel) -> list[str]
     return [f"work-of-{reference}" for reference in world.provider.submitted] if state is State.CANCELLED else []
 
 
-@pytest.mark.parametrize("cancel", [by_handle, by_update])
-async def test_a_cancel_before_the_first_step(anywhere: Client, cancel: Cancel) -> None:
+async def test_a_cancel_before_the_first_step(anywhere: Client) -> None:
     world = World(anywhere)
-    handle = await world.begin()
-    cancellation = asyncio.create_task(cancel(handle))  # an update is accepted only once somebody decides
-    async with doing(anywhere, world.fakes):
-        await asyncio.sleep(0.05)
-        async with deciding(anywhere):
-            await cancellation
-            await ended(world, State.CANCELLED, CLOSES_AS[cancel])
+    await by_handle(await world.begin())
+    await does_nothing(world, CANCELED)
+
+
+async def test_an_update_before_the_first_step(anywhere: Client) -> None:
+    """It is accepted only once somebody decides."""
+    world = World(anywhere)
+    handle, stage = await world.begin(), WorkflowUpdateStage.ACCEPTED
+    update = handle.start_update(MediaWorkflow.request_cancel, id="cancel", wait_for_stage=stage)
+    accepted = asyncio.create_task(update)
+    await until(lambda: is_admitted(world, "cancel"))
+    await does_nothing(world, COMPLETED)
+    await accepted
+
+
+async def is_admitted(world: World, update: str) -> bool:
+    """Whether the update is at the server."""
+    of = UpdateRef(workflow_execution=WorkflowExecution(workflow_id=world.handle.id), update_id=update)
+    request = PollWorkflowExecutionUpdateRequest(namespace=world.client.namespace, update_ref=of)
+    try:
+        await world.client.workflow_service.poll_workflow_execution_update(request)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+async def does_nothing(world: World, how: WorkflowExecutionStatus) -> None:
+    async with doing(world.client, world.fakes), deciding(world.client):
+        await ended(world, State.CANCELLED, how)
     assert world.script.calls == ["jobs.end"]
 
 

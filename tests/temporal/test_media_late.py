@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities import submit_leases
 from activities.failures import JOB_ENDED
 from domain.errors import ContentPolicyViolation, UpstreamBusy, UpstreamError
 from domain.media import JobRoute, State
@@ -45,14 +46,17 @@ async def test_a_job_that_has_ended_is_not_submitted(bench: Bench, state: State,
 
 
 @pytest.mark.parametrize("step", ["provider.submit", "provider.leaves"])
-async def test_an_attempt_that_was_frozen_submits_nothing_beside_the_next_one(step: str) -> None:
-    bench = Bench(limits=dataclasses.replace(QUICK, submit_lease=timedelta(milliseconds=50)))
+async def test_an_attempt_that_was_frozen_submits_nothing_beside_the_next_one(
+    bench: Bench, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(submit_leases, "monotonic", lambda: clock[0])
     gate = bench.script.hold(step)
     late = bench.begin(bench.does.submit)
     await gate.reached.wait()
     await bench.run(bench.does.submit)
     assert bench.job.provider_job_id == bench.work
-    await asyncio.sleep(0.1)
+    clock[0] += QUICK.submit_lease.total_seconds() + 0.001
     gate.open.set()
     with pytest.raises(ApplicationError) as failure:
         await late
@@ -61,16 +65,27 @@ async def test_an_attempt_that_was_frozen_submits_nothing_beside_the_next_one(st
     assert bench.provider.cancelled == []
 
 
-async def test_what_a_frozen_attempt_sent_last_is_there_when_the_next_one_asks() -> None:
+async def test_what_a_frozen_attempt_sent_last_is_there_when_the_next_one_asks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lease is over before the next attempt asks the provider, and so is any way to submit."""
-    bench = Bench(limits=dataclasses.replace(QUICK, takeover_pause=timedelta(milliseconds=200)))
     gate = bench.script.hold("provider.leaves")
     late = bench.begin(bench.does.submit)
     await gate.reached.wait()
-    next_one = bench.begin(bench.does.submit)
-    await asyncio.sleep(0.05)
+
+    sleep = asyncio.sleep
+
+    async def longer_than_a_lease(seconds: float) -> None:
+        if seconds != QUICK.takeover_pause.total_seconds():
+            await sleep(seconds)
+            return
+        gate.open.set()
+        await asyncio.wait([late])
+
+    monkeypatch.setattr(asyncio, "sleep", longer_than_a_lease)
+    await bench.run(bench.does.submit)
     gate.open.set()
-    await asyncio.gather(late, next_one)
+    await late
     assert (len(bench.provider.submitted), bench.provider.cancelled) == (1, [])
 
 

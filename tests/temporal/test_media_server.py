@@ -27,10 +27,10 @@ from tests.support.temporal.fleet import (
     details_say,
     doing,
     ended,
+    starter,
 )
 from workflows import start
 from workflows.media import MediaWorkflow
-from workflows.start import Starter
 
 TASK_COMPLETED = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 UPDATE_ACCEPTED = EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED
@@ -185,7 +185,7 @@ async def test_a_reset_submits_nothing_again(world: World) -> None:
 
 
 async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: World) -> None:
-    maintenance = world.fakes.maintenance(Starter(world.client))
+    maintenance = world.fakes.maintenance(starter(world.client))
     world.provider.stages = [RUNNING]
     async with world.working() as handle:
         await world.script.reached("provider.poll")
@@ -201,7 +201,7 @@ async def test_a_terminated_workflow_leaves_its_job_to_the_reconciler(world: Wor
 
 
 async def test_a_job_that_was_never_started_is_closed_at_its_deadline(world: World) -> None:
-    maintenance = world.fakes.maintenance(Starter(world.client))
+    maintenance = world.fakes.maintenance(starter(world.client))
     _pass_deadline(world)
     assert await maintenance.start_orphans() == 0
     assert await maintenance.reconcile() == 1
@@ -209,11 +209,11 @@ async def test_a_job_that_was_never_started_is_closed_at_its_deadline(world: Wor
 
 
 async def test_an_orphan_is_started_once(world: World) -> None:
-    maintenance = world.fakes.maintenance(Starter(world.client))
+    maintenance = world.fakes.maintenance(starter(world.client))
     world.fakes.jobs.update(world.job.id, created_at=datetime.now(UTC) - timedelta(minutes=1))
     assert await maintenance.start_orphans() == 1
     assert await maintenance.start_orphans() == 0
-    assert await world.fakes.maintenance(Starter(world.client)).start_orphans() == 1  # joined by another process
+    assert await world.fakes.maintenance(starter(world.client)).start_orphans() == 1  # joined by another process
     async with doing(world.client, world.fakes), deciding(world.client):
         await ended(world, State.SUCCEEDED, COMPLETED)
     assert await maintenance.start_orphans() == 0
@@ -224,8 +224,8 @@ async def test_while_temporal_is_away_all_say_so(world: World) -> None:
     for ask in (
         start.start(nobody, world.job),
         start.cancel(nobody, world.job.id),
-        Starter(nobody).start(world.job),
-        Starter(nobody).alive(world.job.id),
+        starter(nobody).start(world.job),
+        starter(nobody).alive(world.job.id),
     ):
         with pytest.raises(ServiceUnavailable):
             await ask

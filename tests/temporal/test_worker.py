@@ -9,6 +9,7 @@ import pytest
 from temporalio.client import Client, ScheduleActionExecutionStartWorkflow, ScheduleHandle
 
 from activities.payloads import Maintained
+from dev import ports
 from domain.ids import workflow_id
 from domain.media import Job, State
 from fleets import Fleet, Role
@@ -149,11 +150,10 @@ class Line:
         self._host, self._port = address.split(":")
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
-        self.port = 0
+        self.port = ports.free()
 
     async def up(self) -> None:
         self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         assert self._server is not None
@@ -176,8 +176,6 @@ class Line:
 
 async def test_it_waits_for_temporal_and_survives_its_absence(client: Client, dev_server: str) -> None:
     world, line, stop, faults = World(client), Line(dev_server), asyncio.Event(), FaultLines()
-    await line.up()
-    await line.cut()
     where = f"127.0.0.1:{line.port}"
     temporal = Temporal(Address(where), converter(KEYRING), faults=faults)
 

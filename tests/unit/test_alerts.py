@@ -83,8 +83,23 @@ def test_every_alert_is_in_the_table() -> None:
 @pytest.mark.parametrize("alert", ILL)
 def test_an_alert_fires_for_its_fault_and_not_before(alert: str, tmp_path: Path) -> None:
     minute = BREAK + 8 if ALERTS[alert]["for"] == "0m" else LONG
-    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [_fires(alert, ILL[alert], minute)]}
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document))
-    command = (required("promtool", package="prometheus"), "test", "rules", tmp_path / "tests.yml")
+    _promtool(_fires(alert, ILL[alert], minute), tmp_path)
+
+
+def test_a_new_installation_has_twenty_minutes_for_its_first_audit(tmp_path: Path) -> None:
+    rule = ALERTS["YoutAuditMissing"]
+    firing = {"exp_labels": rule["labels"], "exp_annotations": rule["annotations"]}
+    checks = [
+        {"eval_time": f"{minute}m", "alertname": "YoutAuditMissing", "exp_alerts": alerts}
+        for minute, alerts in ((19, []), (30, [firing]))
+    ]
+    up = {"series": "yout_database_up", "values": f"1x{LONG}"}
+    _promtool({"interval": "1m", "input_series": [up], "alert_rule_test": checks}, tmp_path)
+
+
+def _promtool(test: dict[str, Any], folder: Path) -> None:
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]}
+    (folder / "tests.yml").write_text(yaml.safe_dump(document))
+    command = (required("promtool", package="prometheus"), "test", "rules", folder / "tests.yml")
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -64,6 +64,16 @@ def test_different_faults_do_not_hide_one_another() -> None:
     ]
 
 
+def test_faults_of_rows_that_are_gone_are_forgotten() -> None:
+    clock = Clock()
+    faults = OperatorFaults(structlog.get_logger(), clock=clock)
+    with capture_logs():
+        for clock.now in (0.0, logs.FORGET_SECONDS):
+            for number in range(logs.MAX_LASTING):
+                faults.report("it fails", where=f"row {clock.now} {number}", remedy="mend it")
+    assert len(faults._lasting) == logs.MAX_LASTING
+
+
 def test_a_line_has_the_ids_of_its_request_whoever_writes_it() -> None:
     """In the task of the request, in another one that names its context, and outside of any."""
     trace: ContextVar[str] = ContextVar("trace", default="")

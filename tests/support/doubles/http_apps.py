@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+import httptools
 import orjson
 import uvicorn
 from starlette.types import Receive, Scope, Send
@@ -20,6 +21,8 @@ JSON = b'{"a": "body"}'
 
 
 class Impatient(Http1Protocol):
+    """Cuts who is slow, after a time that a busy machine also takes: only for tests of that."""
+
     max_head_seconds = 0.3
     max_drain_seconds = 0.3
 
@@ -136,24 +139,36 @@ class Server:
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
 
-    async def exchange(self, request: bytes, *, half_closed: bool = False) -> bytes:
-        """All that comes back until the server closes, or has been silent for a second."""
-        async with self.connected() as (reader, writer):
+    async def exchange(self, request: bytes, *, answers: int | None = 1, half_closed: bool = False) -> bytes:
+        """All that comes back until so many answers are whole, or the server closes. With None, only then."""
+        whole, answer = _Whole(), b""
+        parser = httptools.HttpResponseParser(whole)
+        async with asyncio.timeout(60), self.connected() as (reader, writer):
             writer.write(request)
             if half_closed:
                 writer.write_eof()
-            answer = b""
-            with contextlib.suppress(TimeoutError, ConnectionResetError):
-                while part := await asyncio.wait_for(reader.read(65536), 1.5):
+            with contextlib.suppress(ConnectionResetError):
+                while whole.answers != answers and (part := await reader.read(65536)):
                     answer += part
+                    if answers is not None:
+                        parser.feed_data(part)
             return answer
 
 
+class _Whole:
+    """Counts answers that have ended."""
+
+    answers = 0
+
+    def on_message_complete(self) -> None:
+        self.answers += 1
+
+
 @contextlib.asynccontextmanager
-async def served(app: App) -> AsyncIterator[Server]:
+async def served(app: App, protocol: type[Http1Protocol] = Http1Protocol) -> AsyncIterator[Server]:
     port = ports.free()
     config = uvicorn.Config(
-        app, port=port, http=Impatient, ws="none", lifespan="off", log_config=None, proxy_headers=False
+        app, port=port, http=protocol, ws="none", lifespan="off", log_config=None, proxy_headers=False
     )
     serving = uvicorn.Server(config)
     task = asyncio.create_task(serving.serve())

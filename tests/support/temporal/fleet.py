@@ -25,6 +25,8 @@ from fleets import SANDBOX, Parts, build_id
 from providers.base import Progress, Stage
 from temporal import attributes
 from temporal.codec import Keyring
+from temporal.faults import RequestFaults
+from tests.support.fault_lines import FaultLines
 from tests.support.temporal.fakes import QUICK, Fakes, sniff
 from workflows import start
 from workflows.audit import AuditWorkflow
@@ -48,6 +50,10 @@ RUNNING, DONE = Progress(Stage.RUNNING, 40), Progress(Stage.DONE, 100)
 Handle = WorkflowHandle[MediaWorkflow, MediaResult]
 
 
+def starter(client: Client) -> Starter:
+    return Starter(client, RequestFaults(FaultLines()))
+
+
 def parts_of(fakes: Fakes) -> Parts:
     """What a worker process is made of, over the fakes."""
     return Parts(
@@ -58,7 +64,7 @@ def parts_of(fakes: Fakes) -> Parts:
         fakes.auditor,
         fakes.holds,
         fakes.holds,
-        fakes.maintenance,
+        lambda client: fakes.maintenance(starter(client)),
         fakes.outputs,
         fakes.plans,
         lambda _histories: fakes.erasing,
@@ -108,7 +114,7 @@ async def deciding(client: Client) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def maintaining(client: Client, fakes: Fakes) -> AsyncIterator[None]:
-    does = MaintenanceActivities(fakes.maintenance(Starter(client)), fakes.holds, fakes.holds, fakes.outputs)
+    does = MaintenanceActivities(fakes.maintenance(starter(client)), fakes.holds, fakes.holds, fakes.outputs)
     audit = AuditActivities(fakes.auditor)
     of_rows = [does.sweep_holds, does.forget_expired, does.delete_expired_outputs, does.delete_orphaned_outputs]
     grants = GrantActivities(fakes.plans)

@@ -11,9 +11,10 @@ from temporalio.testing import ActivityEnvironment
 from activities.failures import translated
 from db.connections import PoolExhausted
 from db.engine import Database
-from db.outage import CALM_SECONDS, SETTLING_SECONDS, Outage
+from db.outage import SETTLING_SECONDS, Outage
 from dev import ports
 from domain.errors import ServiceUnavailable
+from domain.faults import CALM_SECONDS
 from logs import OperatorFaults
 
 URL = "postgresql://yout:secret@db.example:5432/yout"
@@ -43,8 +44,8 @@ def test_errors_of_one_outage_are_one_line() -> None:
         for _ in range(100):
             process.now += 0.5
             process.outage.seen(REFUSED)
-        process.outage.over(surely=True)
-        process.outage.over(surely=True)
+        process.outage.over(by="a lane")
+        process.outage.over(by="a lane")
     assert [line["event"] for line in lines] == [
         "the connection to the database was lost",
         "the connection to the database was lost: mended",
@@ -75,6 +76,22 @@ def test_a_success_beside_errors_is_not_yet_the_end() -> None:
     assert [line["event"] for line in lines] == [
         "no connection to the database became free",
         "no connection to the database became free: mended",
+    ]
+
+
+def test_what_one_lane_writes_does_not_mend_another() -> None:
+    process = Process()
+    with capture_logs() as lines:
+        for lane in ("one", "other"):
+            process.outage.seen(REFUSED, by=lane)
+        process.outage.over(by="one")
+        process.now += CALM_SECONDS
+        process.outage.over()
+        assert len(lines) == 1
+        process.outage.over(by="other")
+    assert [line["event"] for line in lines] == [
+        "nothing listens there for the database",
+        "nothing listens there for the database: mended",
     ]
 
 

@@ -1,5 +1,6 @@
 """Requests per minute are taken before any work is done, and by refused calls as well."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -94,6 +95,7 @@ def test_without_requests_left_nobody_is_admitted_and_waits_no_longer_for_asking
     assert isinstance(last, RateLimited)
     assert last.retry_after is not None
     assert last.retry_after.total_seconds() <= 30
+    assert last.message.endswith(f"Try again in {math.ceil(last.retry_after.total_seconds())} s.")
 
 
 def test_a_stranger_is_not_admitted() -> None:

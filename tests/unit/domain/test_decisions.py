@@ -297,6 +297,16 @@ def test_a_hold_grows_up_to_its_keys_budget() -> None:
     assert (refused.required, refused.available, refused.limit_source) == (150, 149, "key_budget")
 
 
+@pytest.mark.parametrize(("day", "helps"), [(BOUND + 1, True), (BOUND - 1, False)])
+def test_a_spent_budget_says_when_it_begins_anew_if_that_would_help(day: int, helps: bool) -> None:
+    known = state(10_000)
+    known.keys[KEY].limits = Limits(credits_day=day)
+    refused = run(known, reserve(1), reserve(2))[0][1]
+    assert isinstance(refused, InsufficientCredits)
+    assert (refused.resets_at is not None) == helps
+    assert ("begins anew at" in refused.message) == helps
+
+
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "after another call"])
 def test_a_hold_that_grows_past_midnight_stays_within_the_budget_of_its_own_day(others: int) -> None:
     known = state(10_000)

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from domain.errors import NotFound, ServiceUnavailable
 from domain.media import Job, Kind, State
+from domain.request_id import REQUEST_ID, working_for
 from gateway import job_starts
 from gateway.beginnings import AT_ONCE, TIMEOUT, Beginnings
 from gateway.job_starts import (
@@ -32,6 +33,8 @@ class Temporal:
 
     def __init__(self) -> None:
         self.begun: list[Job] = []
+        self.requests: list[str | None] = []
+        """What the starts worked for."""
         self.gate = asyncio.Event()
         self.error: Exception | None = None
         self.answer = True
@@ -53,6 +56,7 @@ class Temporal:
 
     async def start(self, job: Job) -> bool:
         self.begun.append(job)
+        self.requests.append(REQUEST_ID.get())
         await self.gate.wait()
         if self.error is not None:
             raise self.error
@@ -98,6 +102,17 @@ async def test_a_flood_waits_until_workers_have_taken_what_was_started(temporal:
     temporal.taken = True
     await starts.close(GRACE)
     assert len({job.id for job in temporal.begun}) == 301
+
+
+async def test_a_job_that_waited_starts_for_its_own_request(temporal: Temporal, starts: JobStarts) -> None:
+    requests = [f"req_{number}" for number in range(AT_ONCE + 3)]
+    temporal.gate.set()
+    for request_id in requests:
+        with working_for(request_id, None):
+            starts.add(queued_job(request_id=request_id))
+    temporal.taken = True
+    await starts.close(GRACE)
+    assert temporal.requests == [job.request_id for job in temporal.begun] == requests
 
 
 async def test_accounts_without_a_start_under_way_have_some_places_more(temporal: Temporal, starts: JobStarts) -> None:

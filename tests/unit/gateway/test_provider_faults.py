@@ -8,8 +8,9 @@ from pydantic import SecretStr
 
 from domain.catalog import Route
 from domain.errors import UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.faults import CALM_SECONDS
 from domain.media import Kind, MediaRequest
-from gateway.provider_faults import CALM_SECONDS, ProviderFaults
+from gateway.provider_faults import ProviderFaults
 from gateway.routing import Router
 from gateway.watched_media import FAILURES, WatchedMedia
 from providers.base import MediaProvider, MediaSubmission

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -220,7 +220,8 @@ async def test_an_answer_that_is_none(
 async def test_a_download_that_ends_too_early(
     faults: Faults, client: httpx2.AsyncClient, fault: str, kind: type[UpstreamError]
 ) -> None:
-    media, origin = at(faults, client, timeouts=SHORT if kind is UpstreamTimeout else PATIENT)
+    timeouts = replace(PATIENT, idle=SHORT.idle) if kind is UpstreamTimeout else PATIENT
+    media, origin = at(faults, client, timeouts=timeouts)
     file = await media.download(f"{origin}/{fault}")
     assert file.content_type == "video/mp4"
     with pytest.raises(kind):

@@ -28,6 +28,8 @@ export class Chat extends HTMLElement {
   /** @type {HTMLElement | null} */
   #note = null;
   #left = false;
+  /** A question waits until all of the chat is shown. */
+  #shown = Promise.resolve();
   /** Ends what a note does by itself. */
   #endWait = () => {};
   conversation = "";
@@ -53,14 +55,18 @@ export class Chat extends HTMLElement {
     this.#listen();
     this.#picked();
     (window.requestIdleCallback ?? setTimeout)(() => troubles().catch(() => {}));
-    if (this.conversation) await this.#readChat();
-    await this.showAll();
+    await (this.#shown = this.#show());
     count(this.memory, 0);
     if (!this.composer.text) this.composer.text = takeDraft();
     if (carried) return this.ask(carried.text);
     this.price();
     const last = this.memory.messages[this.memory.messages.length - 1];
     if (last && (last.role === "user" || last.ended === "writing")) await (await import("./returned.js")).takeUp(this, last);
+  }
+
+  async #show() {
+    if (this.conversation) await this.#readChat();
+    await this.showAll();
   }
 
   #listen() {
@@ -83,6 +89,7 @@ export class Chat extends HTMLElement {
 
   /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
   async ask(text, attached = []) {
+    await this.#shown.catch(() => {});
     if (this.#abort || !this.picker) return;
     const needed = [...attached, ...files(this.memory.messages)];
     if (needed.length && !(await attachments()).fits(this, needed)) return;

@@ -16,8 +16,8 @@ class Composer extends HTMLElement {
       event.preventDefault();
       this.#ask();
     });
-    this.querySelector(".stop")?.addEventListener("click", ({timeStamp}) => {
-      if (timeStamp - this.#began > DOUBLE_CLICK_MS) this.#tell("stop");
+    this.querySelector(".stop")?.addEventListener("click", ({timeStamp, detail}) => {
+      if (timeStamp - this.#began > DOUBLE_CLICK_MS && detail < 2) this.#tell("stop");
     });
     this.area.addEventListener("input", () => this.#grow());
     this.area.addEventListener("keydown", (event) => this.#key(event));

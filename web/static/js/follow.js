@@ -13,11 +13,14 @@ export function follower(talk, jump) {
     near = entry.isIntersecting;
     jump.hidden = near;
   }, {rootMargin: `0px 0px ${NEAR_PX}px 0px`}).observe(end);
-  const toEnd = () => {
-    const scroller = document.scrollingElement;
-    if (!scroller) return;
+  const down = () => {
+    const scroller = document.scrollingElement ?? document.body;
     scroller.scrollTop = scroller.scrollHeight;
     last = scroller.scrollTop;
+  };
+  const toEnd = () => {
+    near = true;
+    down();
   };
   // An observer tells of it after the next painting, which would have pulled a reader down again.
   addEventListener("scroll", () => {
@@ -26,15 +29,7 @@ export function follower(talk, jump) {
     if (left <= 1) near = true;
     else if (scrollTop < last) near = false;
     last = scrollTop;
-  }, {passive: true});
+  });
   jump.addEventListener("click", toEnd);
-  return {
-    toEnd() {
-      near = true;
-      toEnd();
-    },
-    keep() {
-      if (near) toEnd();
-    },
-  };
+  return {toEnd, keep: () => { if (near) down(); }};
 }
