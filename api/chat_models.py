@@ -103,8 +103,7 @@ async def list_chat_models(
     models = tuple(catalog.models.values()) if inactive else catalog.active_models()
     if isinstance(caller.credential, Visitor):
         return ChatModels(data=[_entry(m, _closed(m)) for m in models])
-    async with resources.database.reading() as session:
-        balance = await accounts.balance(session, caller.account_id)
+    balance = await accounts.committed_balance(resources.database, caller.account_id)
     return ChatModels(data=[_entry(m, _disabled(m, caller, plan_active=balance.plan_active)) for m in models])
 
 

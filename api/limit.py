@@ -57,8 +57,7 @@ async def limit(caller: AnyCallerOrVisitor, resources: CurrentResources) -> Limi
         return AnonymousLimit(
             anonymous=DailyAllowance(limit=own.limit, used=own.used, remaining=own.remaining, resets_at=own.resets_at)
         )
-    async with resources.database.reading() as session:
-        row = await accounts.balance(session, caller.account_id)
+    row = await accounts.committed_balance(resources.database, caller.account_id)
     return Limit(
         balance=row.available,
         held=row.held,

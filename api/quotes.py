@@ -93,8 +93,7 @@ async def quote(request: Request, caller: MaySeeBilling, resources: CurrentResou
     for name in (priced.model.id, *priced.others):
         if not caller.may_call(name):
             raise ModelNotFound(name)
-    async with resources.database.reading() as session:
-        balance = await accounts.balance(session, caller.account_id)
+    balance = await accounts.committed_balance(resources.database, caller.account_id)
     if (priced.pro_only or priced.model.pro_only) and not balance.plan_active:
         raise ProRequired
     credential, ceiling = caller.credential, resources.ceiling

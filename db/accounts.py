@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import LiteralString
 from uuid import UUID
 
 from sqlalchemy import text
@@ -9,6 +10,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import data_keys
+from db.engine import Database
 from db.tables import AccountRow, UserRow
 from domain import email_addresses
 from domain.errors import NotFound, RequestInvalid
@@ -17,6 +19,9 @@ from domain.sealing import Wrapping
 
 VISITORS = "visitors"
 """The operator's name of the house account."""
+_BALANCE: LiteralString = """
+SELECT available, held, plan, plan_active, plan_until FROM accounts WHERE id = %(account)s
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,15 @@ async def balance(session: AsyncSession, account_id: UUID, *, fresh: bool = Fals
         await session.refresh(row)
     active = is_active(row.plan_active, row.plan_until, datetime.now(UTC))
     return Balance(row.available, row.held, row.plan, active, row.plan_until)
+
+
+async def committed_balance(database: Database, account_id: UUID) -> Balance:
+    """Return what is committed, outside of a transaction. Raises `NotFound`."""
+    found = await database.rows(_BALANCE, {"account": account_id})
+    if not found:
+        raise NotFound("There is no such account.")
+    ((available, held, plan, plan_active, plan_until),) = found
+    return Balance(available, held, plan, is_active(plan_active, plan_until, datetime.now(UTC)), plan_until)
 
 
 async def of_email(session: AsyncSession, email: str) -> UUID | None:

@@ -12,37 +12,36 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, and_, inspect, literal_column, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import aliased
+from sqlalchemy import inspect, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
 from db.pages import Page, Period, Span
-from db.tables import AccountRow, ApiKeyRow, HoldRow, LineRow, TransactionRow, UsageRow
+from db.tables import AccountRow, ApiKeyRow, HoldRow, TransactionRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
 from domain.holds import Hold, HoldState
-from domain.ledger import LedgerAccount, TransactionKind
+from domain.ledger import TransactionKind
 from domain.pricing import Usage
 from domain.receipts import Movement, Receipt
 
 _HOLD, _USAGE = TypeAdapter(Hold), TypeAdapter(Usage)
 _MOVEMENTS = TypeAdapter(tuple[Movement, ...])
+_HOLD_NAMES, _USAGE_NAMES = ([column.name for column in inspect(row).columns] for row in (HoldRow, UsageRow))
+# Statements are texts: to build one costs more than PostgreSQL takes to answer it.
+_COLUMNS = ", ".join((*(f"h.{name}" for name in _HOLD_NAMES), *(f"u.{name}" for name in _USAGE_NAMES)))
 # One statement, so that hold and transactions are of one moment. Each half matches a partial index.
-_TRANSACTIONS_OF_HOLD = literal_column(
-    """(
+_RECEIPT = f"""
+SELECT {_COLUMNS}, (
     SELECT coalesce(jsonb_agg(to_jsonb(t) || jsonb_build_object('lines', (
         SELECT jsonb_agg(to_jsonb(l) ORDER BY l.book) FROM lines l WHERE l.transaction_id = t.id
     )) ORDER BY t.position), '[]')
-    FROM transactions t
-    WHERE (t.hold_id = holds.id AND t.kind <> 'extend') OR (t.hold_id = holds.id AND t.kind = 'extend'))""",
-    JSONB,
-)
-
-_HOLD_COLUMNS, _USAGE_COLUMNS = inspect(HoldRow).columns, inspect(UsageRow).columns
-_HOLD_NAMES, _USAGE_NAMES = ([column.key for column in columns] for columns in (_HOLD_COLUMNS, _USAGE_COLUMNS))
+    FROM transactions t WHERE (t.hold_id = h.id AND t.kind <> 'extend') OR (t.hold_id = h.id AND t.kind = 'extend'))
+FROM holds h LEFT JOIN usage u ON u.hold_id = h.id
+WHERE h.id = :hold_id AND h.account_id = :account_id
+  AND h.epoch >= (SELECT epoch FROM accounts WHERE id = :account_id)
+"""  # noqa: S608  # our own text
 _POSITION = """coalesce((
     SELECT t.position FROM transactions t WHERE t.account_id = a.id AND t.created_at >= {at}
     ORDER BY t.created_at, t.position LIMIT 1), a.movements + 1)"""
@@ -52,14 +51,12 @@ _FENCE = "(SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = a.i
 _FIRST = f"CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=':since')} END"
 _LAST = f"CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=':until')} - 1 END"
 _SPAN = f"SELECT {_FIRST}, {_LAST} FROM accounts a WHERE a.id = :account_id"  # noqa: S608  # our own text
-# Of one moment. It is a text: to build it costs more than PostgreSQL takes to answer it.
 _CHARGES = f"""
 WITH span AS (
     SELECT greatest({_FIRST}, {_FENCE} + 1) AS first, least({_LAST}, CAST(:after AS bigint) - 1) AS last
     FROM accounts a WHERE a.id = :account_id
 )
-SELECT {", ".join(f"h.{name}" for name in _HOLD_NAMES)}, {", ".join(f"u.{name}" for name in _USAGE_NAMES)},
-       k.name, t.position
+SELECT {_COLUMNS}, k.name, t.position
 FROM transactions t
 JOIN holds h ON h.id = t.hold_id
 LEFT JOIN usage u ON u.hold_id = h.id
@@ -93,6 +90,16 @@ _CERTAIN = "SELECT clock_timestamp() FROM accounts WHERE id = :account_id FOR KE
 _CERTAIN_WHILE_LOCKED = """
 SELECT greatest(moved_at + interval '1 microsecond', clock_timestamp() - :longest) FROM accounts WHERE id = :account_id
 """
+_MOVED = f"""
+SELECT t.id, t.position, t.created_at, t.kind, t.note, t.hold_id, available.amount, held.amount,
+       {", ".join(f"h.{name}" for name in _HOLD_NAMES)}
+FROM transactions t
+LEFT JOIN holds h ON h.id = t.hold_id AND h.epoch >= (SELECT epoch FROM accounts WHERE id = :account_id)
+LEFT JOIN lines available ON available.transaction_id = t.id AND available.book = 'available'
+LEFT JOIN lines held ON held.transaction_id = t.id AND held.book = 'held'
+WHERE t.account_id = :account_id AND t.position BETWEEN :first AND :last
+ORDER BY t.position LIMIT :most
+"""  # noqa: S608  # our own text
 MAX_MOVEMENT_TIME = timedelta(minutes=5)
 """Longer than any transaction can last after it has moved credits: the connections' timeouts end it."""
 
@@ -152,16 +159,12 @@ class Entry:
 
 async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Receipt:
     """Return the receipt of a charge. Raises `NotFound`, also for another account's charge."""
-    query = (
-        select(HoldRow, UsageRow, _TRANSACTIONS_OF_HOLD)
-        .outerjoin(UsageRow, col(UsageRow.hold_id) == col(HoldRow.id))
-        .where(HoldRow.id == hold_id, HoldRow.account_id == account_id, col(HoldRow.epoch) >= _epoch_of(account_id))
-    )
-    row = (await session.exec(query)).one_or_none()
+    values = {"hold_id": hold_id, "account_id": account_id}
+    row = (await (await session.connection()).execute(text(_RECEIPT), values)).one_or_none()
     if row is None:
         await raise_missing(session, hold_id, account_id)
-    hold, usage, movements = row
-    return Receipt(_hold(hold), _usage(usage), _MOVEMENTS.validate_python(movements))
+    hold, usage = _read(row)
+    return Receipt(hold, usage, _MOVEMENTS.validate_python(row[-1]))
 
 
 async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID | None = None) -> NoReturn:
@@ -224,32 +227,22 @@ async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple
 
 async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:
     """Return movements, oldest first. One more than the limit if there is a next page."""
-    available, held, epoch = aliased(LineRow), aliased(LineRow), _epoch_of(account_id)
     first = span.first if page.after is None else page.after + 1
-    query: Any = (
-        select(TransactionRow, HoldRow, available.amount, held.amount)
-        .select_from(TransactionRow)
-        .outerjoin(HoldRow, and_(col(HoldRow.id) == col(TransactionRow.hold_id), col(HoldRow.epoch) >= epoch))
-        .outerjoin(available, _line(available, LedgerAccount.AVAILABLE))
-        .outerjoin(held, _line(held, LedgerAccount.HELD))
-        .where(TransactionRow.account_id == account_id)
-        .where(col(TransactionRow.position).between(first, span.last))
-        .order_by(col(TransactionRow.position))
-        .limit(page.limit + 1)
-    )
+    values = {"account_id": account_id, "first": first, "last": span.last, "most": page.limit + 1}
+    rows: Sequence[Any] = (await (await session.connection()).execute(text(_MOVED), values)).all()
     return [
         Entry(
-            id=row.id,
-            position=row.position,
-            created_at=row.created_at,
-            kind=TransactionKind(row.kind),
-            note=row.note,
-            hold_id=row.hold_id,
-            hold=_hold(hold) if hold else None,
-            available=moved or 0,
-            held=moved_held or 0,
+            id=movement_id,
+            position=position,
+            created_at=created_at,
+            kind=TransactionKind(kind),
+            note=note,
+            hold_id=hold_id,
+            hold=_HOLD.validate_python(dict(zip(_HOLD_NAMES, hold, strict=True))) if hold[0] else None,
+            available=available or 0,
+            held=held or 0,
         )
-        for row, hold, moved, moved_held in await session.exec(query)
+        for movement_id, position, created_at, kind, note, hold_id, available, held, *hold in rows
     ]
 
 
@@ -284,17 +277,13 @@ def _hold(row: HoldRow) -> Hold:
     return _HOLD.validate_python(row.model_dump())
 
 
-def _usage(row: UsageRow | None) -> Usage | None:
-    return _USAGE.validate_python(row.model_dump() | pricing.parts(row.meters)) if row else None
-
-
-def _charge(row: Sequence[Any]) -> Charge:
-    """Read a row of a list. It has columns, not objects: those cost more than all else of the list."""
+def _read(row: Sequence[Any]) -> tuple[Hold, Usage | None]:
+    """Read `_COLUMNS`. They are no objects: those cost more than all else."""
     hold = dict(zip(_HOLD_NAMES, row, strict=False))
     usage = dict(zip(_USAGE_NAMES, row[len(_HOLD_NAMES) :], strict=False))
     used = _USAGE.validate_python(usage | pricing.parts(usage["meters"])) if usage["hold_id"] else None
-    return Charge(row[-1], _HOLD.validate_python(hold), used, row[-2])
+    return _HOLD.validate_python(hold), used
 
 
-def _line(line: Any, book: LedgerAccount) -> ColumnElement[bool]:
-    return and_(line.transaction_id == col(TransactionRow.id), line.book == book)
+def _charge(row: Sequence[Any]) -> Charge:
+    return Charge(row[-1], *_read(row), row[-2])

@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.conversation_tables import ConversationRow, MessageRow
+from db.engine import Database
 from db.tables import AccountRow
 from domain.errors import NotFound
 from domain.records import record
@@ -173,13 +174,12 @@ async def oldest(session: AsyncSession, owner: Owner, after: UUID | None, limit:
     return (await session.exec(query.order_by(col(ConversationRow.id)).limit(limit))).all()
 
 
-async def keeps_history(session: AsyncSession, account_id: UUID) -> bool:
+async def keeps_history(database: Database, account_id: UUID) -> bool:
     """Tell whether the account keeps its chats by default. Raises `NotFound`."""
-    query = select(AccountRow.keep_history).where(AccountRow.id == account_id)
-    keeps = (await session.exec(query)).one_or_none()
-    if keeps is None:
+    found = await database.rows("SELECT keep_history FROM accounts WHERE id = %(account)s", {"account": account_id})
+    if not found:
         raise NotFound
-    return keeps
+    return bool(found[0][0])
 
 
 async def keep_history(session: AsyncSession, account_id: UUID, *, keep: bool) -> None:

@@ -27,6 +27,9 @@ class Grouping(StrEnum):
     KEY = "key"
 
 
+_GROUPINGS = tuple(Grouping)
+
+
 @dataclass(frozen=True, slots=True)
 class Used:
     group: Any
@@ -122,7 +125,7 @@ async def split(session: AsyncSession, account_id: UUID, by: Grouping, days: tup
     names: dict[UUID, str] = {}
     for row in rows:
         if (place := _PLACES.get(row[0])) is not None:
-            used[list(Grouping)[place]].append(_used(row[1 + place], row[6:]))
+            used[_GROUPINGS[place]].append(_used(row[1 + place], row[6:]))
             if row[5] is not None:
                 names[row[3]] = row[5]
     named = sorted(used[by], key=lambda one: -one.credits)[:top]
@@ -133,7 +136,8 @@ async def split(session: AsyncSession, account_id: UUID, by: Grouping, days: tup
 
 
 def _used(group: Any, sums: Sequence[Any]) -> Used:
-    return Used(None if group == _NO_KEY else group, *(int(total) for total in sums))
+    calls, input_tokens, output_tokens, credits = sums
+    return Used(None if group == _NO_KEY else group, int(calls), int(input_tokens), int(output_tokens), int(credits))
 
 
 def _column(grouping: Grouping) -> Any:

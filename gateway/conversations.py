@@ -211,8 +211,7 @@ class Conversations:
             after = page.next
 
     async def keeps_history(self, account_id: UUID) -> bool:
-        async with self._database.reading() as session:
-            return await stored.keeps_history(session, account_id)
+        return await stored.keeps_history(self._database, account_id)
 
     async def keep_history(self, account_id: UUID, *, keep: bool) -> None:
         """Set whether chats of the native endpoint are saved by default. What is saved already stays."""

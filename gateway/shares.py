@@ -131,6 +131,8 @@ class Shares:
         """List the live pages of an account, the newest first."""
         async with self._database.reading() as session:
             heads = await stored.listed(session, account_id, before, limit + 1)
+            if not heads:
+                return SharePage([], None)
             key = await self._sealing.current(session, account_id)
         page = [_share(key, head) for head in heads[:limit] if head.epoch == key.epoch]
         return SharePage(page, page[-1].id if len(heads) > limit else None)

@@ -12,6 +12,7 @@ SLOT = 10
 MAX_SERIES = 4
 """Named ones. All others together are the last."""
 _BAR, _GAP, _HEIGHT = 7.8, 0.6, 99.4
+_ACROSS, _BACK = f"h{_BAR}v", f"h-{_BAR}z"
 _MIN_SLOTS = 7
 _STEPS = 3
 _LABELS = 5
@@ -76,12 +77,12 @@ def _identity(group: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _stack(shapes: dict[int, list[str]], x: float, parts: Mapping[int, int], whole: int) -> None:
     """Add the bars of a day to the outlines of their series."""
-    top = _HEIGHT
+    top, left = _HEIGHT, f"M{x:.1f} "
     for series, amount in sorted(parts.items()):
         height = _HEIGHT * amount / whole
         shown = height - _GAP if height > 2 * _GAP else height
         if amount:
-            shapes.setdefault(series, []).append(f"M{x:.1f} {top - shown:.2f}h{_BAR}v{shown:.2f}h-{_BAR}z")
+            shapes.setdefault(series, []).append(f"{left}{top - shown:.2f}{_ACROSS}{shown:.2f}{_BACK}")
         top -= height
 
 

@@ -50,6 +50,7 @@ async def test_jump_to_leads_into_the_docs(site: Stack, visitor: BrowserContext)
     await watched.open("/docs")
     await watched.page.keyboard.press("Control+k")
     await watched.page.get_by_role("combobox").fill("api idempotency")
+    await watched.settled()  # each list that comes is drawn anew, and would take the option from under the mouse
     await watched.page.get_by_role("option", name="Idempotency The API").click()
     await expect(watched.page).to_have_url(re.compile(r"/docs/api-guide#idempotency$"))
     assert watched.faults == []
