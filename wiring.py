@@ -17,6 +17,7 @@ import structlog
 import settings as configuration
 from catalog import files
 from catalog.current import CurrentCatalog
+from db import clock_check
 from db.data_keys import Sealing
 from db.deliveries import PendingDeliveries
 from db.engine import Database
@@ -184,6 +185,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(_ended, checking)
         watching = asyncio.create_task(database.watch_outage(), name="database")
         stack.push_async_callback(_ended, watching)
+        comparing = asyncio.create_task(clock_check.watch(database, faults), name="clock")
+        stack.push_async_callback(_ended, comparing)
         trying = asyncio.create_task(_tried(storage), name="storage")
         stack.push_async_callback(_ended, trying)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)

@@ -18,6 +18,7 @@ from activities.submit_leases import Lease
 from domain.errors import (
     NotFound,
     RetentionDenied,
+    ServiceUnavailable,
     UpstreamBusy,
     UpstreamError,
     UpstreamRefused,
@@ -107,14 +108,19 @@ class Submissions:
                 return await self.jobs.load(job.id)
             if not complete:
                 raise failures.submission_in_doubt()
-        submitted: Job | None = None
+        lease = Lease(self.jobs, job.id, intent, self.limits.submit_lease)
+        return await self._handed_over(job, intent, MediaSubmission(request, str(job.id), inputs, lease), beat)
+
+    async def _handed_over(self, job: Job, intent: SubmitIntent, submission: MediaSubmission, beat: Beat) -> Job:
         try:
-            lease = Lease(self.jobs, job.id, intent, self.limits.submit_lease)
-            submission = MediaSubmission(request, str(job.id), inputs, lease)
             accepted, produced = await self._accepted(job, intent, submission, beat)
             await self._record(job, accepted, produced)
-        finally:
-            submitted = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+        except _NotAccepted:  # nothing was made that could lie there: a database that is away hides no answer
+            raise
+        except BaseException:
+            await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+            raise
+        submitted = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
         if submitted is None:  # its workflow has cleaned up before the provider's id was known
             await self._take_back(job, accepted)
             raise failures.job_ended()
@@ -167,9 +173,20 @@ class Submissions:
                 # result may have it work again.
                 raise _NotAccepted(error) from None
             if isinstance(error, UpstreamBusy) or error.not_accepted:
-                await self.jobs.forget_submit(job, intent)
+                await self._forget(job, intent)
                 raise _NotAccepted(error) from None
             raise
+
+    async def _forget(self, job: Job, intent: SubmitIntent) -> None:
+        """Only this attempt knows that nothing was accepted: without it, the job would be in doubt. As `_record`."""
+        for pause in _RECORD_PAUSES:
+            try:
+                await self.jobs.forget_submit(job, intent)
+                return
+            except ServiceUnavailable as error:
+                activity.logger.warning("an intent to submit not forgotten yet: %s", where(error))
+                await asyncio.sleep(pause)
+        await self.jobs.forget_submit(job, intent)
 
     async def _record(self, job: Job, accepted: str, produced: Sequence[Output] | None = None) -> None:
         """Store the provider's id. Only this attempt knows it for certain, so it retries when the database fails."""

@@ -146,10 +146,19 @@ class Database:
             yield session
 
     async def watch_outage(self) -> None:
-        """Try the database now and then: without work, nothing else would notice that it is away, or back."""
+        """Try the database now and then: without work, nothing else would notice that it is away, or back.
+
+        A first try that fails is not told: this process may have been late itself, as when it starts.
+        """
+        untold = Database(self._engine, None, pool=1)
         while True:
             await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+            lasts = self._outage is not None and self._outage.lasts
             with suppress(ServiceUnavailable):
+                if not lasts:
+                    with suppress(ServiceUnavailable):
+                        await untold.check_writable()
+                        continue
                 await self.check_writable()
 
     async def check_writable(self) -> None:

@@ -49,6 +49,10 @@ class Outage:
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
         return code != _TOO_LONG
 
+    @property
+    def lasts(self) -> bool:
+        return self._shown is not None
+
     def over(self, by: object = None) -> None:
         """Call it whenever the database has done something. `by`: it has written on that one's connection."""
         self._failing.discard(by)

@@ -5,7 +5,7 @@ import json
 import os
 import sysconfig
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,7 @@ from typing import Any, Self
 from dev import logs, ports, probe
 from dev.child import Program, finish
 from dev.errors import CannotStart
-from dev.server import TIMEOUT, EmbeddedServer
+from dev.server import TIMEOUT, EmbeddedServer, Result
 from domain.namespaces import MAINTENANCE
 
 NAMESPACE = "default"
@@ -156,13 +156,23 @@ class EmbeddedTemporal(EmbeddedServer):
 
     async def _retain(self, seconds: str) -> None:
         change = {"config": {"workflowExecutionRetentionTtl": seconds}}
-        answer = await probe.post(f"{self.http_url}/api/v1/namespaces/{NAMESPACE}/update", change)
-        if answer is None or answer.status != 200:
+        url = f"{self.http_url}/api/v1/namespaces/{NAMESPACE}/update"
+        answer = await self._answered(lambda: probe.post(url, change))
+        if answer.status != 200:
             raise CannotStart(f"Temporal refused the retention of {seconds} ({self.log}).")
+
+    async def _answered(self, ask: Callable[[], Awaitable[Result | None]]) -> Result:
+        """Ask until there is an answer: on a busy machine a server that has just started may take its time."""
+        deadline = asyncio.get_running_loop().time() + TIMEOUT
+        while (answer := await ask()) is None:
+            if asyncio.get_running_loop().time() > deadline:
+                raise CannotStart(f"Temporal does not answer at {self.address} ({self.log}).")
+            await asyncio.sleep(0.02)
+        return answer
 
     async def define(self, attributes: Mapping[str, str]) -> None:
         """Add the search attributes that the namespace lacks. Idempotent."""
-        known = (await self._read("/search-attributes") or {}).get("customAttributes", {})
+        known = (await self._answered(lambda: self._read("/search-attributes"))).get("customAttributes", {})
         for name, kind in attributes.items():
             if name not in known:
                 await self._change("search-attribute", "create", "--name", name, "--type", kind)

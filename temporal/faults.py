@@ -47,8 +47,8 @@ def describe(error: Exception, address: Address) -> Fault:
     else:
         what, remedy = (
             "Temporal does not answer",
-            "see that it runs there and has not frozen, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are right; "
-            "chats do not need it, and jobs go on when it is back",
+            "see that it runs there and has not frozen, and that YOUT_TEMPORAL_ADDRESS and YOUT_TEMPORAL_TLS are "
+            "right; chats do not need it, and jobs go on when it is back",
         )
     return Fault(what, address.target, remedy)
 

@@ -37,7 +37,7 @@ async def _enter(visit: Visit, template: str, endpoint: str) -> Response:
             template, values | {"address_given": email, "fault": fault, "next": goal}, status=fault.status, headers=more
         )
     if answer.status == _ACCEPTED:
-        return visit.render("mailed.html", {"message": answer.body["message"], "email": email})
+        return visit.render("mailed.html", {"message": answer.body["message"], "address_given": email})
     return visit.redirect(goal, answer)
 
 
@@ -57,7 +57,7 @@ async def forgot(visit: Visit) -> Response:
         answer = await visit.send("POST", "/api/auth/reset/", {"email": email})
     except Fault as fault:
         return visit.render("forgot.html", {"address_given": email, "fault": fault}, status=fault.status)
-    return visit.render("mailed.html", {"message": answer.body["message"], "email": email})
+    return visit.render("mailed.html", {"message": answer.body["message"], "address_given": email})
 
 
 async def verify(visit: Visit) -> Response:

@@ -14,7 +14,7 @@ from web import media_form
 from web.api import Fault
 from web.media_form import Model, SentFile, Written
 from web.shown_jobs import ACTIVE, STEPS, ShownJob
-from web.visit import Page, Visit
+from web.visit import Page, Visit, recognize
 
 KINDS = {"image": ("Image", "studio"), "video": ("Video", "film"), "speech": ("Speech", "wave")}
 """Each with its name and its icon."""
@@ -257,6 +257,8 @@ def _job(visit: Visit, job: Mapping[str, Any], names: Mapping[str, str]) -> Show
 async def job(visit: Visit) -> Response:
     """One job: how far it is, what it made, and what it cost."""
     one = await visit.get(_path(visit))
+    if one["status"] not in ACTIVE and visit.account and visit.account.running_jobs:
+        visit = await recognize(visit)  # it may have ended after the account was read: it holds nothing any more
     names = {one["id"]: one["name"] for one in (await visit.get("/api/chat/models/"))["data"]}
     receipts = any(place.startswith("/activity/charges/") for place in visit.places)
     which = one["kind"]

@@ -63,6 +63,11 @@ async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
     assert (await member.get("/keys")).headers["location"] == "/sign-in?next=/keys"
 
 
+async def test_a_forgotten_password_says_where_its_link_goes(browser: httpx2.AsyncClient) -> None:
+    answer = await browser.post("/forgot", data={"email": "ann@example.com"})
+    assert (answer.status_code, re.findall("It goes to <b[^>]*>([^<]*)<", answer.text)) == (200, ["ann@example.com"])
+
+
 @pytest.mark.parametrize("there", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "/\nx"])
 async def test_nobody_is_led_to_another_server(browser: httpx2.AsyncClient, there: str) -> None:
     form = {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "next": there}

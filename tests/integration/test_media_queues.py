@@ -1,6 +1,5 @@
 """Jobs at fal, Replicate and ElevenLabs, from the POST to the file: whatever they do, one charge or a full release."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from tests.support.doubles import elevenlabs_server, fal_server, replicate_serve
 from tests.support.doubles.elevenlabs_server import ElevenLabsServer
 from tests.support.doubles.fal_server import FalServer
 from tests.support.doubles.replicate_server import ReplicateServer
-from tests.support.media_stack import Customer, Job, World, embedded
+from tests.support.media_stack import Customer, Job, World, embedded, until
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -168,7 +167,7 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         world = await opened.enter_async_context(World.of(stack))
         customer = await world.customer(OPENING)
         names = [*MADE, *FEWER, *((provider, behaviour) for provider, behaviour, _ in ENDINGS)]
-        jobs = await asyncio.gather(*(_ordered(customer, *name) for name in names))
+        jobs = [await _ordered(customer, *name) for name in names]
         doubles: dict[str, Double] = {"fal": fal, "replicate": replicate, "elevenlabs": elevenlabs}
         yield Site(world, doubles, customer, dict(zip(names, jobs, strict=True)))
 
@@ -187,7 +186,7 @@ async def test_a_job_is_made_charged_once_and_served(site: Site, provider: str, 
     job = await site.customer.ended(site.orders[provider, name])
     assert (job["status"], job["credits_cost"], job["error"]) == ("succeeded", price, None)
     assert [output["content_type"] for output in job["outputs"]] == types
-    async with httpx2.AsyncClient() as anyone:
+    async with httpx2.AsyncClient(timeout=60) as anyone:
         for output in job["outputs"]:
             answer = await anyone.get(output["url"])
             assert (answer.status_code, content_type(answer.content)) == (200, output["content_type"])
@@ -238,7 +237,12 @@ async def test_the_books_are_clean_and_nothing_is_left_of_a_speech(site: Site) -
         "SELECT provider_job_id FROM media_jobs WHERE starts_with(provider_job_id, 'history:')"
     )
     assert rows
-    assert not elevenlabs.history & {row[0].partition(":")[2] for row in rows}
+    history = elevenlabs.history
+
+    async def deleted() -> bool:
+        return not history & {row[0].partition(":")[2] for row in rows}
+
+    await until(deleted, "the speeches to be deleted there")
     logs = site.world.stack.log("worker") + site.world.stack.log("api")
     assert "SECRET" not in logs
     assert "a lake" not in logs

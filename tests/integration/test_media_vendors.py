@@ -78,7 +78,7 @@ async def test_a_job_is_made_charged_once_and_served(site: Site, model: str) -> 
     job = await site.customer.ended(site.made[model])
     assert (job["status"], job["credits_cost"], job["error"]) == ("succeeded", PRICES[kind][1], None)
     (output,) = job["outputs"]
-    async with httpx2.AsyncClient() as anyone:
+    async with httpx2.AsyncClient(timeout=60) as anyone:
         answer = await anyone.get(output["url"])
     assert (answer.status_code, output["content_type"]) == (200, TYPES[kind])
     if kind == "transcription":  # a text is no type that a browser gets

@@ -120,18 +120,19 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def test_postgres_is_restored_behind_temporal(site: Site) -> None:
     site.serve()
-    submitted, before = await site.ordered(2), await site.ordered(0.5)
+    before = await site.ordered(0.5)
     await site.customer.ended(before)
+    submitted = await site.ordered(6)  # it runs until the worker has stopped
     await site.at_provider(submitted)
     await site.rest()
-    queued, going_on = await site.ordered(0.5), await site.ordered(12)
+    queued, going_on = await site.ordered(0.5), await site.ordered(20)  # that one until all are stopped
     assert await site.states(before, submitted, queued, going_on) == ["succeeded", "running", "queued", "queued"]
     backup = await site.backed_up(site.postgres)
 
     site.work()
     for job in (submitted, queued):
         assert (await site.customer.ended(job))["status"] == "succeeded"
-    unfinished = await site.ordered(12)
+    unfinished = await site.ordered(20)
     for job in (going_on, unfinished):
         await site.at_provider(job)
     await site.stop()

@@ -143,7 +143,7 @@ async def test_what_nginx_logs_has_no_query_and_no_path(site: Fleet) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/", "/metrics//", "/%6Detrics/", "/readyz", "/readyz/"])
 @in_loop
 async def test_what_is_for_the_inside_is_closed(site: Fleet, path: str) -> None:
-    async with httpx2.AsyncClient(base_url=site.nginx.url) as http:
+    async with httpx2.AsyncClient(base_url=site.nginx.url, timeout=60) as http:
         assert (await http.get(path)).status_code == 404
         assert (await http.get("/healthz")).status_code == 200
 
@@ -183,7 +183,7 @@ def test_what_is_no_request_goes_nowhere(alone: Nginx, name: str) -> None:
 
 def test_nobody_is_behind_nginx(alone: Nginx) -> None:
     """It answers with an error of our form, and says when to ask again."""
-    answer = httpx2.post(f"{alone.url}/v1/chat/completions", json=_body(stream=False))
+    answer = httpx2.post(f"{alone.url}/v1/chat/completions", json=_body(stream=False), timeout=60)
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "service_unavailable"
     assert answer.headers["retry-after"]

@@ -127,7 +127,7 @@ async def test_temporal_is_away_when_a_job_ends(site: Site) -> None:
     customer = await site.world.customer()
     with site.stack.running("api"), site.stack.running("worker"):
         endpoint = await registered(customer, site.receiver.url("/200/temporal"))
-        job = await customer.ordered("image", model="demo-image-slow", prompt="x [seconds=3]", size="64x64")
+        job = await customer.ordered("image", model="demo-image-slow", prompt="x [seconds=8]", size="64x64")
         await customer.in_state(job, "running")
         await crash(site.temporal)
         await send_test(customer, endpoint)

@@ -18,7 +18,7 @@ from dev import ports
 ROOT = Path(__file__).resolve().parents[2]
 STUBS = "tests.support.dev_stub_stack"
 PORTS = ("YOUT_PORT", "YOUT_TEMPORAL_PORT", "YOUT_TEMPORAL_UI_PORT")
-TIMEOUT = 60.0
+TIMEOUT = 180.0
 
 
 class Stack:

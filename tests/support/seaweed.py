@@ -110,7 +110,7 @@ class Seaweed(EmbeddedServer):
         """Make it if it is missing."""
         store = S3Store(BUCKET, config=cast("Any", self.options()), client_options={"allow_http": True})
         link = await obstore.sign_async(store, "PUT", "", timedelta(minutes=1))
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=60) as client:
             answer = await client.put(link)
         if answer.status_code not in (200, 409):
             raise CannotStart(f"SeaweedFS makes no bucket: {answer.status_code} ({self.log})")

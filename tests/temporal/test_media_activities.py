@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import logging
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from temporalio.exceptions import ApplicationError
@@ -12,7 +13,7 @@ from activities.failures import JOB_ENDED
 from activities.media import Limits
 from activities.payloads import Accepted, PollResult, Watch
 from domain.errors import RetentionDenied, ServiceUnavailable, UpstreamBusy, UpstreamError, UpstreamRefused
-from domain.media import Kind, MediaRequest, State
+from domain.media import Job, Kind, MediaRequest, State
 from providers.base import MediaProvider, Progress, Stage
 from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import QUICK, SENTINEL
@@ -139,6 +140,31 @@ async def test_a_database_that_hiccups_does_not_lose_the_id(bench: Bench) -> Non
     bench.script.fail("jobs.record_submitted", ServiceUnavailable())
     await bench.run(bench.does.submit)
     assert bench.job.provider_job_id == bench.work
+
+
+async def test_a_database_that_hiccups_hides_no_answer(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the next attempt would find a submission in doubt."""
+    bench.provider.find_is_complete = False
+    bench.script.fail("provider.submit", UpstreamRefused())
+    load = bench.fakes.jobs.load
+
+    async def loaded(job_id: UUID) -> Job:
+        if "provider.submit" in bench.script.calls:
+            raise ServiceUnavailable
+        return await load(job_id)
+
+    monkeypatch.setattr(bench.fakes.jobs, "load", loaded)
+    failure = await bench.fails(bench.does.submit)
+    assert (failure.type, failure.non_retryable) == ("invalid_value", True)
+
+
+async def test_a_database_that_hiccups_leaves_no_doubt(bench: Bench) -> None:
+    bench.provider.find_is_complete = False
+    bench.script.fail("provider.submit", UpstreamBusy())
+    bench.script.fail("jobs.forget_submit", ServiceUnavailable())
+    assert (await bench.fails(bench.does.submit)).type == "rate_limit_exceeded"
+    await bench.run(bench.does.submit)
+    assert len(bench.provider.submitted) == 1
 
 
 async def test_of_two_submissions_the_second_is_cancelled(bench: Bench) -> None:

@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from html.parser import HTMLParser
@@ -93,6 +93,10 @@ STATES: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
+def account(**held: int) -> Account:
+    return Account("0199c0de", "a@example.com", 49_000, plan=None, plan_active=False, **held)
+
+
 @dataclass
 class CannedApi:
     """Answers as the API does, without one."""
@@ -125,6 +129,8 @@ class CannedApi:
             return Answer(200, {"data": self.models}, [])
         if path == "/api/billing/quote/":
             return self.quote
+        if path == "/api/auth/me/":
+            return Answer(200, asdict(account(held=0, running_jobs=0)) | {"account_id": "0199c0de"}, [])
         if path == "/api/media/jobs/":
             wanted = query or {}
             fits = [one for one in self.jobs if one["status"] == wanted.get("status", one["status"])]
@@ -141,9 +147,7 @@ def visit(api: CannedApi, path: str, query: str = "", **params: str) -> Visit:
         "headers": [],
     }
     scope |= {"scheme": "https", "server": ("yout.example", 443), "path_params": params}
-    return Visit(
-        Request(scope), api, NOW, ("/studio",), Account("0199c0de", "a@example.com", 49_000, 5300, None, False, 1)
-    )
+    return Visit(Request(scope), api, NOW, ("/studio",), account(held=5300, running_jobs=1))
 
 
 async def rendered(api: CannedApi, kind: str, query: str = "") -> str:
@@ -272,6 +276,14 @@ class BeginningApi(CannedApi):
         if (more.get("query") or {}).get("status") == "queued":
             self.jobs = [one | {"status": "running"} for one in self.jobs]
         return answer
+
+
+@pytest.mark.parametrize("state", ["sending", "video"])
+async def test_a_job_that_has_ended_holds_nothing_on_its_page(state: str) -> None:
+    """It may end after the account was read, and before the job is."""
+    one, _ = STATES[state]
+    answer = await studio.job(visit(CannedApi([], [one]), f"/studio/jobs/{JOB}", job_id=JOB))
+    assert ('<small class="num held">5,300 held' in bytes(answer.body).decode()) is (one["status"] == "running")
 
 
 async def test_a_job_that_begins_meanwhile_is_shown_once() -> None:

@@ -156,6 +156,7 @@ export class Chat extends HTMLElement {
     this.memory.answers += 1;
     this.memory.charged += answer.charged ?? 0;
     this.#showCost(view);
+    this.follow?.keep();
     count(this.memory, 0);
     this.save();
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
