@@ -47,7 +47,10 @@ TABLE: Mapping[type[GatewayError], Row] = {
     errors.SignInFailed: Row(401, "Check the address and the password, or reset the password."),
     errors.CrossSite: Row(403, "Call with an API key, or from a page of this server."),
     errors.InsufficientCredits: Row(
-        402, "Add credits, raise the limit that `limit_source` names, or ask for less output.", Repeat.SHOULD
+        402,
+        "Add credits, raise the limit that `limit_source` names, or ask for less output. Where there is `resets_at`, "
+        "it may pass from then on.",
+        Repeat.SHOULD,
     ),
     errors.AllowanceUsedUp: Row(402, "Sign in, or come back at `resets_at`."),
     errors.BelowZero: Row(402, "Take no more than the account has."),

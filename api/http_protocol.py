@@ -234,13 +234,13 @@ class Http1Protocol(HttpToolsProtocol):
                 self._head_timer.cancel()
             return
         if cycle is None or not (cycle.more_body and (cycle.response_started or self.pipeline)):
-            headers, body = self._refusal(ErrorAnswer(status, message))
+            headers, body = self._error_response(ErrorAnswer(status, message))
             head = b"".join(b"%b: %b\r\n" % header for header in headers)
             end = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
             self.transport.write(STATUS_LINE[status] + head + end + body)
         self.transport.close()
 
-    def _refusal(self, error: ErrorAnswer) -> tuple[Headers, bytes]:
+    def _error_response(self, error: ErrorAnswer) -> tuple[Headers, bytes]:
         if self._direct is None or self.headers is None:
             return [(b"content-type", b"application/json")], errors.openai_error(error, "")
         return self._direct.error_response(self.url, self.headers, error)

@@ -15,6 +15,7 @@ from cli import usage_parquet
 from cli.database import account_id, open_database, run
 from cli.terminal import fail, working, write
 from domain.margins import Span
+from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
     from db.usage_export import UsageOfDay
@@ -43,6 +44,8 @@ def export(since: datetime, until: datetime, account: str | None, form: str, out
     """
     if since >= until:
         fail("--to must be later than --from")
+    if output is not None and not output.parent.is_dir():
+        fail(f"there is no folder {output.parent}: make it, or name another one with --output", CANNOT_RUN)
     span = Span(since.date(), until.date(), account_id(account) if account is not None else None)
     heads, write_page = ("", _lines) if form == "jsonl" else (_heads(), _csv)
     count = 0

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.pq import TransactionStatus
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
@@ -123,15 +124,19 @@ class Database:
                 raise RuntimeError("a row was changed in a session that reads alone")
 
     async def rows(self, query: LiteralString, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Read what is committed by one statement of the driver's: for what every page asks. A session costs as much.
+        """Read what is committed by one statement of the driver's: a session costs twice as much.
 
         Raises `ServiceUnavailable` when PostgreSQL is unavailable.
         """
         async with self._unavailable(writes=False), AsyncExitStack() as stack:
             async with _answering():
                 connection = await stack.enter_async_context(self._reads.connect())
-            cursor = await (await _driver(connection)).execute(query, values)
-            return await cursor.fetchall()
+            driver = await _driver(connection)
+            try:
+                return await (await driver.execute(query, values)).fetchall()
+            finally:
+                if driver.info.transaction_status is not TransactionStatus.IDLE:  # it ended, or was left in the middle
+                    await connection.invalidate()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:

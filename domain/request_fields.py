@@ -34,3 +34,11 @@ HARMLESS: dict[str, tuple[object, ...]] = {
     "dimensions": (),
 }
 """Fields whose loss changes what an answer means or costs, and their values that can be lost. Others are refused."""
+RANGES = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
+    "top_logprobs": (0, 20),
+}
+"""The least and the most of numbers, as OpenAI defines them."""

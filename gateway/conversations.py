@@ -105,13 +105,13 @@ class Conversations:
     async def find(self, account_id: UUID, conversation_id: UUID) -> Conversation:
         """Raises `NotFound`."""
         async with self._database.reading() as session:
-            key, row = await self._found(session, account_id, conversation_id)
+            key, row = await self._find(session, account_id, conversation_id)
         return _conversation(key, row)
 
     async def page(self, account_id: UUID, conversation_id: UUID, after: int, limit: int) -> MessagePage:
         """Return messages after a position, the oldest first. A page of large messages is short. Raises `NotFound`."""
         async with self._database.reading() as session:
-            key, row = await self._found(session, account_id, conversation_id)
+            key, row = await self._find(session, account_id, conversation_id)
             rows = await stored.messages(session, conversation_id, after, limit)
         messages = await self._opened(key, rows)
         more = bool(rows) and rows[-1].position < row.messages
@@ -152,7 +152,7 @@ class Conversations:
 
     async def _made_before(self, session: Session, account_id: UUID, conversation_id: UUID) -> Conversation:
         try:
-            return _conversation(*await self._found(session, account_id, conversation_id))
+            return _conversation(*await self._find(session, account_id, conversation_id))
         except NotFound:
             raise ReplayGone("This request made a conversation before, and that one was deleted since.") from None
 
@@ -160,7 +160,7 @@ class Conversations:
         """Raises `NotFound`."""
         async with self._database.transaction(account=account_id) as session:
             await accounts.lock(session, account_id)
-            key, row = await self._found(session, account_id, conversation_id)
+            key, row = await self._find(session, account_id, conversation_id)
             await stored.rename(session, row, sealed_title(key, row.id, conversations.normalized(title)))
             await session.refresh(row)
         return _conversation(key, row)
@@ -219,10 +219,10 @@ class Conversations:
             await accounts.lock(session, account_id)
             await stored.keep_history(session, account_id, keep=keep)
 
-    async def _found(
+    async def _find(
         self, session: Session, account_id: UUID, conversation_id: UUID
     ) -> tuple[ContentKey, ConversationRow]:
-        return await _found(session, self._sealing, account_id, conversation_id)
+        return await _find(session, self._sealing, account_id, conversation_id)
 
     async def _opened(self, key: ContentKey, rows: Sequence[SealedMessage]) -> list[SavedMessage]:
         if sum(len(row.sealed) for row in rows) > LARGE_BYTES:
@@ -247,20 +247,20 @@ class WholeConversations:
     ) -> tuple[ContentKey, ConversationRow, list[SavedMessage]]:
         """Raises `NotFound`, what `check` raises, and `RateLimited` if many large ones of the account wait."""
         async with self.database.reading() as session:
-            key, row = await _found(session, self.sealing, account_id, conversation_id)
+            key, row = await _find(session, self.sealing, account_id, conversation_id)
             check(row)
             rows = None if row.size > LARGE_BYTES else await stored.all_messages(session, row.id)
         if rows is not None:
             return key, row, opened(key, rows)
         async with self.large.turn(account_id):
             async with self.database.reading() as session:  # again: it may have changed meanwhile
-                key, row = await _found(session, self.sealing, account_id, conversation_id)
+                key, row = await _find(session, self.sealing, account_id, conversation_id)
                 check(row)
                 rows = await stored.all_messages(session, row.id)
             return key, row, await self.turns.run(account_id, partial(opened, key, rows))
 
 
-async def _found(
+async def _find(
     session: Session, sealing: Sealing, account_id: UUID, conversation_id: UUID
 ) -> tuple[ContentKey, ConversationRow]:
     key = await sealing.current(session, account_id)

@@ -103,7 +103,7 @@ def _with_media(name: str, kind: Kind) -> Kind:
 
 _TEXT = frozenset({Modality.TEXT})
 _EMBEDDING = frozenset({Modality.EMBEDDING})
-_CHAT: Mapping[str, Kind] = {
+_OWN: Mapping[str, Kind] = {
     "openai": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, needs=frozenset({ADDRESS}), chat=_openai),
     "azure": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, options=azure.OPTIONS, chat=_azure),
     "openrouter": Kind(_TEXT | _EMBEDDING, request.PARAMETERS, chat=_openrouter),
@@ -120,12 +120,10 @@ _CHAT: Mapping[str, Kind] = {
         problem=vertex.problem,
         chat=_vertex,
     ),
-    "fal": Kind(),
-    "replicate": Kind(),
-    "xai": Kind(),
     "elevenlabs": Kind(options=frozenset({voices.OPTION}), problem=voices.problem),
 }
-KINDS: Mapping[str, Kind] = {name: _with_media(name, kind) for name, kind in _CHAT.items()}
+"""Kinds that make texts, or take options of their own. What a kind makes of media is in `MEDIA`."""
+KINDS: Mapping[str, Kind] = {name: _with_media(name, _OWN.get(name, Kind())) for name in {**_OWN, **MEDIA}}
 """Every kind of provider, by the name that a catalog file gives it."""
 
 

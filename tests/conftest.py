@@ -25,8 +25,7 @@ from tests.support import migrated
 from tests.support.sent import Sent, recording
 
 UNIT = Path(__file__).parent / "unit"
-IN_MEMORY = {"fsync": "off", "full_page_writes": "off"}
-"""What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
+IN_MEMORY = migrated.UNSYNCED | {"full_page_writes": "off"}
 
 
 @pytest.hookimpl(optionalhook=True)

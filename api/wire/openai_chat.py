@@ -13,6 +13,7 @@ from api.wire.json_wire import JsonWire
 from domain.errors import RequestInvalid
 from domain.money import MAX_AMOUNT
 from domain.pricing import MAX_TOKENS
+from domain.request_fields import RANGES
 from gateway.wire import Bill, CompletedAnswer, Head, ModelCall, StreamWriter
 
 ROLES = frozenset({"developer", "system", "user", "assistant", "tool", "function"})
@@ -36,13 +37,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "top_logprobs": (int,),
     "parallel_tool_calls": (bool,),
     "reasoning_effort": (str,),
-}
-_RANGES = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "top_logprobs": (0, 20),
 }
 
 
@@ -90,8 +84,8 @@ def parse(body: dict[str, Any]) -> ModelCall:
 
 
 def _check_range(name: str, value: Any) -> None:
-    if name in _RANGES and value is not None:
-        low, high = _RANGES[name]
+    if name in RANGES and value is not None:
+        low, high = RANGES[name]
         if not low <= value <= high:
             raise RequestInvalid(f"'{name}' must be between {low} and {high}.", param=name)
 

@@ -7,19 +7,13 @@ import re
 from typing import Any, NoReturn
 
 from domain.errors import RequestInvalid
+from domain.request_fields import RANGES
 
 MAX_STOPS = 4
 MAX_TOOLS = 128
 MAX_BIAS = 100
 MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE = 16, 64, 512
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_RANGES = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "top_logprobs": (0, 20),
-}
 _WORDS = {
     "reasoning_effort": {"none", "minimal", "low", "medium", "high", "xhigh"},
     "verbosity": {"low", "medium", "high"},
@@ -58,7 +52,7 @@ def _refuse(param: str, expected: str) -> NoReturn:
 
 
 def _check_values(body: dict[str, Any]) -> None:
-    for name, (low, high) in _RANGES.items():
+    for name, (low, high) in RANGES.items():
         value = body.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if value is not None and not (number and low <= value <= high):

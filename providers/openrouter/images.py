@@ -35,7 +35,7 @@ _CHAT = Dialect(
 _IMAGE_CONFIG = ("aspect_ratio", "image_size")
 
 
-def must_not_be_kept(request: MediaRequest) -> bool:
+def forbids_retention(request: MediaRequest) -> bool:
     return request.privacy not in (PrivacyClass.UNKNOWN, PrivacyClass.RETAINED)
 
 

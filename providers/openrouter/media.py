@@ -47,7 +47,7 @@ class OpenRouterMedia(PolledJobs):
 
     async def _images(self, submission: MediaSubmission) -> list[DataFile]:
         """What may not be kept goes as a chat, where the signal is; a chat makes one image."""
-        if not images.must_not_be_kept(submission.request):
+        if not images.forbids_retention(submission.request):
             body = images.written(submission)
             return images.read(await self._made(images.IMAGES, body), submission.request)
         return await several_calls.outputs_of(

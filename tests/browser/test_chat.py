@@ -132,8 +132,10 @@ async def test_stopping_charges_what_is_shown(chat: Chat) -> None:
     await chat.open("demo-chat-slow")
     await chat.ask(SLOW)
     await expect(chat.answers.locator(".prose")).to_contain_text("3")
+    await expect(chat.page.locator(".funds .held")).to_be_visible()
     await chat.page.keyboard.press("Escape")
     await expect(chat.note).to_contain_text("Stopped.")
+    await expect(chat.page.locator(".funds .held")).to_have_count(0)
     assert await chat.shown() == chat.charged()
     await expect(chat.note).to_contain_text(f"{chat.charged()[0]:,} credits for what you have.")
 
@@ -210,7 +212,6 @@ async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat
     await expect(page.get_by_role("dialog")).to_contain_text("pear")
     await page.reload()
     await expect(prompt).to_have_value('Say "pear".')
-    await expect(page.locator(".funds .held")).to_have_count(0)
 
 
 async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> None:

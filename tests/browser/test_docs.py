@@ -25,7 +25,7 @@ EXAMINED = {"/docs/quickstart", "/docs/providers", "/docs/comparison", "/docs/ap
 
 async def test_every_page_of_the_docs_is_whole_on_a_narrow_screen(site: Stack, visitor: BrowserContext) -> None:
     watched = await Watched.of(visitor, site.url)
-    await watched.page.set_viewport_size({"width": NARROW, "height": 800})
+    await watched.resize(NARROW)
     for address in ADDRESSES:
         await watched.open(address)
         assert await watched.width() <= NARROW, address
@@ -35,13 +35,13 @@ async def test_every_page_of_the_docs_is_whole_on_a_narrow_screen(site: Stack, v
 
 
 async def examined(watched: Watched) -> list[str]:
-    await watched.page.set_viewport_size({"width": WIDE, "height": 800})
+    await watched.resize(WIDE)
     await watched.page.evaluate(axe())
     violations: list[str] = await watched.page.evaluate(AXE, list(RULES))
     await watched.page.emulate_media(color_scheme="dark")
     violations += await watched.page.evaluate(AXE, ["color-contrast"])
     await watched.page.emulate_media(color_scheme="light")
-    await watched.page.set_viewport_size({"width": NARROW, "height": 800})
+    await watched.resize(NARROW)
     return violations
 
 

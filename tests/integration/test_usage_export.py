@@ -89,6 +89,10 @@ def test_into_a_file_that_is_there_when_it_is_whole(customers: list[Customer], a
     assert failed.exit_code == 2
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
+    nowhere = tmp_path / "nowhere"
+    failed = CliRunner().invoke(yout, ["usage", "export", *SPAN, "--output", str(nowhere / "usage.csv")], env=env)
+    assert (failed.exit_code, failed.stderr.count("\n")) == (2, 1)
+    assert f"there is no folder {nowhere}: make it" in failed.stderr
 
 
 def test_as_parquet_with_the_types_of_its_columns(customers: list[Customer], app_url: str, tmp_path: Path) -> None:

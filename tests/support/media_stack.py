@@ -79,7 +79,7 @@ async def triggered(temporal: Client) -> bool:
 
 
 async def crash(server: EmbeddedServer) -> None:
-    """End it as a loss of power would; `start` brings it back with what it had written."""
+    """Kill it; `start` brings it back with what it had written."""
     assert server.pid is not None
     os.kill(server.pid, SIGKILL)
     await server.wait()
@@ -87,9 +87,9 @@ async def crash(server: EmbeddedServer) -> None:
 
 @asynccontextmanager
 async def embedded(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, EmbeddedTemporal]]:
-    """Both servers below one folder. The database is migrated."""
+    """Both servers below one folder. The database is migrated, and does not wait for the disk: a job commits often."""
     await migrated.put(folder / "postgres")
-    postgres = EmbeddedPostgres(folder / "postgres")
+    postgres = EmbeddedPostgres(folder / "postgres", options=migrated.UNSYNCED)
     temporal = EmbeddedTemporal(folder / "temporal", search_attributes=attributes.DEFINITIONS)
     async with postgres, temporal:
         yield postgres, temporal

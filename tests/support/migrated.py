@@ -19,6 +19,8 @@ from dev.postgres import EmbeddedPostgres
 PLACE = "MIGRATED_DATABASES"
 """The variable with the folder that the processes of a run share."""
 TEMPLATE = "template_yout"
+UNSYNCED = {"fsync": "off"}
+"""What a process has written outlives its end as well. Only a loss of power, which no test makes, would lose it."""
 _CLONE = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
 
 
@@ -38,7 +40,7 @@ async def put(folder: Path) -> None:
 
 
 async def _make(folder: Path) -> None:
-    async with EmbeddedPostgres(folder) as server:
+    async with EmbeddedPostgres(folder, options=UNSYNCED) as server:
         assert migrate.upgrade(server.url, server.app_url)
         with psycopg.connect(server.url_of("postgres"), autocommit=True) as connection:
             connection.execute(_CLONE.format(sql.Identifier(TEMPLATE), sql.Identifier(DATABASE)))

@@ -125,7 +125,7 @@ class Watched:
         await self.page.evaluate(axe())
         faults = []
         for width in (WIDE, PHONE):
-            await self.page.set_viewport_size({"width": width, "height": _HEIGHT})
+            await self.resize(width)
             for scheme, rules in (("light", RULES), ("dark", ("color-contrast",))):
                 await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # literals
                 faults += [f"{width} {scheme} {one}" for one in await self.page.evaluate(AXE, list(rules))]
@@ -134,10 +134,14 @@ class Watched:
 
     async def overflow(self) -> list[str]:
         """Return what is wider than the narrowest screen. What scrolls inside of itself may be."""
-        await self.page.set_viewport_size({"width": NARROW, "height": _HEIGHT})
+        await self.resize(NARROW)
         width = await self.width()
-        await self.page.set_viewport_size({"width": WIDE, "height": _HEIGHT})
+        await self.resize(WIDE)
         return [f"{width} pixels wide at {NARROW}"] if width > NARROW else []
+
+    async def resize(self, width: int) -> None:
+        await self.page.set_viewport_size({"width": width, "height": _HEIGHT})
+        assert await eventually(lambda: self.page.evaluate("(width) => window.innerWidth === width", width))
 
     async def width(self) -> int:
         return int(await self.page.evaluate("document.documentElement.scrollWidth"))

@@ -20,7 +20,7 @@ from starlette.routing import Route
 from api.error_codes import CODES
 from catalog import files
 from cli.command import yout
-from domain.catalog import Catalog, Modality
+from domain.catalog import Capability, Catalog, Modality
 from domain.operations import Operation
 from environment import DEV_FILE, RENAMED, SECRET_FILE
 from providers.registry import KINDS
@@ -269,6 +269,11 @@ def test_a_catalog_file_loads_and_its_models_are_active(block: Block, tmp_path: 
 def test_the_kinds_of_provider_are_those_with_an_adapter() -> None:
     table = {row[0]: set(SPAN.findall(row[1])) for row in cells(ROOT / "docs/catalog.md", "A provider's key")}
     assert table == {str(output): {name for name, kind in KINDS.items() if output in kind.makes} for output in Modality}
+
+
+def test_every_capability_is_described() -> None:
+    described = {row[0] for row in cells(ROOT / "docs/catalog.md", "Any OpenAI-compatible server")}
+    assert {f"`{capability}`" for capability in Capability} - described == set()
 
 
 def test_the_defaults_of_the_settings_are_those() -> None:

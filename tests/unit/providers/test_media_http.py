@@ -1,7 +1,7 @@
 """The HTTP of media adapters: who gets the key, where files may come from, what an answer means, and its bounds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -255,9 +255,6 @@ async def test_a_provider_that_cannot_be_reached_has_accepted_nothing(client: ht
     with pytest.raises(UpstreamError) as failure:
         await http(client, origin).json(HttpRequest(origin, json={}))
     assert (failure.value.not_accepted, failure.value.unreached) == (True, True)
-
-
-Answers = Callable[[httpx2.Request], httpx2.Response]
 
 
 @dataclass(slots=True)

@@ -36,8 +36,8 @@ def test_a_chat_that_makes_an_image() -> None:
     ("privacy", "strict"),
     [(PrivacyClass.UNKNOWN, False), (PrivacyClass.NO_TRAINING, True), (PrivacyClass.ZERO_RETENTION, True)],
 )
-def test_what_must_not_be_kept(privacy: PrivacyClass, strict: bool) -> None:
-    assert images.must_not_be_kept(submission(Kind.IMAGE, MODEL, privacy=privacy).request) is strict
+def test_what_forbids_retention(privacy: PrivacyClass, strict: bool) -> None:
+    assert images.forbids_retention(submission(Kind.IMAGE, MODEL, privacy=privacy).request) is strict
 
 
 @pytest.mark.parametrize(("roles", "parameters"), [(("mask",), {}), ((), {"style": "x"}), ((), {"guidance": 2})])
