@@ -90,6 +90,11 @@ async def _chats(customer: Customer) -> None:
     await _sent(customer, "/v1/chat/completions", 502, model="demo-chat-fail", **say)
     await _sent(customer, "/v1/embeddings", model="demo-embedding", input="a")
     await _sent(customer, "/api/chat/stream/", model="demo-chat", message="Hello", save=True)
+
+    async def saved() -> bool:
+        return bool((await customer.http.get("/api/chat/conversations/")).json()["data"])
+
+    await until(saved, "the chat to be saved")
     customer.http.headers["idempotency-key"] = uuid.uuid4().hex
     whole, again = [await _sent(customer, "/v1/chat/completions", model="demo-chat", **say) for _ in range(2)]
     del customer.http.headers["idempotency-key"]
