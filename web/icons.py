@@ -52,5 +52,5 @@ class Icons:
         """Return what icons and hatched bars refer to. It comes last in the page, when all of them are known."""
         used = "".join(self._used.values())
         return Markup(  # noqa: S704  # from our own file
-            f'<svg width="0" height="0" aria-hidden="true" class="visually-hidden"><defs>{used}</defs></svg>'
+            f'<svg id="end" width="0" height="0" aria-hidden="true" class="visually-hidden"><defs>{used}</defs></svg>'
         )
