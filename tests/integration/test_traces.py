@@ -174,7 +174,8 @@ async def test_a_job_that_maintenance_starts_belongs_to_the_request_that_ordered
     spans = await site.trace(request_id, "CompleteWorkflow:MediaWorkflow", "CompleteWorkflow:WebhookWorkflow")
     (root,) = by_name(spans, "POST /api/media/image/")
     started = [each for each in spans if each.name.startswith("StartWorkflow:") and each.span.status.code != ERROR]
-    assert [each.name.partition(":")[2] for each in started] == ["MediaWorkflow", "WebhookWorkflow"]
+    # API and worker both do maintenance: at the same moment, the second joins what the first has started.
+    assert {each.name.partition(":")[2] for each in started} == {"MediaWorkflow", "WebhookWorkflow"}
     assert {each.span.parent_span_id for each in started} == {root.span.span_id}
 
 

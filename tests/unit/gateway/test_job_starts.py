@@ -105,11 +105,11 @@ async def test_a_flood_waits_until_workers_have_taken_what_was_started(temporal:
 
 
 async def test_a_job_that_waited_starts_for_its_own_request(temporal: Temporal, starts: JobStarts) -> None:
-    requests = [f"req_{number}" for number in range(AT_ONCE + 3)]
+    requests, account = [f"req_{number}" for number in range(AT_ONCE + 3)], uuid4()
     temporal.gate.set()
     for request_id in requests:
         with working_for(request_id, None):
-            starts.add(queued_job(request_id=request_id))
+            starts.add(queued_job(account, request_id=request_id))
     temporal.taken = True
     await starts.close(GRACE)
     assert temporal.requests == [job.request_id for job in temporal.begun] == requests
