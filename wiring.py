@@ -66,8 +66,8 @@ class Wired:
     database: Database
     outage: Outage
     faults: OperatorFaults
-    requests: RequestFaults
-    """Of Temporal."""
+    request_faults: RequestFaults
+    """Of requests to Temporal."""
     sealing: Sealing
     jobs: MediaJobs
     storage: ObjectStorage
@@ -197,7 +197,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             database=database,
             outage=outage,
             faults=faults,
-            requests=RequestFaults(faults),
+            request_faults=RequestFaults(faults),
             sealing=sealing,
             jobs=MediaJobs(
                 database,

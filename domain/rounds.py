@@ -36,7 +36,8 @@ TASKS = (
     "start_purges",
     "sweep",
 )
-"""All of them. Each is counted from 0: Prometheus sees no increase in a counter that begins with 1."""
+"""The names of all tasks of maintenance. Each is counted from 0: Prometheus sees no increase in a counter that begins
+with 1."""
 
 
 class FaultLog(Protocol):
