@@ -26,8 +26,9 @@ from db.outage import Outage
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid, ServiceUnavailable, where
+from domain.faults import FaultLog
 from domain.media import ProviderLimits
-from domain.rounds import FaultLog, MaintenanceErrors
+from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 import exits
 import logs
 import settings as configuration
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from environment import SettingsInvalid
 from fleets import Fleet, Parts, Role, build_id, workers
 from settings import Settings, WorkflowWorkerSettings

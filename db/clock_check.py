@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from db.engine import Database
 from domain.errors import ServiceUnavailable
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 
 MAX_DIFFERENCE = timedelta(seconds=30)
 PAUSE = timedelta(minutes=1)

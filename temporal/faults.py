@@ -10,8 +10,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import GatewayError, ServiceUnavailable
-from domain.faults import Fault, LastingFaults
-from domain.rounds import FaultLog
+from domain.faults import Fault, FaultLog, LastingFaults
 from temporal.attributes import AttributesMissing
 from temporal.client import Address
 
