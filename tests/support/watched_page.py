@@ -17,10 +17,19 @@ document.addEventListener("securitypolicyviolation", ({violatedDirective, blocke
   console.error(`policy: ${violatedDirective} ${blockedURI}`);
 });
 let shift = 0;
+const shifts = [];
 new PerformanceObserver((list) => {
-  for (const {hadRecentInput, value} of list.getEntries()) if (!hadRecentInput) shift += value;
+  for (const {hadRecentInput, value, startTime, sources} of list.getEntries()) {
+    if (hadRecentInput) continue;
+    shift += value;
+    const moved = sources.map(({node, previousRect: from, currentRect: to}) => {
+      const name = node instanceof Element ? node.outerHTML.slice(0, 80) : node?.textContent;
+      return `${name} from ${JSON.stringify(from)} to ${JSON.stringify(to)}`;
+    });
+    shifts.push(`layout shift of ${value} after ${startTime} ms: ${moved.join(", ")}`);
+  }
 }).observe({type: "layout-shift", buffered: true});
-Object.defineProperty(window, "layoutShift", {get: () => shift});
+Object.defineProperty(window, "layoutShifts", {get: () => (shift < 0.0005 ? [] : shifts)});
 """
 """Runs before the page's own scripts."""
 SETTLED = """
@@ -146,8 +155,9 @@ class Watched:
     async def width(self) -> int:
         return int(await self.page.evaluate("document.documentElement.scrollWidth"))
 
-    async def layout_shift(self) -> float:
-        return float(await self.page.evaluate("window.layoutShift"))
+    async def layout_shifts(self) -> list[str]:
+        """Return what moved without input, and where. What three decimals do not show together is nothing."""
+        return [str(one) for one in await self.page.evaluate("window.layoutShifts")]
 
     async def weight(self) -> Weight:
         """Return what the page that is open took, with what its browser had kept of others."""
