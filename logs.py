@@ -153,7 +153,7 @@ class OperatorFaults:
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
 
     def _forget(self, now: float) -> None:
-        """Make room: of a fault of a row that is gone nobody says that it is mended."""
+        """Make room for another one: nothing ever clears a fault of a row that was deleted."""
         oldest = next(iter(self._lasting), None)
         if len(self._lasting) >= MAX_LASTING and oldest and now >= self._lasting[oldest].last + FORGET_SECONDS:
             del self._lasting[oldest]

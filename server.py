@@ -148,9 +148,9 @@ def _lifespan(
             )
             stack.push_async_callback(strangers.close)
             people = await stack.enter_async_context(_people(wired, strangers))
-            watching = temporal_faults.watch(temporal, wired.address, wired.faults, wired.requests)
+            watching = temporal_faults.watch(temporal, wired.address, wired.faults, wired.request_faults)
             await stack.enter_async_context(_running([asyncio.create_task(watching, name="temporal")]))
-            engine = Engine(temporal, wired.requests)
+            engine = Engine(temporal, wired.request_faults)
             starts = JobStarts(engine.start_job, wired.jobs.owned, Beginnings(wired.jobs.beginning))
             stack.push_async_callback(starts.close)
             app.state.resources = resources = _resources(wired, calls, temporal, people, starts)
@@ -207,7 +207,7 @@ def _settle_garbage() -> None:
 
 
 def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, starts: JobStarts) -> Resources:
-    engine, settings = Engine(temporal, wired.requests), wired.settings
+    engine, settings = Engine(temporal, wired.request_faults), wired.settings
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
@@ -293,7 +293,7 @@ def _event_reader(settings: Settings) -> EventReader | None:
 
 
 def _background(wired: Wired, calls: Calls, temporal: Client, starts: JobStarts) -> list[asyncio.Task[None]]:
-    maintenance = maintenance_of(wired, Starter(temporal, wired.requests), starts)
+    maintenance = maintenance_of(wired, Starter(temporal, wired.request_faults), starts)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
         MaintenanceTask("sweep", Sweeper(wired.database).sweep),

@@ -26,8 +26,9 @@ from db.outage import Outage
 from db.stored_outputs import StoredOutputs
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid, ServiceUnavailable, where
+from domain.faults import FaultLog
 from domain.media import ProviderLimits
-from domain.rounds import FaultLog, MaintenanceErrors
+from domain.rounds import MaintenanceErrors
 from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
@@ -66,8 +67,8 @@ class Wired:
     database: Database
     outage: Outage
     faults: OperatorFaults
-    requests: RequestFaults
-    """Of Temporal."""
+    request_faults: RequestFaults
+    """Of requests to Temporal."""
     sealing: Sealing
     jobs: MediaJobs
     storage: ObjectStorage
@@ -197,7 +198,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
             database=database,
             outage=outage,
             faults=faults,
-            requests=RequestFaults(faults),
+            request_faults=RequestFaults(faults),
             sealing=sealing,
             jobs=MediaJobs(
                 database,

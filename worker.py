@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 import exits
 import logs
 import settings as configuration
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from environment import SettingsInvalid
 from fleets import Fleet, Parts, Role, build_id, workers
 from settings import Settings, WorkflowWorkerSettings
@@ -75,7 +75,7 @@ class Temporal:
     """The namespace of maintenance. None: that of the jobs."""
     interceptors: Sequence[Interceptor] = ()
     faults: FaultLog = field(default_factory=lambda: logs.OperatorFaults(structlog.get_logger(__name__)))
-    requests: RequestFaults | None = None
+    request_faults: RequestFaults | None = None
     """Of maintenance. None: this process does none."""
 
     @property
@@ -92,7 +92,7 @@ async def run(temporal: Temporal, parts: Parts | None, fleet: Fleet, stop: async
             upkeep = await _upkeep(temporal, client) if MAINTENANCE in fleet.served else client
             log.info("serving %s of %s, build %s", fleet.role.value, ", ".join(fleet.served), build_id())
             watching = asyncio.create_task(
-                faults.watch(client, temporal.address, temporal.faults, temporal.requests), name="temporal"
+                faults.watch(client, temporal.address, temporal.faults, temporal.request_faults), name="temporal"
             )
             try:
                 await serve(client, parts, fleet, stop, upkeep)
@@ -160,7 +160,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                     settings.maintenance_namespace,
                     traces.interceptors(),
                     wired.faults,
-                    wired.requests,
+                    wired.request_faults,
                 ),
                 Parts(
                     wired.jobs,
@@ -170,7 +170,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                     Audits(wired.database),
                     Sweeper(wired.database),
                     Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
-                    lambda client: maintenance_of(wired, Starter(client, wired.requests)),
+                    lambda client: maintenance_of(wired, Starter(client, wired.request_faults)),
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(

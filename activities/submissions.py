@@ -115,7 +115,8 @@ class Submissions:
         try:
             accepted, produced = await self._accepted(job, intent, submission, beat)
             await self._record(job, accepted, produced)
-        except _NotAccepted:  # nothing was made that could lie there: a database that is away hides no answer
+        except _NotAccepted:
+            # There is no output to delete, and a database that is away must not replace the provider's error.
             raise
         except BaseException:
             await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
@@ -178,7 +179,7 @@ class Submissions:
             raise
 
     async def _forget(self, job: Job, intent: SubmitIntent) -> None:
-        """Only this attempt knows that nothing was accepted: without it, the job would be in doubt. As `_record`."""
+        """Delete the intent. Only this attempt knows that nothing was accepted, so it retries, as `_record` does."""
         for pause in _RECORD_PAUSES:
             try:
                 await self.jobs.forget_submit(job, intent)

@@ -19,7 +19,7 @@ OTHER = "other"
 """Of a path that no route serves, and of a method that HTTP does not have."""
 NO_ANSWER = "none"
 """The status of a request whose client left before an answer began."""
-OUR_ERRORS = ("500", "502", "503", "504")
+SERVER_ERRORS = ("500", "502", "503", "504")
 """Statuses that an alert counts: each is there from 0 on with the first request of a route. Prometheus sees no increase
 in a counter that begins with 1."""
 STATUS = "status"
@@ -39,8 +39,8 @@ class RequestFigures:
         """Count a request. `began` is of `time.perf_counter`."""
         method = scope["method"] if scope["method"] in METHODS else OTHER
         status = scope.get("state", {}).get(STATUS, NO_ANSWER)
-        if (method, route, OUR_ERRORS[0]) not in self._requests:
-            self._requests.update({(method, route, error): 0 for error in OUR_ERRORS})
+        if (method, route, SERVER_ERRORS[0]) not in self._requests:
+            self._requests.update({(method, route, error): 0 for error in SERVER_ERRORS})
         self._requests[method, route, str(status)] += 1
         duration = self._durations.get(route)
         if duration is None:

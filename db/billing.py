@@ -29,7 +29,7 @@ from domain.receipts import Movement, Receipt
 _HOLD, _USAGE = TypeAdapter(Hold), TypeAdapter(Usage)
 _MOVEMENTS = TypeAdapter(tuple[Movement, ...])
 _HOLD_NAMES, _USAGE_NAMES = ([column.name for column in inspect(row).columns] for row in (HoldRow, UsageRow))
-# Statements are texts: to build one costs more than PostgreSQL takes to answer it.
+# Statements are texts: SQLAlchemy takes longer to build one than PostgreSQL takes to answer it.
 _COLUMNS = ", ".join((*(f"h.{name}" for name in _HOLD_NAMES), *(f"u.{name}" for name in _USAGE_NAMES)))
 # One statement, so that hold and transactions are of one moment. Each half matches a partial index.
 _RECEIPT = f"""
@@ -278,7 +278,7 @@ def _hold(row: HoldRow) -> Hold:
 
 
 def _read(row: Sequence[Any]) -> tuple[Hold, Usage | None]:
-    """Read `_COLUMNS`. They are no objects: those cost more than all else."""
+    """Read `_COLUMNS`. SQLAlchemy's objects would cost more than all else of a list."""
     hold = dict(zip(_HOLD_NAMES, row, strict=False))
     usage = dict(zip(_USAGE_NAMES, row[len(_HOLD_NAMES) :], strict=False))
     used = _USAGE.validate_python(usage | pricing.parts(usage["meters"])) if usage["hold_id"] else None

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from db.engine import Database
 from domain.errors import ServiceUnavailable
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 
 MAX_DIFFERENCE = timedelta(seconds=30)
 PAUSE = timedelta(minutes=1)
@@ -40,9 +40,8 @@ async def check(database: Database, faults: FaultLog, now: Callable[[], datetime
         before = now()
         there: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
         after = now()
-    ahead = max(
-        before - there, min(after - there, timedelta())
-    )  # at least: this process may have been frozen meanwhile
+    # The smallest difference that is possible: this process may have been frozen between its two readings.
+    ahead = max(before - there, min(after - there, timedelta()))
     if abs(ahead) < MAX_DIFFERENCE:
         faults.clear(WHERE)
     else:

@@ -148,18 +148,21 @@ class Database:
     async def watch_outage(self) -> None:
         """Try the database now and then: without work, nothing else would notice that it is away, or back.
 
-        A first try that fails is not told: this process may have been late itself, as when it starts.
+        A first failure is not reported, only a second one right after it: this process may have been late itself, as
+        when it starts.
         """
-        untold = Database(self._engine, None, pool=1)
+        unreported = Database(self._engine, None, pool=1)
         while True:
             await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
             lasts = self._outage is not None and self._outage.lasts
-            with suppress(ServiceUnavailable):
-                if not lasts:
-                    with suppress(ServiceUnavailable):
-                        await untold.check_writable()
-                        continue
-                await self.check_writable()
+            if lasts or not await unreported._answers():
+                await self._answers()
+
+    async def _answers(self) -> bool:
+        with suppress(ServiceUnavailable):
+            await self.check_writable()
+            return True
+        return False
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""

@@ -82,7 +82,7 @@ async def every(session: AsyncSession, account_id: UUID | None, wanted: JobFilte
 def _scanned(account_id: UUID, wanted: JobFilter, place: JobPlace | None) -> tuple[str, dict[str, object]]:
     """Return the statement of an account's jobs, newest first, and its values.
 
-    It is a text: to build it costs more than PostgreSQL takes to answer it.
+    It is a text: SQLAlchemy takes longer to build it than PostgreSQL takes to answer it.
     """
     values: dict[str, object] = {"account_id": account_id}
     conditions = [_OF_ACCOUNT]

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 from db import connections
 from db.faults import describe, place
-from domain.faults import CALM_SECONDS, Fault
-from domain.rounds import FaultLog
+from domain.faults import CALM_SECONDS, Fault, FaultLog
 
 SETTLING_SECONDS = 5.0
 """Within so long, other errors are taken for the same fault: a server that ends shows several."""

@@ -73,7 +73,7 @@ class Split:
 _PLACES = {0b011: 0, 0b101: 1, 0b110: 2}
 """The place of the grouping in `Grouping`: a bit is set for a column that is not grouped by."""
 _PART, _RETURNED = -1, -2
-# One statement: all is of one moment, and the days are read once. What came back has a partial index.
+# One statement: all is of one moment, and the days are read once. The sums of what was returned have a partial index.
 _SPLIT = """
 WITH used AS (
     SELECT day, model, key_id, calls, input_tokens, output_tokens, credits FROM usage_days

@@ -99,7 +99,7 @@ def _first_outgoing() -> int:
 
 
 def shuffled(span: Sequence[int]) -> Iterator[int]:
-    """Yield all of them in an order by chance, again and again. For any number of threads."""
+    """Yield all of them in random order, again and again. Threads may share the iterator."""
     sample = random.SystemRandom().sample  # tests may seed `random`
     return chain.from_iterable(map(sample, repeat(span), repeat(len(span))))
 

@@ -3,11 +3,18 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from domain.rounds import FaultLog
+from typing import Protocol
 
 CALM_SECONDS = 10.0
 """So long without a failure, before a single success is taken for the end of a fault."""
+
+
+class FaultLog(Protocol):
+    """Spaces the lines of a fault that lasts. No value may be a user's text."""
+
+    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None: ...
+
+    def clear(self, where: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,19 +137,19 @@ def budget_left(limits: Limits, used: Used) -> int | None:
     return lowest(day, month)
 
 
-def begins_anew(limits: Limits, used: Used, now: datetime, amount: int) -> datetime | None:
+def budget_resets_at(limits: Limits, used: Used, now: datetime, amount: int) -> datetime | None:
     """The moment from which the budgets allow `amount`, if little else is spent by then. None: a limit is lower."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
     tomorrow, month = today + timedelta(days=1), (today.replace(day=1) + timedelta(days=32)).replace(day=1)
     moment = now
-    for limit, spent, anew in (
+    for limit, spent, resets_at in (
         (limits.credits_day, used.day_credits, tomorrow),
         (limits.credits_month, used.month_credits, month),
     ):
         if limit is not None and amount > limit:
             return None
         if limit is not None and amount > limit - spent:
-            moment = max(moment, anew)
+            moment = max(moment, resets_at)
     return moment
 
 

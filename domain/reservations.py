@@ -245,7 +245,7 @@ def _affordable(
     bound = spending.bound(terms)
     error = spending.shortage(bound.amount)
     if isinstance(error, InsufficientCredits) and error.limit_source == "key_budget":
-        moments = [limits.begins_anew(allowed, used, now, bound.amount) for allowed, used in counted]
+        moments = [limits.budget_resets_at(allowed, used, now, bound.amount) for allowed, used in counted]
         if None not in moments:
             raise error.until(max(moment for moment in moments if moment is not None))
     if error:

@@ -4,9 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from domain.errors import GatewayError, ServiceUnavailable
+from domain.faults import FaultLog
 
 T = TypeVar("T")
 
@@ -36,15 +37,8 @@ TASKS = (
     "start_purges",
     "sweep",
 )
-"""All of them. Each is counted from 0: Prometheus sees no increase in a counter that begins with 1."""
-
-
-class FaultLog(Protocol):
-    """Spaces the lines of a fault that lasts. No value may be a user's text."""
-
-    def report(self, what: str, *, where: str, remedy: str, **values: object) -> None: ...
-
-    def clear(self, where: str) -> None: ...
+"""The names of all tasks of maintenance. Each is counted from 0: Prometheus sees no increase in a counter that begins
+with 1."""
 
 
 class MaintenanceErrors:

@@ -12,8 +12,8 @@ from db.clawbacks import load
 from db.engine import Database, Session
 from domain.catalog import Catalog
 from domain.errors import NotFound, RequestInvalid
+from domain.faults import FaultLog
 from domain.payments import Buyer, Event, Offers
-from domain.rounds import FaultLog
 
 _SECRETS = "YOUT_STRIPE_WEBHOOK_SECRETS"
 

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from domain.faults import LastingFaults
-from domain.rounds import FaultLog
+from domain.faults import FaultLog, LastingFaults
 from gateway.route_states import Failure
 
 _LATER = (

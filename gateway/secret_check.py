@@ -5,7 +5,7 @@ import asyncio
 from db import data_keys
 from db.engine import Database
 from domain.errors import ServiceUnavailable
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from domain.sealing import Wrapping
 
 PAUSE_SECONDS = 5.0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
 from domain.errors import ServiceUnavailable
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 
 SETTING = "YOUT_STORAGE_URL"
 FOLDER = (

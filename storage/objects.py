@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError, UnknownConfigurationKeyError
 from obstore.store import LocalStore, S3Store
 
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from storage import folders, sniff
 from storage.base import Listed, Stored
 from storage.faults import StoreFaults

@@ -12,7 +12,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from temporal.codec import EncryptionCodec, Keyring
 from temporal.request_ids import RequestIds
 

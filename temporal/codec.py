@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import PayloadCodec
 
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from domain.secrets import DerivedKeys, Purpose, Secrets, key_id
 
 ENCODING = b"binary/encrypted"

@@ -10,8 +10,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import GatewayError, ServiceUnavailable
-from domain.faults import Fault, LastingFaults
-from domain.rounds import FaultLog
+from domain.faults import Fault, FaultLog, LastingFaults
 from temporal.attributes import AttributesMissing
 from temporal.client import Address
 
@@ -125,7 +124,9 @@ async def look(client: Client) -> None:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
 
 
-async def watch(client: Client, address: Address, faults: FaultLog, requests: RequestFaults | None = None) -> None:
+async def watch(
+    client: Client, address: Address, faults: FaultLog, request_faults: RequestFaults | None = None
+) -> None:
     """Look again and again until it is cancelled. Nothing else of this process tells the operator of Temporal."""
     failed = 0
     while True:
@@ -133,15 +134,15 @@ async def watch(client: Client, address: Address, faults: FaultLog, requests: Re
             await look(client)
         except (RPCError, RuntimeError, TimeoutError) as error:  # a lazy client's first call raises RuntimeError
             failed += 1
-            if requests is not None:
-                requests.away()
+            if request_faults is not None:
+                request_faults.away()
             if failed >= LOOKS:
                 note(error, address, faults)
         else:
             failed = 0
             faults.clear(address.target)
-            if requests is not None:
-                requests.answers()
+            if request_faults is not None:
+                request_faults.answers()
         await asyncio.sleep(PAUSE_SECONDS)
 
 

@@ -188,7 +188,7 @@ async def _account(visit: Visit) -> Account | None:
     except Fault as fault:
         if fault.status == _UNAUTHORIZED:
             return None
-        if fault.status == _FORBIDDEN:  # a session may do all else
+        if fault.status == _FORBIDDEN:  # a session has every scope: its account is suspended
             raise Suspended(fault.status, fault.message) from None
         raise
     names = ("account_id", "email", "balance", "held", "plan", "plan_active", "running_jobs")

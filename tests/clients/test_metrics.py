@@ -10,7 +10,7 @@ from fastapi import Request
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import metrics
-from api.request_figures import OUR_ERRORS
+from api.request_figures import SERVER_ERRORS
 from domain.errors import CallerUnknown
 from domain.rounds import TASKS
 from tests.support.account_client import AccountClient
@@ -52,7 +52,7 @@ async def test_errors_of_ours_are_counted_from_nothing(owner: AccountClient) -> 
     """Prometheus sees no increase in a counter that begins with 1."""
     assert (await owner.http.get("/healthz")).status_code == 200
     counted = await read(owner)
-    assert {("yout_http_requests_total", "GET", "/healthz", status) for status in OUR_ERRORS} <= counted.keys()
+    assert {("yout_http_requests_total", "GET", "/healthz", status) for status in SERVER_ERRORS} <= counted.keys()
     assert {("yout_maintenance_errors_total", task) for task in TASKS} <= counted.keys()
 
 

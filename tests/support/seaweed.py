@@ -20,7 +20,7 @@ from dev import ports, probe
 from dev.child import Program
 from dev.errors import CannotStart
 from dev.server import TIMEOUT, EmbeddedServer
-from domain.rounds import FaultLog
+from domain.faults import FaultLog
 from storage.objects import ObjectStorage
 
 OWNER, READER = ("yout", "the-secret-of-the-owner"), ("reader", "the-secret-of-the-reader")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.limits import Limits, Used, begins_anew, take
+from domain.limits import Limits, Used, budget_resets_at, take
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
@@ -39,4 +39,4 @@ TOMORROW, NEXT_MONTH = datetime(2026, 12, 31, tzinfo=UTC), datetime(2027, 1, 1, 
 )
 def test_a_spent_budget_begins_anew_with_its_day_or_month(limits: Limits, moment: datetime | None) -> None:
     used = Used(day_credits=90, month_credits=90)
-    assert begins_anew(limits, used, datetime(2026, 12, 30, 23, 59, tzinfo=UTC), 50) == moment
+    assert budget_resets_at(limits, used, datetime(2026, 12, 30, 23, 59, tzinfo=UTC), 50) == moment

@@ -12,8 +12,8 @@ const LANGUAGES = {curl: "bash", Python: "python", Node: "javascript"};
 /** @param {import("./chat.js").Chat} chat */
 export function showCode(chat) {
   const {save, messages: all, ...order} = /** @type {Record<string, any>} */ (chat.order(chat.draft, named, ""));
-  const asked = all.slice(0, all.findLastIndex((/** @type {{role: string}} */ {role}) => role === "user") + 1);
-  const messages = asked.length ? asked : [...all, {role: "user", content: "Hello!"}];
+  const sent = all.slice(0, all.findLastIndex((/** @type {{role: string}} */ {role}) => role === "user") + 1);
+  const messages = sent.length ? sent : [...all, {role: "user", content: "Hello!"}];
   const written = snippets({model: order.model, ...order, messages}, chat.dataset.server ?? "");
   const shown = element("div"), tabs = element("div", {class: "segments", role: "group", "aria-label": "Language"});
   for (const [name, text] of Object.entries(written)) {

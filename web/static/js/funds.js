@@ -5,12 +5,12 @@ import {get} from "./stream.js";
 
 const CREDITS_PER_CENT = 1000;
 
-let asked = 0;
+let reads = 0;
 
 /** Reads and shows what the account has, unless it was asked for again meanwhile. */
 export async function refresh() {
-  const own = ++asked, limit = await get("/api/chat/limit/").catch(() => null);
-  if (!limit || limit.anonymous || own < asked) return limit?.anonymous ?? null;
+  const own = ++reads, limit = await get("/api/chat/limit/").catch(() => null);
+  if (!limit || limit.anonymous || own < reads) return limit?.anonymous ?? null;
   for (const funds of document.querySelectorAll(".funds")) show(funds, limit.balance, limit.held);
   return null;
 }
