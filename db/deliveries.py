@@ -188,13 +188,10 @@ class PendingDeliveries:
         late = datetime.now(UTC) - START_AGAIN
         turn = func.row_number().over(partition_by=col(WebhookDeliveryRow.account_id), order_by=func.random())
         row, job = WebhookDeliveryRow, MediaJobRow
-        columns: tuple[Any, ...] = (row.id, row.account_id, row.round, job.request_id, job.traceparent)
-        of_event = and_(col(EventRow.account_id) == row.account_id, col(EventRow.id) == row.event_id)
-        of_job = and_(col(job.account_id) == EventRow.account_id, col(job.id) == EventRow.subject)
-        query = (
-            select_columns(*columns)
-            .join(EventRow, of_event)
-            .outerjoin(job, of_job)
+        of_delivery: tuple[Any, ...] = (row.id, row.account_id, row.round, row.event_id)
+        # Only what is returned is looked up elsewhere: after an hour without Temporal very many are due.
+        due = (
+            select_columns(*of_delivery, turn.label("turn"))
             .where(
                 col(row.state) == DeliveryState.PENDING,
                 or_(
@@ -202,11 +199,19 @@ class PendingDeliveries:
                     and_(col(row.next_attempt_at) < late, col(row.started_at) < late),
                 ),
             )
+            .order_by("turn", func.random())
+            .limit(limit)
+            .subquery()
+        )
+        columns: tuple[Any, ...] = (due.c.id, due.c.account_id, due.c.round, job.request_id, job.traceparent)
+        of_event = and_(col(EventRow.account_id) == due.c.account_id, col(EventRow.id) == due.c.event_id)
+        of_job = and_(col(job.account_id) == EventRow.account_id, col(job.id) == EventRow.subject)
+        query = (
+            select_columns(*columns).join(EventRow, of_event).outerjoin(job, of_job).order_by(due.c.turn, func.random())
         )
         async with self.database.reading() as session:
             connection = await session.connection()
-            rows = await connection.execute(query.order_by(turn, func.random()).limit(limit))
-            return [DeliveryKey(*row) for row in rows]
+            return [DeliveryKey(*row) for row in await connection.execute(query)]
 
     async def started(self, key: DeliveryKey) -> None:
         statement = (

@@ -166,7 +166,7 @@ class Database:
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""
-        async with self.connection() as connection:
+        async with self.connection() as connection, _answering():
             writable = (await connection.execute(text(connections.WRITABLE))).scalar_one()
         if not writable:
             await self._engine.dispose()

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from cli.command import yout
 from db.data_keys import Sealing
@@ -26,6 +26,7 @@ from gateway import keys
 from gateway.deliveries import CONCURRENT, CONCURRENT_OF_ACCOUNT, Deliveries, Step
 from gateway.delivery_log import DeliveryLog
 from gateway.webhooks import EndpointOrder, Webhooks
+from tests.integration.test_many_rows import nodes
 from tests.support.bank import WRAPPING, open_account, reserve, settle
 from tests.support.media_stack import until
 from tests.support.stack import SECRET
@@ -146,6 +147,23 @@ async def test_an_account_with_many_deliveries_leaves_starts_to_others(post: Pos
     left = await pending.due(10)
     assert len(left) == 5
     assert {key.id for key in (*due, *left)} == many | {one}
+
+
+async def test_only_deliveries_that_are_returned_are_looked_up_elsewhere(post: Post) -> None:
+    """Very many may be due: events and jobs are joined to those of this round."""
+    asked: list[tuple[str, Any]] = []
+    reads = post.database._reads.sync_engine
+    event.listen(
+        reads, "before_cursor_execute", lambda _, __, statement, values, *___: asked.append((statement, values))
+    )
+    await PendingDeliveries(post.database).due(1)
+    ((statement, values),) = asked
+    async with post.database.connection() as connection:
+        explained = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
+        plan = explained.scalar_one()[0]["Plan"]
+    limits = [node for node in nodes(plan) if node["Node Type"] == "Limit"]
+    read = [{node.get("Relation Name") for node in nodes(limit)} - {None} for limit in limits]
+    assert read == [{"webhook_deliveries"}]
 
 
 async def test_an_attempt_that_was_killed_is_made_again_with_its_id_and_bytes(post: Post) -> None:
