@@ -151,13 +151,13 @@ async def test_an_account_with_many_deliveries_leaves_starts_to_others(post: Pos
 
 async def test_only_deliveries_that_are_returned_are_looked_up_elsewhere(post: Post) -> None:
     """Very many may be due: events and jobs are joined to those of this round."""
-    asked: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
     reads = post.database._reads.sync_engine
     event.listen(
-        reads, "before_cursor_execute", lambda _, __, statement, values, *___: asked.append((statement, values))
+        reads, "before_cursor_execute", lambda _, __, statement, values, *___: statements.append((statement, values))
     )
     await PendingDeliveries(post.database).due(1)
-    ((statement, values),) = asked
+    ((statement, values),) = statements
     async with post.database.connection() as connection:
         explained = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", values)
         plan = explained.scalar_one()[0]["Plan"]
