@@ -105,7 +105,7 @@ def test_a_page_around_it_stays_whole(name: str) -> None:
     ours = [element for element in Page(plain).elements if element[0] not in TAGS]
     assert [element for element in Page(hostile).elements if element[0] not in TAGS] == ours
     assert len(Page(hostile).all("h1")) == 1
-    assert [one["id"] for _, one in Page(hostile).elements if "id" in one] == ["content", "i-yout", "i-shield"]
+    assert [one["id"] for _, one in Page(hostile).elements if "id" in one] == ["content", "end", "i-yout", "i-shield"]
 
 
 def test_what_is_ordinary_is_shown_as_it_was_meant() -> None:
