@@ -27,6 +27,7 @@ MAX_CONVERSATIONS = 10_000
 UNTITLED = "New conversation"
 _FOR_THE_MODEL = ("role", "content", "name", "tool_calls", "tool_call_id", "refusal", "function_call", "audio")
 """Fields of a saved message that the model sees again. Its earlier reasoning is not among them."""
+_INSTRUCTIONS = ("system", "developer")
 _REASONING = ("reasoning", "reasoning_content")
 
 
@@ -131,6 +132,24 @@ def for_the_model(saved: Sequence[SavedMessage]) -> list[dict[str, Any]]:
             fields["tool_calls"] = [{name: call[name] for name in call if name != "index"} for call in calls]
         seen.append(fields)
     return seen
+
+
+def continued(saved: Sequence[SavedMessage], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return what the model reads of a conversation that goes on: the instructions in force first, then all else.
+
+    The newest instructions that stand together take the place of all before them. Empty ones end them.
+    """
+    messages: list[Mapping[str, Any]] = [*for_the_model(saved), *new]
+    in_force: list[Mapping[str, Any]] = []
+    before = None
+    for one in messages:
+        role = one.get("role")
+        if role in _INSTRUCTIONS:
+            together = in_force if before in _INSTRUCTIONS and one.get("content") else []
+            in_force = [*together, one]
+        before = role
+    others = [one for one in messages if one.get("role") not in _INSTRUCTIONS]
+    return [one for one in in_force if one.get("content")] + others
 
 
 def require_bounded(messages: Sequence[Mapping[str, Any]]) -> list[bytes]:

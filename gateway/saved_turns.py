@@ -14,6 +14,7 @@ from db.conversation_tables import ConversationRow
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database
 from domain import conversations
+from domain.errors import RequestInvalid
 from domain.operations import SavedTurn
 from domain.records import record
 from gateway.conversations import LARGE_BYTES, WholeConversations, require_place, sealed_message, sealed_title
@@ -58,7 +59,7 @@ class ConversationTurns:
         self._whole = whole
 
     async def continued(self, request: ModelCall) -> ModelCall:
-        """Put the saved messages of its conversation before those of a request. Raises `NotFound`.
+        """Put the saved messages of its conversation before those of a request. Raises `NotFound` and `RequestInvalid`.
 
         The request was admitted before: its account is known.
         """
@@ -73,7 +74,9 @@ class ConversationTurns:
                 conversations.require_room(row.messages, row.size, new)
 
         _, row, saved = await self._whole.read(admitted.account_id, options.conversation_id, require_room)
-        messages = [*conversations.for_the_model(saved), *request.body["messages"]]
+        messages = conversations.continued(saved, request.body["messages"])
+        if not messages:
+            raise RequestInvalid("There is nothing to answer: a conversation needs a question.", param="messages")
         big = request.big or row.size > LARGE_BYTES
         return replace(request, body={**request.body, "messages": messages}, big=big)
 

@@ -199,8 +199,8 @@ async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat
     assert answer.is_success
     await chat.open()
     await prompt.fill('Say "banana".')
-    for asked in ("Hello!", "And now?"):
-        await chat.ask(asked)
+    for text in ("Hello!", "And now?"):
+        await chat.ask(text)
         await chat.shown()
     await page.reload()
     await expect(prompt).to_have_value('Say "banana".')
@@ -212,6 +212,13 @@ async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat
     await expect(page.get_by_role("dialog")).to_contain_text("pear")
     await page.reload()
     await expect(prompt).to_have_value('Say "pear".')
+    await prompt.fill("")
+    await chat.ask("Who are you?")
+    await chat.shown()
+    await expect(page.locator(".answer .prose").last).to_contain_text("I am the demo model")
+    await page.reload()
+    await expect(page.locator(".answer .prose")).to_have_count(4)
+    await expect(prompt).to_have_value("")
 
 
 async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> None:

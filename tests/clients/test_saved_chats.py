@@ -65,6 +65,25 @@ async def test_a_chat_is_saved_and_continued_by_its_id(owner: AccountClient, ups
     assert (listed["title"], listed["message_count"]) == ("Where is Ulm?", 4)
 
 
+async def test_one_system_message_is_in_force_and_an_empty_one_ends_it(
+    owner: AccountClient, upstream: OpenAIServer
+) -> None:
+    id_ = ""
+    for system, in_force in (("Brief.", ["Brief."]), (None, ["Brief."]), ("Loud.", ["Loud."]), ("", []), (None, [])):
+        instructions = [] if system is None else [{"role": "system", "content": system}]
+        body = {"model": "test-plain", "messages": [*instructions, {"role": "user", "content": "x"}]}
+        answer = await owner.http.post(PATH, json=body | ({"conversation_id": id_} if id_ else {"save": True}))
+        id_ = events(answer.text)[-1]["conversation_id"]
+        seen = upstream.seen[-1].body["messages"]
+        assert [m["content"] for m in seen if m["role"] == "system"] == in_force
+        assert [m["role"] for m in seen[: len(in_force)]] == ["system"] * len(in_force)
+    assert [m["content"] for m in await messages(owner, id_) if m["role"] == "system"] == ["Brief.", "Loud.", ""]
+    emptied = await owner.http.post(CONVERSATIONS, json={"messages": [{"role": "system", "content": "Brief."}]})
+    body = {"model": "test-plain", "messages": [{"role": "system", "content": ""}]}
+    answer = await owner.http.post(PATH, json=body | {"conversation_id": emptied.json()["id"]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages")
+
+
 async def test_the_switch_keeps_what_does_not_say_otherwise(owner: AccountClient) -> None:
     await owner.http.patch("/api/chat/settings/", json={"keep_history": True})
     *_, done = await saying(owner, "One")

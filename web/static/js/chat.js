@@ -106,7 +106,7 @@ export class Chat extends HTMLElement {
     const {id, name} = this.picker.model;
     this.memory.once = once;
     const view = this.view(begun(name, !this.account));
-    const order = this.order(), prompt = this.settings?.chosen.system;
+    const order = this.order(), prompt = this.settings?.chosen.system ?? "";
     this.memory.messages.push(view.answer);
     this.memory.model = id;
     view.waits();
@@ -340,9 +340,9 @@ export class Chat extends HTMLElement {
     if (credits) refresh();
   }
 
-  /** The chat is saved, and has an address now. @param {string} id @param {string} [prompt] the system prompt that was sent */
+  /** The chat is saved, and has an address now. @param {string} id @param {string} prompt the system prompt that was sent */
   #saved(id, prompt) {
-    if (prompt) this.memory.system = prompt;
+    this.memory.system = prompt;
     if (this.conversation === id) return;
     this.conversation = id;
     history.replaceState(null, "", `/chat/${id}`);

@@ -42,12 +42,13 @@ function part({name, kind}, data) {
 }
 
 /**
- * Returns the body of a request. Of a kept chat, the server has all but the last message, and `saved`, its system prompt.
+ * Returns the body of a request. Of a kept chat, the server has all but the last message, and `saved`, its system prompt:
+ * an empty one ends that.
  * @param {{model: string, conversation: string, messages: Message[], chosen: import("./settings.js").Chosen, save: object, saved: string}} chat
  * @param {Written} [written]
  */
-export function body({model, conversation, messages, chosen: {system, ...settings}, save, saved}, written) {
-  const prompt = system && system !== saved ? [{role: "system", content: system}] : [];
+export function body({model, conversation, messages, chosen: {system = "", ...settings}, save, saved}, written) {
+  const prompt = system === saved ? [] : [{role: "system", content: system}];
   if (conversation) return {model, conversation_id: conversation, messages: [...prompt, ...turns(messages.slice(-1), written)], ...settings, save: true};
   return {model, messages: [...prompt, ...turns(messages, written)], ...settings, ...save};
 }

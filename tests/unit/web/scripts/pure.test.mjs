@@ -119,7 +119,9 @@ test("a system prompt goes to the model, and into a kept chat once", () => {
   assert.equal(roles(sent("c", "Be brief.", "")), "system user", "it is new there");
   assert.equal(roles(sent("c", "Be brief.", "Be brief.")), "user", "the server has it");
   assert.equal(roles(sent("c", "Be loud.", "Be brief.")), "system user", "it has changed");
-  assert.equal(roles(sent("c", undefined, "Be brief.")), "user");
+  assert.deepEqual(sent("c", undefined, "Be brief.").messages[0], {role: "system", content: ""}, "it has been cleared");
+  assert.equal(roles(sent("c", undefined, "")), "user");
+  assert.equal(roles(sent("", undefined, "")), "user assistant user");
   const {conversation_id: id, temperature, ...others} = sent("c", "Be brief.", "");
   assert.deepEqual([id, temperature, "system" in others], ["c", 1, false]);
 });
