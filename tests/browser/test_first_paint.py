@@ -23,12 +23,12 @@ class Halved:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         answer = await self._origin.get(request.path_qs, headers={"accept-encoding": "identity"})
-        kept = {
+        headers = {
             name: answer.headers[name] for name in ("content-type", "content-security-policy") if name in answer.headers
         }
-        halved = web.StreamResponse(headers=kept)
+        halved = web.StreamResponse(headers=headers)
         await halved.prepare(request)
-        half = len(answer.content) // 2 if kept["content-type"].startswith("text/html") else 0
+        half = len(answer.content) // 2 if headers["content-type"].startswith("text/html") else 0
         await halved.write(answer.content[:half])
         if half:
             await self.rest.wait()
