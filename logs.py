@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from dataclasses import dataclass
@@ -22,9 +23,11 @@ _SILENT = ("psycopg",)
 _QUIET = ("uvicorn.access", "httpx2", "httpcore2", "aiohttp.access", "asyncio")
 MIN_LOG_PAUSE = timedelta(minutes=1)
 MAX_LOG_PAUSE = timedelta(minutes=10)
-MAX_LASTING = 2000
+MAX_NAMED = 1000
+"""Places of one fault that the log names; it is silent about more."""
 FORGET_SECONDS = 3 * 60 * 60.0
-"""Of more than `MAX_LASTING` faults that last, those that did not show for so long are forgotten."""
+"""Longer than two rounds of what is done once an hour. A fault that did not show for so long is over, or is another
+process's: its row is gone, or this process does not lead any more."""
 
 
 def _no_ids() -> Mapping[str, str]:
@@ -125,6 +128,7 @@ class OperatorFaults:
 
     The pause between two lines of one fault doubles up to ten minutes. Each line says what is wrong, where, and what to
     do; `repeats` counts what was left out since the line before. None of the values may come from a request.
+    One line says the end: `mended` when it is known, `not seen for 3 hours` when nobody here would learn of it.
     """
 
     def __init__(
@@ -132,17 +136,19 @@ class OperatorFaults:
     ) -> None:
         self._log = logger
         self._clock = clock
-        self._lasting: dict[tuple[str, str], _LastingFault] = {}
-        """The one that did not show for the longest time first."""
+        self._lasting: dict[str, dict[str, _LastingFault]] = {}
+        """By place, and by what is wrong there."""
+        self._named = Counter[str]()
+        """How many places of each fault are in it."""
+        self._next_look = 0.0
 
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
         """Call it whenever the fault shows."""
         now = self._clock()
-        lasting = self._lasting.pop((what, where), None)
+        self._forget(now)
+        lasting = self._lasting.get(where, {}).get(what) or self._begun(what, where, now)
         if lasting is None:
-            self._forget(now)
-            lasting = _LastingFault(since=now, next_line=now)
-        self._lasting[what, where] = lasting
+            return
         lasting.last = now
         if now < lasting.next_line:
             lasting.repeats += 1
@@ -152,17 +158,44 @@ class OperatorFaults:
         lasting.next_line = now + lasting.pause
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
 
+    def _begun(self, what: str, where: str, now: float) -> "_LastingFault | None":
+        if self._named[what] >= MAX_NAMED:
+            return None
+        self._named[what] += 1
+        lasting = self._lasting.setdefault(where, {})[what] = _LastingFault(since=now, next_line=now)
+        return lasting
+
     def _forget(self, now: float) -> None:
-        """Make room for another one: nothing ever clears a fault of a row that was deleted."""
-        oldest = next(iter(self._lasting), None)
-        if len(self._lasting) >= MAX_LASTING and oldest and now >= self._lasting[oldest].last + FORGET_SECONDS:
-            del self._lasting[oldest]
+        """Say once of each fault that it does not show any more, though nobody said that it is mended."""
+        if now < self._next_look:
+            return
+        self._next_look = now + MIN_LOG_PAUSE.total_seconds()
+        over: dict[str, list[str]] = {}
+        for where, faults in self._lasting.items():
+            for what, lasting in faults.items():
+                if now >= lasting.last + FORGET_SECONDS:
+                    over.setdefault(what, []).append(where)
+        hours = round(FORGET_SECONDS / 3600)
+        for what, places in over.items():
+            for where in places:
+                self._remove(what, where)
+            more = {"more_places": len(places) - 1} if len(places) > 1 else {}
+            self._log.info(f"{what}: not seen for {hours} hours", where=places[0], **more)
+
+    def _remove(self, what: str, where: str) -> None:
+        self._named[what] -= 1
+        del self._lasting[where][what]
+        if not self._lasting[where]:
+            del self._lasting[where]
 
     def clear(self, where: str) -> None:
         """All is well there again: says so once, if anything was wrong."""
-        mended = {key[0]: self._lasting.pop(key) for key in list(self._lasting) if key[1] == where}
-        if mended:
-            seconds = self._clock() - min(lasting.since for lasting in mended.values())
+        now = self._clock()
+        self._forget(now)
+        if mended := dict(self._lasting.get(where, ())):
+            for what in mended:
+                self._remove(what, where)
+            seconds = now - min(lasting.since for lasting in mended.values())
             self._log.info(f"{'; '.join(mended)}: mended", where=where, seconds=round(seconds, 1))
 
 

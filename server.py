@@ -296,7 +296,7 @@ def _background(wired: Wired, calls: Calls, temporal: Client, starts: JobStarts)
     maintenance = maintenance_of(wired, Starter(temporal, wired.request_faults), starts)
     leadership = Leadership(wired.settings.database_url.get_secret_value(), background.MAINTENANCE_LOCK)
     tasks = [
-        MaintenanceTask("sweep", Sweeper(wired.database).sweep),
+        MaintenanceTask("sweep", Sweeper(wired.database, faults=wired.faults).sweep),
         MaintenanceTask("start_orphans", maintenance.start_orphans),
         MaintenanceTask("start_deliveries", maintenance.start_deliveries),
         MaintenanceTask("recover", maintenance.recover, every=RECOVERY_AGE),

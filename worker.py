@@ -168,7 +168,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                     wired.storage,
                     sniff.content_type,
                     Audits(wired.database),
-                    Sweeper(wired.database),
+                    Sweeper(wired.database, faults=wired.faults),
                     Pruning(wired.database, settings.retention, wired.errors, lifetime=settings.session_lifetimes),
                     lambda client: maintenance_of(wired, Starter(client, wired.request_faults)),
                     wired.outputs,

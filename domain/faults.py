@@ -14,7 +14,8 @@ class FaultLog(Protocol):
 
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None: ...
 
-    def clear(self, where: str) -> None: ...
+    def clear(self, where: str) -> None:
+        """Call it at each success: it says the end of what was reported there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """A round of maintenance: many items, each by itself. One that fails is reported, and the others go on."""
 
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -13,10 +12,6 @@ T = TypeVar("T")
 
 MAX_UNAVAILABLE_IN_A_ROW = 3
 """Items of as many groups in a row could not reach a service: it is away, and the round ends."""
-MAX_NAMED = 1000
-"""Lasting failures that the log names; more are counted alone."""
-FORGET_SECONDS = 3 * 60 * 60.0
-"""A failure that did not show for so long makes room for the name of another: its row is gone, or others see to it."""
 TASKS = (
     "cancel",
     "collect_returned",
@@ -44,12 +39,8 @@ with 1."""
 class MaintenanceErrors:
     """What failed in this process: named in the log, counted by task for the metrics."""
 
-    def __init__(
-        self, log: FaultLog, describe: Callable[[Exception], str], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._log, self._describe, self._clock = log, describe, clock
-        self._lasting: dict[str, float] = {}
-        """When each of them failed for the last time, the oldest first."""
+    def __init__(self, log: FaultLog, describe: Callable[[Exception], str]) -> None:
+        self._log, self._describe = log, describe
         self.by_task = Counter(dict.fromkeys(TASKS, 0))
 
     def failed(self, task: str, item: str, error: Exception) -> None:
@@ -58,26 +49,13 @@ class MaintenanceErrors:
         if reported and isinstance(error, ServiceUnavailable):  # nothing was done, of which something could fail
             return
         self.by_task[task] += 1
-        where = f"{task} {item}"
-        if reported or not self._named(where):
+        if reported:
             return
         remedy = "the round goes on without it and tries it again; if it stays, look at this row"
-        self._log.report("maintenance failed", where=where, remedy=remedy, fault=self._describe(error))
-
-    def _named(self, where: str) -> bool:
-        now = self._clock()
-        if self._lasting.pop(where, None) is None and len(self._lasting) >= MAX_NAMED:
-            oldest = next(iter(self._lasting))
-            if now < self._lasting[oldest] + FORGET_SECONDS:
-                return False
-            del self._lasting[oldest]
-        self._lasting[where] = now
-        return True
+        self._log.report("maintenance failed", where=f"{task} {item}", remedy=remedy, fault=self._describe(error))
 
     def succeeded(self, task: str, item: str) -> None:
-        where = f"{task} {item}"
-        if self._lasting.pop(where, None) is not None:
-            self._log.clear(where)
+        self._log.clear(f"{task} {item}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,14 +64,39 @@ def test_different_faults_do_not_hide_one_another() -> None:
     ]
 
 
-def test_faults_of_rows_that_are_gone_are_forgotten() -> None:
+def test_the_log_names_a_bounded_number_of_places_of_a_fault() -> None:
+    """Also beside a fault of each of many rows, it names another fault."""
+    faults = OperatorFaults(structlog.get_logger(), clock=Clock())
+    with capture_logs() as lines:
+        for number in range(2 * logs.MAX_NAMED):
+            faults.report("a row fails", where=f"row {number}", remedy="mend it")
+        faults.report("the database is away", where="db", remedy="mend it")
+        faults.clear("row 1")
+        faults.report("a row fails", where="another", remedy="mend it")
+    places = [line["where"] for line in lines]
+    assert places == [*(f"row {number}" for number in range(logs.MAX_NAMED)), "db", "row 1", "another"]
+
+
+def test_the_end_is_said_of_what_nobody_here_mends() -> None:
+    """Of a row that is gone, and of what another process does since: it does not show any more."""
     clock = Clock()
     faults = OperatorFaults(structlog.get_logger(), clock=clock)
-    with capture_logs():
-        for clock.now in (0.0, logs.FORGET_SECONDS):
-            for number in range(logs.MAX_LASTING):
-                faults.report("it fails", where=f"row {clock.now} {number}", remedy="mend it")
-    assert len(faults._lasting) == logs.MAX_LASTING
+    with capture_logs() as lines:
+        for number in range(3):
+            faults.report("a row fails", where=f"row {number}", remedy="mend it")
+        faults.report("the store is away", where="store", remedy="mend it")
+        for clock.now in (logs.FORGET_SECONDS / 2, logs.FORGET_SECONDS - 1):
+            faults.report("it is away", where="here", remedy="mend it")
+            faults.clear("elsewhere")
+        del lines[:]
+        for clock.now in (logs.FORGET_SECONDS + 60, logs.FORGET_SECONDS + 120):
+            faults.clear("elsewhere")
+        faults.report("a row fails", where="row 1", remedy="mend it")
+    assert [(line["event"], line["where"], line.get("more_places")) for line in lines] == [
+        ("a row fails: not seen for 3 hours", "row 0", 2),
+        ("the store is away: not seen for 3 hours", "store", None),
+        ("a row fails", "row 1", None),
+    ]
 
 
 def test_a_line_has_the_ids_of_its_request_whoever_writes_it() -> None:

@@ -6,20 +6,25 @@ from collections.abc import Callable
 import pytest
 
 from domain.errors import GatewayError, ServiceUnavailable, where
-from domain.rounds import FORGET_SECONDS, MAX_NAMED, MAX_UNAVAILABLE_IN_A_ROW, TASKS, MaintenanceErrors, Round
+from domain.rounds import MAX_UNAVAILABLE_IN_A_ROW, TASKS, MaintenanceErrors, Round
 from tests.support.stack import ROOT
 
 
 class Log:
+    """A line for each report, and for each end of what was reported."""
+
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.cleared: list[str] = []
+        self.lasting: set[str] = set()
 
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
+        self.lasting.add(where)
         self.lines.append(f"{where}: {values['fault']}")
 
     def clear(self, where: str) -> None:
-        self.cleared.append(where)
+        if where in self.lasting:
+            self.lasting.discard(where)
+            self.lines.append(f"{where}: mended")
 
 
 class Bench:
@@ -27,8 +32,7 @@ class Bench:
 
     def __init__(self, error_of: Callable[[int], Exception | None]) -> None:
         self.log, self.error_of, self.tried = Log(), error_of, list[int]()
-        self.now = 0.0
-        self.errors = MaintenanceErrors(self.log, where, lambda: self.now)
+        self.errors = MaintenanceErrors(self.log, where)
         self.round: Round[int] = Round("count", str, lambda item: item // 10, self.errors)
 
     async def act(self, item: int) -> int:
@@ -50,8 +54,9 @@ async def test_one_that_is_mended_is_told() -> None:
     bench = Bench(lambda item: ValueError() if item == 1 else None)
     await bench.round.run(range(3), bench.act)
     bench.error_of = lambda _: None
-    await bench.round.run(range(3), bench.act)
-    assert bench.log.cleared == ["count 1"]
+    for _ in range(2):
+        await bench.round.run(range(3), bench.act)
+    assert bench.log.lines[1:] == ["count 1: mended"]
 
 
 async def test_what_the_log_has_already_is_not_told_again() -> None:
@@ -82,22 +87,6 @@ async def test_a_service_that_is_away_ends_the_round(items: int) -> None:
     with pytest.raises(ServiceUnavailable):
         await bench.round.run(range(0, 10 * items, 10), bench.act)
     assert len(bench.tried) == min(items, MAX_UNAVAILABLE_IN_A_ROW)
-
-
-async def test_the_log_names_a_bounded_number() -> None:
-    bench = Bench(lambda _: ValueError())
-    await bench.round.run(range(2 * MAX_NAMED), bench.act)
-    assert len(bench.log.lines) == MAX_NAMED
-    assert bench.errors.by_task["count"] == 2 * MAX_NAMED
-
-
-async def test_names_of_rows_that_are_gone_make_room_for_others() -> None:
-    bench = Bench(lambda _: ValueError())
-    for first, lines in ((0, MAX_NAMED), (MAX_NAMED, MAX_NAMED), (2 * MAX_NAMED, 2 * MAX_NAMED)):
-        await bench.round.run(range(first, first + MAX_NAMED), bench.act)
-        assert len(bench.log.lines) == lines
-        bench.now += FORGET_SECONDS / 2
-    assert bench.log.cleared == []
 
 
 async def test_a_refusal_that_the_log_has_is_counted_alone() -> None:
