@@ -2,10 +2,10 @@
 
 from collections import OrderedDict
 
-from domain.errors import AdapterFault, UpstreamError
+from domain.errors import AdapterFault, UpstreamError, UpstreamGone
 
 MAX_NOT_FOUND = 5
-"""Times that a provider may answer 404, or what cannot be read, about a job that it accepted. Then the job is lost."""
+"""Times that a provider may answer so about a job that it accepted. Then the job is lost."""
 MAX_JOBS = 10_000
 
 
@@ -17,8 +17,8 @@ class LostJobs:
 
     @staticmethod
     def counts(error: UpstreamError) -> bool:
-        """Tell whether an error may mean that a job is lost: 404, or a body that is no answer."""
-        return error.status == 404 or isinstance(error, AdapterFault)
+        """Tell whether an error may mean that a job is lost: 404, 400, 410 and so on, or a body that is no answer."""
+        return error.status == 404 or isinstance(error, AdapterFault | UpstreamGone)
 
     def seen(self, job_id: str) -> None:
         """The provider knows it."""

@@ -16,7 +16,15 @@ import httpx2
 import structlog
 
 from domain.catalog import Provider
-from domain.errors import AdapterFault, GatewayError, UpstreamBusy, UpstreamError, UpstreamRefused, UpstreamTimeout
+from domain.errors import (
+    AdapterFault,
+    GatewayError,
+    UpstreamBusy,
+    UpstreamError,
+    UpstreamGone,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from domain.records import record
 from providers import upstream_json
 from providers.base import Headers
@@ -69,6 +77,13 @@ class HttpRequest:
     """The vendor does nothing after its answer: when it says itself that it is unavailable, it has made nothing."""
     require: Callable[[], None] | None = None
     """Called once there is a connection, right before the request leaves. If it raises, nothing is sent."""
+    of_work: bool = False
+    """It is about work that was accepted, as all that is not POST is."""
+
+    @property
+    def orders(self) -> bool:
+        """Whether it brings the caller's input, which the vendor may refuse."""
+        return self.method == "POST" and not self.of_work
 
 
 @record
@@ -252,7 +267,7 @@ class MediaHttp:
         except UpstreamError:
             body = b""
         explained = self._rules.explain(status, headers, body) if own and self._rules.explain else None
-        error = explained or of_status(status, headers, own=own)
+        error = explained or of_status(status, headers, own=own, orders=request.orders)
         if isinstance(error, UpstreamBusy) and _leaves_doubt(request, status, body):
             error = UpstreamError(retry_after=error.retry_after)
         if isinstance(error, UpstreamError):
@@ -268,8 +283,12 @@ def _before_sent(require: Callable[[], None]) -> Callable[[str, Any], Awaitable[
     return trace
 
 
-def of_status(status: int, headers: Headers, *, own: bool = True) -> UpstreamError:
-    """Return what a status means at any vendor, for a request that may have been accepted."""
+def of_status(status: int, headers: Headers, *, own: bool = True, orders: bool = True) -> UpstreamError:
+    """Return what a status means at any vendor, for a request that may have been accepted.
+
+    What the vendor has accepted before is not the caller's fault any more: a status that refuses the input of one that
+    `orders` says of any other that the work cannot be had.
+    """
     if status in (408, 504, 524):
         return UpstreamTimeout()
     if status == 429 or status in _UNAVAILABLE:
@@ -281,7 +300,7 @@ def of_status(status: int, headers: Headers, *, own: bool = True) -> UpstreamErr
     if status in (404, 405):
         return _unsent(UpstreamError())
     if 400 <= status < 500 and status != 409:
-        return UpstreamRefused()
+        return UpstreamRefused() if orders else UpstreamGone()
     return UpstreamError()
 
 
@@ -291,7 +310,7 @@ def _leaves_doubt(request: HttpRequest, status: int, body: bytes) -> bool:
     A proxy before it may have given the answer after it had passed the request on. And what a vendor puts into a queue
     may be there although its answer says so.
     """
-    if status not in _UNAVAILABLE or request.method != "POST":
+    if status not in _UNAVAILABLE or not request.orders:
         return False
     return not (request.answers and _is_of_a_vendor(body))
 

@@ -29,8 +29,10 @@ class PolledJobs(ABC):
         try:
             answer = await self._state(provider_job_id)
         except UpstreamError as error:
-            if self._lost.counts(error) and self._lost.lost(provider_job_id):
-                return Progress(Stage.FAILED, failure=UpstreamError.code)
+            if self._lost.counts(error):
+                if self._lost.lost(provider_job_id):
+                    return Progress(Stage.FAILED, failure=UpstreamError.code)
+                error.retryable = True
             raise
         self._lost.seen(provider_job_id)
         return await self._progress(provider_job_id, answer)

@@ -109,7 +109,7 @@ class GeminiMedia(PolledJobs):
         work = Work.of(provider_job_id)
         if work.form != INTERACTION:
             return await super().cancel(provider_job_id)
-        await self._sent(HttpRequest(f"{self._interactions}/{work.name}/cancel", json={}))
+        await self._sent(HttpRequest(f"{self._interactions}/{work.name}/cancel", json={}, of_work=True))
         return await self.poll(provider_job_id)
 
     async def discard(self, provider_job_id: str) -> None:
@@ -161,7 +161,7 @@ class GeminiMedia(PolledJobs):
             return await self._answer(HttpRequest(f"{self._place.base_url}/{work.name}", "GET"))
         resource = work.name.rpartition("/operations/")[0]
         url = f"{self._place.base_url}/{resource}:fetchPredictOperation"
-        return await self._with_videos(HttpRequest(url, json={"operationName": work.name}))
+        return await self._with_videos(HttpRequest(url, json={"operationName": work.name}, of_work=True))
 
     async def _of_interaction(self, answer: Mapping[str, Any]) -> Progress:
         """A file of a finished interaction may still be on its way."""

@@ -59,7 +59,8 @@ class ReplicateMedia(PolledJobs):
     async def cancel(self, provider_job_id: str) -> Progress:
         """Ask Replicate to stop. Its answer is the prediction, which may have ended before."""
         try:
-            return results.progress(await self._json(f"/predictions/{provider_job_id}/cancel", HttpRequest("")))
+            order = HttpRequest("", of_work=True)
+            return results.progress(await self._json(f"/predictions/{provider_job_id}/cancel", order))
         except UpstreamError as error:
             if error.status == 404:
                 return Progress(Stage.CANCELLED)

@@ -18,6 +18,7 @@ from domain.errors import (
     GatewayError,
     UpstreamBusy,
     UpstreamError,
+    UpstreamGone,
     UpstreamRefused,
     UpstreamTimeout,
 )
@@ -145,6 +146,16 @@ async def test_what_a_status_means(faults: Faults, client: httpx2.AsyncClient, s
     assert SECRET not in str(error)
 
 
+@pytest.mark.parametrize("status", [400, 410, 413, 422])
+@pytest.mark.parametrize("request_", [{"method": "GET"}, {"method": "DELETE"}, {"of_work": True}], ids=str)
+async def test_what_was_accepted_is_no_fault_of_the_input(
+    faults: Faults, client: httpx2.AsyncClient, status: int, request_: Mapping[str, Any]
+) -> None:
+    media, origin = at(faults, client)
+    with pytest.raises(UpstreamGone):
+        await media.json(HttpRequest(f"{origin}/status/{status}", **request_))
+
+
 @pytest.mark.parametrize(
     ("path", "request_", "certain"),
     [
@@ -153,8 +164,9 @@ async def test_what_a_status_means(faults: Faults, client: httpx2.AsyncClient, s
         ("503", {"answers": True}, False),
         ("503?form=json", {}, False),
         ("503", {"method": "GET"}, True),
+        ("503", {"of_work": True}, True),
     ],
-    ids=["the vendor itself", "the vendor itself, too", "a proxy", "a queue", "a poll"],
+    ids=["the vendor itself", "the vendor itself, too", "a proxy", "a queue", "a poll", "a poll, too"],
 )
 async def test_unavailable_is_a_doubt_unless_nothing_can_be_under_way(
     faults: Faults, client: httpx2.AsyncClient, path: str, request_: Mapping[str, Any], certain: bool
