@@ -16,7 +16,7 @@ from typing import TextIO
 import structlog
 
 import exits
-from domain.request_id import REQUEST_ID
+from domain.current_request import REQUEST_ID
 
 _SILENT = ("psycopg",)
 """Warns of each query that it could not cancel: `db.outage` has told of the server by then."""

@@ -19,7 +19,7 @@ from api.direct import DirectExchange
 from api.errors import WIRE
 from api.request_figures import STATUS
 from api.wire.base import ClientWire
-from domain.request_id import REQUEST_ID
+from domain.current_request import REQUEST_ID
 
 MAX_BODY_IDLE = timedelta(seconds=15)
 """The longest time between two parts of a body."""

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".yout" / "bench"
 TIMEOUT = 90.0
 CREDITS = 10**15
-CAPABILITIES = '["stream_usage", "abort_stops_billing"]'
+CAPABILITIES = '["abort_stops_billing"]'
 METERED = "metered-"
 """Before a model's behaviour: its hold may grow while it streams."""
 NOT_DURABLE = "PostgreSQL runs with {}={}: what is measured here is worth nothing unless commits reach the disk."

@@ -4,7 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, Strict
+from pydantic import BeforeValidator, Field, Strict
 
 from catalog.media_entries import CostedByUnits, Excluded, Inputs, Parameters, PricedByUnits
 from catalog.values import (
@@ -28,6 +28,15 @@ from domain.catalog import Capability, InputModality, Modality
 from domain.meters import Meter
 from domain.plans import DEFAULT_PRIORITY, PLAN_SHARE
 from domain.privacy import PrivacyClass
+
+
+def _not_removed(capability: object) -> object:
+    if capability == "stream_usage":
+        raise ValueError("stream_usage is gone, every server is asked for usage: delete it here")
+    return capability
+
+
+Capabilities = frozenset[Annotated[Capability, BeforeValidator(_not_removed)]]
 
 
 class ExchangeEntry(Entry):
@@ -78,7 +87,7 @@ class ProviderEntry(Entry):
     api_key: HeaderValue | None = None
     headers: dict[HeaderName, HeaderValue] = Field(default={}, repr=False)
     options: dict[str, Annotated[str, Field(min_length=1)]] = Field(default={})
-    capabilities: frozenset[Capability] = frozenset()
+    capabilities: Capabilities = frozenset()
     passes: Passes = frozenset()
     privacy: PrivacyClass = PrivacyClass.UNKNOWN
     drops: Drops = frozenset()
@@ -150,7 +159,7 @@ class RouteEntry(CostedByTokens, CostedByUnits):
     priority: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 0
     weight: Annotated[int, Strict(), Field(ge=0, le=1_000_000)] = 1
     timeouts: TimeoutsEntry = TimeoutsEntry()
-    capabilities: frozenset[Capability] | None = None
+    capabilities: Capabilities | None = None
     """None means those of the provider."""
     privacy: PrivacyClass | None = None
     drops: Drops = frozenset()

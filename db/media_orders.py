@@ -8,6 +8,7 @@ from uuid import UUID
 from db import media_routes
 from db.media_tables import MediaJobRow
 from domain.caller import Payer
+from domain.current_request import REQUEST_ID, TRACEPARENT
 from domain.errors import GatewayError
 from domain.key_rules import KeyRules
 from domain.limits import NO_LIMITS, Limits
@@ -15,7 +16,6 @@ from domain.media import DEADLINES, JobRoute, Kind, MediaInput, MediaRequest, St
 from domain.operations import IdempotencyClaim, Reserve
 from domain.plans import Turn
 from domain.pricing import FlatTerms
-from domain.request_id import REQUEST_ID, TRACEPARENT
 from domain.results import Reserved
 
 

@@ -86,7 +86,6 @@ class Capability(StrEnum):
     STORE = "store"
     METERABLE = "meterable"
     ABORT_STOPS_BILLING = "abort_stops_billing"
-    STREAM_USAGE = "stream_usage"
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     DEVELOPER_ROLE = "developer_role"
     COMPLETIONS = "completions"

@@ -17,9 +17,9 @@ from uuid import UUID
 
 import structlog
 
+from domain.current_request import working_for
 from domain.errors import NotFound, ServiceUnavailable, where
 from domain.media import Job, State
-from domain.request_id import working_for
 from gateway.beginnings import Beginnings
 from gateway.start_turns import StartTurns
 

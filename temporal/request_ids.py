@@ -20,7 +20,7 @@ from temporalio.worker import (
 from temporalio.worker import Interceptor as WorkerInterceptor
 from temporalio.workflow import ActivityHandle
 
-from domain.request_id import FORM, REQUEST_ID
+from domain.current_request import REQUEST_ID, REQUEST_ID_FORM
 
 HEADER = "request-id"
 
@@ -71,6 +71,6 @@ class _InActivity(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         if (payload := input.headers.get(HEADER)) is not None:
             request_id = _PAYLOADS.from_payloads([payload])[0]
-            if isinstance(request_id, str) and FORM.fullmatch(request_id):
+            if isinstance(request_id, str) and REQUEST_ID_FORM.fullmatch(request_id):
                 REQUEST_ID.set(request_id)  # an activity is a task of its own
         return await super().execute_activity(input)

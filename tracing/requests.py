@@ -6,7 +6,7 @@ from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
 from api.request_traces import Headers
-from domain.request_id import TRACEPARENT
+from domain.current_request import TRACEPARENT
 from tracing import names
 from tracing.parents import read, written
 

@@ -12,7 +12,7 @@ from temporalio.client import OutboundInterceptor, StartWorkflowInput, WorkflowH
 from temporalio.contrib.opentelemetry import TracingInterceptor, TracingWorkflowInboundInterceptor
 from temporalio.worker import WorkflowInboundInterceptor, WorkflowInterceptorClassInput
 
-from domain.request_id import TRACEPARENT
+from domain.current_request import TRACEPARENT
 from tracing.parents import W3C, read
 
 

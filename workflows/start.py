@@ -16,11 +16,11 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.payloads import DeliveryRef, JobRef, PurgeState
+from domain.current_request import working_for
 from domain.errors import ServiceUnavailable
 from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
 from domain.media import Job
 from domain.purges import PurgeKey
-from domain.request_id import working_for
 from domain.webhooks import DeliveryKey
 from temporal import attributes
 from temporal.faults import RequestFaults

@@ -163,12 +163,12 @@ kind = "openai"
 base_url = "{upstream}"
 api_key = "sk-foreign"
 passes = ["vendor_field"]
-capabilities = ["stream_usage", "abort_stops_billing"]
+capabilities = ["abort_stops_billing"]
 
 [providers.metered]
 kind = "openai"
 base_url = "{upstream}"
-capabilities = ["stream_usage", "abort_stops_billing", "meterable"]
+capabilities = ["abort_stops_billing", "meterable"]
 
 [providers.responses]
 kind = "openai_responses"

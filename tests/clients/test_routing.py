@@ -25,7 +25,7 @@ def provider(name: str, url: str, more: str = "") -> str:
 [providers.{name}]
 kind = "openai"
 base_url = "{url}"
-capabilities = ["stream_usage", "abort_stops_billing"]
+capabilities = ["abort_stops_billing"]
 timeouts = {{ connect = 1, first_byte = 0.4, idle = 0.4 }}
 {more}
 """

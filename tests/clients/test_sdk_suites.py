@@ -35,7 +35,7 @@ CATALOG = """
 [providers.foreign]
 kind = "openai"
 base_url = "{url}"
-capabilities = ["stream_usage", "abort_stops_billing"]
+capabilities = ["abort_stops_billing"]
 
 [providers.texts]
 kind = "openai"

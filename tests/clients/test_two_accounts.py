@@ -28,7 +28,7 @@ kind = "openai"
 base_url = "{url}"
 route_class = "first"
 api_key_env = ["KEY_ONE", "KEY_TWO"]
-capabilities = ["stream_usage", "abort_stops_billing"]
+capabilities = ["abort_stops_billing"]
 timeouts = {{ connect = 1, first_byte = 0.4, idle = 0.4 }}
 max_concurrent = 4
 max_wait = 0.3

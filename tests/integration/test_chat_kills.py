@@ -54,7 +54,7 @@ def _catalog(upstream: str) -> str:
 [providers.foreign]
 kind = "openai"
 base_url = "{upstream}"
-capabilities = ["stream_usage", "abort_stops_billing"]
+capabilities = ["abort_stops_billing"]
 """
     models = (ENDLESS, STALLING, HANGING, PLAIN)
     provider += embedding_model(EMBEDDING, "foreign/embed-hang")

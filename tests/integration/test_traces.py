@@ -28,12 +28,10 @@ CATALOG = """
 [providers.away]
 kind = "openai"
 base_url = "http://127.0.0.1:1/v1"
-capabilities = ["stream_usage"]
 
 [providers.lab]
 kind = "openai"
 base_url = "{url}"
-capabilities = ["stream_usage"]
 
 [providers.vowed]
 kind = "openai"

@@ -15,7 +15,7 @@ CATALOG = """
 [providers.scripted]
 kind = "openai"
 base_url = "{url}"
-capabilities = ["stream_usage", "abort_stops_billing"]
+capabilities = ["abort_stops_billing"]
 
 [models.test-scripted]
 context_window = 200000

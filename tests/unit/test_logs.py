@@ -12,7 +12,7 @@ import structlog
 from structlog.testing import capture_logs
 
 import logs
-from domain.request_id import REQUEST_ID
+from domain.current_request import REQUEST_ID
 from logs import OperatorFaults
 from tests.support.stack import ROOT
 

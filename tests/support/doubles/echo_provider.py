@@ -71,7 +71,7 @@ class EchoProvider(OpenAIServer):
 def catalog(upstream: str) -> str:
     providers = "".join(
         f'[providers.foreign-{name}]\nkind = "{kind}"\nbase_url = "{upstream}"\napi_key = "{KEY}"\n'
-        + ('capabilities = ["completions", "stream_usage"]\n' if name == "texts" else "")
+        + ('capabilities = ["completions"]\n' if name == "texts" else "")
         for name, kind in PROVIDERS.items()
     )
     models = "".join(

@@ -97,7 +97,7 @@ def _written(body: dict[str, Any], step: Step) -> str:
 def catalog(upstream: str) -> str:
     """Every script behind a provider that stops its bill on an abort, and behind one that does not."""
     entries = []
-    for provider, capabilities in (("stop", '"stream_usage", "abort_stops_billing"'), ("drain", '"stream_usage"')):
+    for provider, capabilities in (("stop", '"abort_stops_billing"'), ("drain", "")):
         entries.append(f"""
 [providers.{provider}]
 kind = "openai"

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
+from domain.current_request import REQUEST_ID, working_for
 from domain.errors import NotFound, ServiceUnavailable
 from domain.media import Job, Kind, State
-from domain.request_id import REQUEST_ID, working_for
 from gateway import job_starts
 from gateway.beginnings import AT_ONCE, TIMEOUT, Beginnings
 from gateway.job_starts import (

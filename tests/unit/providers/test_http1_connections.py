@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import uvloop
 
+from domain.current_request import REQUEST_ID
 from domain.errors import UpstreamError, UpstreamTimeout
-from domain.request_id import REQUEST_ID
 from providers.base import Timeouts, UpstreamRequest
 from providers.http1 import Http1Transport
 from tests.support.doubles.raw_server import Visit, answer, chunked, serving

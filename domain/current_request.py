@@ -12,7 +12,7 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """None outside of a request, and outside of the work for one. A worker's activity has that of its job's request."""
 TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """As W3C's Trace Context writes it. None where no traces are exported."""
-FORM = re.compile(r"req_[0-9a-f]{24}")
+REQUEST_ID_FORM = re.compile(r"req_[0-9a-f]{24}")
 
 
 @contextmanager
