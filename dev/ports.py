@@ -4,8 +4,10 @@ import asyncio
 import errno
 import random
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import chain, islice, repeat
 from pathlib import Path
 
@@ -52,9 +54,7 @@ async def taken(wanted: Mapping[str, tuple[str, int]]) -> list[str]:
         if port in settings:
             sentences.append(f"{setting} and {settings[port]} are both {port}: give one of them another port.")
         elif (problem := await _problem(host, port)) is not None:
-            sentences.append(
-                f"{problem} Set {setting} to another one, such as {setting}={port + 1 if port < 65_535 else port - 1}."
-            )
+            sentences.append(problem + _way_out(setting, host, port))
         settings[port] = setting
     return sentences
 
@@ -67,13 +67,22 @@ async def _problem(host: str, port: int) -> str | None:
         except OSError as problem:
             return f"Port {port} on {host!r} cannot be used: {problem.strerror}."
         await asyncio.sleep(0.3)  # its last user may be ending
-    by = holder(port)
+    by = holder(host, port)
     return f"Port {port} is taken{f' by {by}' if by else ''}."
 
 
-def holder(port: int) -> str | None:
-    """Name the process that listens on the port, such as `python3, pid 4711`, or None if this user may not see it."""
-    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+def _way_out(setting: str, host: str, port: int) -> str:
+    """Name the next port that is free. Empty: none of this host would do."""
+    for other in (*range(port + 1, min(port + 20, 65_536)), free()):
+        with suppress(OSError):
+            if available(host, other):
+                return f" Set {setting} to another one, such as {setting}={other}."
+    return ""
+
+
+def holder(host: str, port: int) -> str | None:
+    """Name the process that is in the way, such as `python3, pid 4711`, or None if this user may not see it."""
+    sockets = {f"socket:[{inode}]" for inode in _listening(host, port)}
     if not sockets:
         return None
     for process in Path("/proc").glob("[0-9]*"):
@@ -83,13 +92,24 @@ def holder(port: int) -> str | None:
     return None
 
 
-def _listening(port: int) -> Iterator[str]:
+def _listening(host: str, port: int) -> Iterator[str]:
+    """Yield the sockets that listen on the port, at this address or at all. At another address they are in no way."""
+    ours = _plain(ip_address(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]))
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                at, _, number = fields[1].rpartition(":")
+                if fields[3] != LISTENING or int(number, 16) != port:
+                    continue
+                words = (at[start : start + 8] for start in range(0, len(at), 8))  # numbers of this machine
+                theirs = _plain(ip_address(b"".join(int(word, 16).to_bytes(4, sys.byteorder) for word in words)))
+                if ours == theirs or ours.is_unspecified or theirs.is_unspecified:
                     yield fields[9]
+
+
+def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
 
 
 def _first_outgoing() -> int:

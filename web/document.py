@@ -76,7 +76,7 @@ def _shown(message: SharedMessage, budget: Budget) -> ShownMessage:
         role=message.role,
         heading=name,
         glyph=name[:1].upper(),
-        html=Markup(rendered(message.text, budget, breaks=message.role != "assistant")),  # noqa: S704  # sanitized
+        html=Markup(rendered(message.text, budget)),  # noqa: S704  # sanitized
         images=[Markup(link(address, f"Image: {address}")) for address in message.images],  # noqa: S704  # escaped
         omitted=message.omitted,
     )

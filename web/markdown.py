@@ -53,11 +53,11 @@ _sanitizer = nh3.Cleaner(
 )
 
 
-def rendered(text: str, budget: Budget, *, breaks: bool = False) -> str:
-    """Return safe HTML. `breaks`: a line break is one, as in what people type."""
+def rendered(text: str, budget: Budget) -> str:
+    """Return safe HTML. A line break is one, as in Playground: people and models mean it."""
     text = readable(text)
     try:
-        html = _markdown(text, budget, breaks=breaks)
+        html = _markdown(text, budget)
     except TooMuch:
         html = plain(text)
     return _sanitizer.clean(html)
@@ -73,13 +73,12 @@ def readable(text: str) -> str:
     return _BIDI.sub(lambda match: f"[U+{ord(match[0]):04X}]", text)
 
 
-def _markdown(text: str, budget: Budget, *, breaks: bool) -> str:
+def _markdown(text: str, budget: Budget) -> str:
     if len(text) > MAX_MESSAGE:
         raise TooMuch
     budget.take("characters", len(text))
     environment: dict[str, Any] = {"budget": budget}
-    parser = _TYPED if breaks else _WRITTEN
-    html: str = parser.render(text, environment)
+    html: str = _PARSER.render(text, environment)
     return html
 
 
@@ -207,12 +206,12 @@ def _affordable(token: Token, budget: Budget) -> bool:
     return True
 
 
-def _parser(*, breaks: bool) -> MarkdownIt:
-    options = {"html": False, "breaks": breaks, "maxNesting": MAX_NESTING}
+def _parser() -> MarkdownIt:
+    options = {"html": False, "breaks": True, "maxNesting": MAX_NESTING}
     parser = _Markdown("commonmark", options, renderer_cls=_Renderer).enable(["table", "strikethrough"])
     parser.core.ruler.at("block", _block)
     parser.core.ruler.at("inline", _inline)
     return parser
 
 
-_WRITTEN, _TYPED = _parser(breaks=False), _parser(breaks=True)
+_PARSER = _parser()

@@ -129,7 +129,7 @@ class ShownJob:
             return ""
         hours = int((self._expires_at - self.now).total_seconds()) // 3600
         if hours >= 48:
-            return f"{hours // 24} days left"
+            return f"{round(hours / 24)} days left"  # of a new file all of its days
         return f"{hours} h left" if hours else "under 1 h left"
 
     @property

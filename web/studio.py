@@ -167,7 +167,7 @@ async def _form(visit: Visit, model: Model, order: _Order) -> dict[str, object]:
         "opened": order.written is not None and _folded_is_used(controls, param),
         "fault": fault,
         "param": param if param in known else "",
-        "words": _at_field(fault, param) if fault else "",
+        "words": fault.message if fault else "",
         "once": order.once,
         "quote": await _quote(visit, body, text),
         "price_of_text": next((one.priced for one in controls if one.name == text), False),
@@ -179,12 +179,6 @@ async def _form(visit: Visit, model: Model, order: _Order) -> dict[str, object]:
             [one.label for one in controls if one.folded] + [one.label for one in files if one.folded]
         ),
     }
-
-
-def _at_field(fault: Fault, param: str) -> str:
-    """Write what is wrong with a field, beside it: its name stands there already."""
-    words = fault.message.removeprefix(f"'{param}' ")
-    return f"{words[:1].upper()}{words[1:]}"
 
 
 def _curl(url: str, body: Mapping[str, object]) -> str:

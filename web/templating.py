@@ -1,5 +1,6 @@
 """Renders the templates of pages."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,8 @@ from web.icons import Icons
 
 FOLDER = Path(__file__).parent / "templates"
 _METHODS = frozenset(dir(dict))
+_PARAM = re.compile(r"'[\w.\[\]]+':? ")
+"""How the API begins a sentence about a field."""
 
 
 class _Environment(Environment):
@@ -41,8 +44,15 @@ def _environment() -> Environment:
         "span": numbers.span,
         "decimal": numbers.decimal,
         "utc": numbers.utc,
+        "beside": beside,
     }
     return environment
+
+
+def beside(fault: str) -> str:
+    """Write what is wrong with a field, beside it: its name stands there already, in words."""
+    words = fault[named.end() :] if (named := _PARAM.match(fault)) else fault
+    return f"{words[:1].upper()}{words[1:]}"
 
 
 def html(template: str, values: Mapping[str, object]) -> str:

@@ -127,6 +127,12 @@ def test_headings_stand_under_the_pages_own() -> None:
     assert [tag for tag, _ in page.elements if tag in {"h1", "h2", "h3"}] == ["h1", "h2", "h3", "h2", "h3"]
 
 
+def test_lines_of_a_question_and_of_an_answer_stay_lines() -> None:
+    verse = "The job sleeps, the night\ntakes the server and the lamp."
+    page = Page(page_of(SharedMessage("user", verse), SharedMessage("assistant", verse, "M")))
+    assert [tag for tag, _ in page.elements].count("br") == 2
+
+
 def test_an_image_is_a_link_and_bytes_are_not_shown() -> None:
     html = rendered("![a *b*](https://e.test/i.png) ![](https://e.test/j.png) ![c](data:image/png;base64,AA)", Budget())
     page = assert_inert(html)

@@ -354,9 +354,10 @@ def test_lines_of_a_text_end_as_they_were_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "words"), [(0.2, "under 1 h left"), (23.9, "23 h left"), (47.9, "47 h left"), (72, "3 days left")]
+    ("hours", "words"),
+    [(0.2, "under 1 h left"), (23.9, "23 h left"), (47.9, "47 h left"), (72, "3 days left"), (167.9, "7 days left")],
 )
-def test_how_long_a_file_is_kept_is_rounded_down(hours: float, words: str) -> None:
+def test_hours_of_a_file_are_rounded_down_and_days_to_the_nearest(hours: float, words: str) -> None:
     end = (NOW + timedelta(hours=hours)).isoformat()
     shown = ShownJob(job(**DONE | {"expires_at": end}, outputs=[output("image/png")]), NOW, "Demo")
     assert shown.left == words

@@ -95,7 +95,7 @@ function anchor(address, ...text) {
 function single(token) {
   switch (token.type) {
     case "text": case "html_inline": case "html_block": return [token.content];
-    case "softbreak": return ["\n"];
+    case "softbreak":
     case "hardbreak": return [element("br")];
     case "hr": return [element("hr")];
     case "code_inline": return [element("code", {}, token.content)];
