@@ -157,6 +157,17 @@ async def test_a_reader_is_left_alone_while_an_answer_is_written(answer: Fed) ->
     assert await page.evaluate(left) <= 1
 
 
+async def test_a_reader_at_the_end_stays_there_when_the_window_and_the_composer_change(answer: Fed) -> None:
+    page = answer.page
+    await answer.feed(*("A paragraph of an answer, which takes more lines where there is less room.\n\n" * 20,) * 3)
+    at_end = "((at) => at.scrollHeight - at.scrollTop - at.clientHeight <= 1)(document.scrollingElement)"
+    for width, height in ((390, 800), (800, 390)):
+        await page.set_viewport_size({"width": width, "height": height})
+        assert await eventually(lambda width=width: page.evaluate(f"innerWidth === {width} && {at_end}"))
+    await page.get_by_label("Your message").fill("A line of a question.\n" * 8)
+    assert await eventually(lambda: page.evaluate(at_end))
+
+
 class Structure(HTMLParser):
     """The elements of a text in their order, with the addresses of links, and the words between."""
 

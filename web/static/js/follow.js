@@ -30,6 +30,10 @@ export function follower(talk, jump) {
     else if (scrollTop < last) near = false;
     last = scrollTop;
   });
+  const keep = () => { if (near) down(); };
+  // A phone that turns, its keyboard, and a composer that grows leave a reader who is at the bottom there.
+  addEventListener("resize", keep);
+  new ResizeObserver(keep).observe(/** @type {Element} */ (jump.parentElement));
   jump.addEventListener("click", toEnd);
-  return {toEnd, keep: () => { if (near) down(); }};
+  return {toEnd, keep};
 }
