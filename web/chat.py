@@ -60,7 +60,7 @@ async def _shown(visit: Visit, more: Mapping[str, object] | None = None) -> Resp
         return visit.to_sign_in()
     choices = await text_models(visit)
     keeps = visit.account is not None and (await visit.get("/api/chat/settings/"))["keep_history"]
-    saved = (await visit.get(_CONVERSATIONS, limit=KEPT_CHATS))["data"] if keeps else []
+    saved = (await visit.get(_CONVERSATIONS, limit=KEPT_CHATS))["data"] if keeps or more else []
     values = {
         "choices": choices,
         "chosen": chosen(choices, visit.request.query_params.get("model", "")),

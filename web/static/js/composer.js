@@ -67,7 +67,6 @@ class Composer extends HTMLElement {
     this.#began = performance.now();
     this.#button(".send.stop").hidden = !running;
     this.#button(".send:not(.stop)").hidden = running;
-    this.area.placeholder = "Reply";
   }
 
   /** @param {string} selector */

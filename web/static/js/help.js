@@ -8,7 +8,7 @@ const EVERYWHERE = [["Ctrl K", "Jump to a page, a model, a key, a charge or a pl
 export function help() {
   if (document.querySelector("dialog[open]")) return;
   const own = [...document.querySelectorAll("[aria-keyshortcuts]")].map((one) => [one.getAttribute("aria-keyshortcuts") ?? "", named(one)]);
-  const rows = [...own, ...EVERYWHERE].map(([keys, text]) => [element("dt", {}, ...keys.split(" ").map((key) => element("kbd", {}, key))), element("dd", {}, text)]);
+  const rows = [...own, ...EVERYWHERE].map(([keys, text]) => [element("dt", {}, ...keys.replace("Escape", "Esc").split(" ").map((key) => element("kbd", {}, key))), element("dd", {}, text)]);
   const close = element("button", {type: "button", class: "button", autofocus: true}, "Close");
   const dialog = /** @type {HTMLDialogElement} */ (element("dialog", {class: "help", "aria-labelledby": "help-title"},
     element("h2", {id: "help-title"}, "Shortcuts"), element("dl", {class: "defs"}, ...rows.flat()),

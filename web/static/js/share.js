@@ -46,6 +46,6 @@ function done(dialog, url) {
   dialog.replaceChildren(
     element("h3", {id: "share-title"}, "The page is there"),
     element("p", {class: "mono share-link"}, element("a", {href: url, target: "_blank", rel: "noopener"}, url)),
-    element("div", {class: "tags"}, copier(() => url, "Copy the address"), button("Close", () => dialog.close(), {classes: "button"})),
+    element("div", {class: "tags"}, button("Close", () => dialog.close(), {classes: "button second"}), Object.assign(copier(() => url, "Copy the address"), {className: "button"})),
   );
 }

@@ -24,6 +24,7 @@ export function head(first, named) {
   const share = document.getElementById("share");
   if (nothing) nothing.hidden = Boolean(first);
   if (share) share.hidden = !first;
+  document.getElementById("msg")?.setAttribute("placeholder", first ? "Reply" : "Ask anything");
   if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
 }
 
