@@ -184,13 +184,14 @@ def _output(output: Mapping[str, Any], job: ShownJob, place: int) -> Output:
     kind, _, subtype = output["content_type"].partition(";")[0].partition("/")
     width, height, duration = output["width"], output["height"], output["duration"]
     number = f"-{place}" if place else ""
+    seconds = max(1, int(duration or 0))
     return Output(
         url=output["url"].removeprefix(job.origin),
         poster=output["poster_url"] and output["poster_url"].removeprefix(job.origin),
         type=kind,
         file_name=f"{job.job['kind']}-{job.id[:8]}{number}.{_EXTENSIONS.get(subtype, subtype)}",
         size=f"{width} \N{MULTIPLICATION SIGN} {height}" if width and height else "",
-        duration=f"{int(duration) // 60}:{int(duration) % 60:02}" if duration else "",
+        duration=f"{seconds // 60}:{seconds % 60:02}" if duration else "",
         width=width,
         height=height,
     )

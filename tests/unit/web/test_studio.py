@@ -82,6 +82,7 @@ STATES: Mapping[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("/media/p", "0:05"),
     ),
     "speech": (job(**DONE, kind="speech", outputs=[output("audio/mpeg", duration=14.2)]), ("<yout-wave", "0:14")),
+    "short speech": (job(**DONE, kind="speech", outputs=[output("audio/mpeg", duration=0.4)]), ("<yout-wave", "0:01")),
     "partly": (job(**DONE, credits_refunded=300, outputs=[output("image/png")]), ("5,000",)),
     "failed": (
         job(status="failed", credits_refunded=5300, error=REFUSED),
@@ -262,7 +263,7 @@ async def test_every_state_of_a_job_is_shown(state: str, where: str) -> None:
     assert len(page.ids) == len(set(page.ids))
     for word in words:
         assert word.lower() in text.lower(), word
-    assert ("controls" in text) is (where == "page" and state in ("video", "speech"))
+    assert ("controls" in text) is (where == "page" and state in ("video", "speech", "short speech"))
     assert ("/cancel" in text) is (state in ("queued", "sending", "waiting", "rendering", "percent", "checking"))
     assert ("62%" in text) is (state == "percent")
     assert "https://yout.example/media/" not in text
