@@ -112,7 +112,7 @@ class AccountSuspended(GatewayError):
 
 
 class SignInFailed(GatewayError):
-    """There is no account with this e-mail address and this password."""
+    """E-mail address and password do not match."""
 
     code = "invalid_value"
 
