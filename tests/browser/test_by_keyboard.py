@@ -1,11 +1,12 @@
 """Pages by the keyboard alone, and what they leave behind: a token is in one answer and nowhere else."""
 
+import asyncio
 import re
 import uuid
 from contextlib import suppress
 
 import pytest
-from playwright.async_api import Dialog, Error, Page, Response, expect
+from playwright.async_api import Dialog, Error, Page, Response, Route, expect
 
 from tests.browser.conftest import NewContext, NewMember
 from tests.support.pages_site import PASSWORD
@@ -166,6 +167,26 @@ async def test_jumping_leads_there_and_the_focus_comes_back(site: Stack, new_mem
     await expect(page.get_by_role("option").first).to_contain_text("demo-chat")
     await page.keyboard.press("Enter")
     await expect(page).to_have_url(re.compile("/models/demo-chat"))
+    await page.close()
+
+
+async def test_a_row_that_is_pressed_while_more_come_leads_there(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    rest = asyncio.Event()
+
+    async def held(route: Route) -> None:
+        await rest.wait()
+        await route.continue_()
+
+    await page.route("**/api/chat/models/", held)
+    await page.goto(f"{site.url}/keys")
+    await page.keyboard.press("Control+k")
+    await page.get_by_role("option", name="Studio").hover()
+    await page.mouse.down()
+    rest.set()
+    await expect(page.get_by_role("option", name="demo-chat-slow")).to_have_count(1)
+    await page.mouse.up()
+    await page.wait_for_url(re.compile("/studio"))
     await page.close()
 
 

@@ -25,15 +25,20 @@ export function jump(typed = "") {
     field.setAttribute("aria-activedescendant", all[at]?.id ?? "");
     all[at]?.scrollIntoView({block: "nearest"});
   };
-  const show = (/** @type {number} */ chosen) => {
-    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = goals.filter(({kind, name, note}) => words.every((word) => `${kind} ${name} ${note}`.toLowerCase().includes(word)));
-    list.replaceChildren(...fits.slice(0, MOST).map(row));
-    status.textContent = fits.length ? "" : "Nothing here has these words.";
-    choose(chosen);
+  /** Rows that are there stay as they are: one may be pressed just now. @param {Goal[]} more */
+  const add = (more) => {
+    const words = field.value.toLowerCase().split(/\s+/).filter(Boolean), there = options().length;
+    const fits = more.filter(({kind, name, note}) => words.every((word) => `${kind} ${name} ${note}`.toLowerCase().includes(word)));
+    list.append(...fits.slice(0, MOST - there).map((goal, index) => row(goal, there + index)));
+    status.textContent = options().length ? "" : "Nothing here has these words.";
+    if (!there) choose(0);
+  };
+  const show = () => {
+    list.replaceChildren();
+    add(goals);
   };
 
-  field.addEventListener("input", () => show(0));
+  field.addEventListener("input", show);
   field.addEventListener("keydown", (event) => {
     const step = {ArrowDown: 1, ArrowUp: -1}[event.key];
     if (step) choose(at + step);
@@ -50,8 +55,11 @@ export function jump(typed = "") {
   document.body.append(dialog);
   dialog.showModal();
   field.value = typed;
-  show(0);
-  more((added) => { goals = [...goals, ...added]; show(at); });
+  show();
+  more((added) => {
+    goals = [...goals, ...added];
+    add(added);
+  });
 }
 
 /** @param {Goal} goal @param {number} index */
@@ -69,11 +77,10 @@ function pages() {
   }).filter(({href}, index, all) => all.findIndex((other) => other.href === href) === index);
 }
 
-/** Adds what the server lists. What cannot be had is left out. @param {(goals: Goal[]) => void} add */
+/** Adds what the server lists, in this order. What cannot be had is left out. @param {(goals: Goal[]) => void} add */
 async function more(add) {
   const lists = [
     call("/api/chat/models/").then(({data}) => data.map((/** @type {any} */ model) => ({kind: "Model", name: model.name, note: model.id, href: `/models/${encodeURIComponent(model.id)}`}))),
-    call("/docs/places.json").then(({data}) => data),
   ];
   if (document.querySelector('form[action="/sign-out"]')) {
     lists.push(call("/api/chat/keys/").then(({data}) => data.map((/** @type {any} */ key) => ({kind: "Key", name: key.name, note: `Key ${key.masked}`, href: `/keys/${key.id}`}))));
@@ -81,5 +88,6 @@ async function more(add) {
       kind: "Charge", name: `${credits(charge.credits.charged)} credits`, note: `Charge, ${charge.model}, ${charge.created_at.slice(0, 16).replace("T", " ")} UTC`, href: `/activity/charges/${encodeURIComponent(charge.id)}`,
     }))));
   }
-  for (const list of lists) list.then(add, () => {});
+  lists.push(call("/docs/places.json").then(({data}) => data));
+  for (const list of lists.map((one) => one.catch(() => []))) add(await list);
 }
