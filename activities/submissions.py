@@ -10,7 +10,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import failures
-from activities.heartbeat import Beat, uninterrupted
+from activities.heartbeat import Beat
 from activities.outputs import Bounds, OutputStore
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
@@ -26,6 +26,7 @@ from domain.errors import (
     where,
 )
 from domain.media import Job, MediaInput, MediaRequest, Output, SubmitIntent
+from domain.uninterrupted import uninterrupted
 from providers.base import MediaProvider, MediaSubmission, Submitted
 
 MAX_ATTEMPTS = 6
