@@ -1,16 +1,13 @@
 """Signs of life of a long activity: what tells the server that it runs, and tells it that it was cancelled."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
 
 from temporalio import activity
 
 from activities import failures
-
-T = TypeVar("T")
 
 MAX_BEAT_PAUSE = timedelta(seconds=2)
 
@@ -49,15 +46,6 @@ async def heartbeating() -> AsyncIterator[Beat]:
     finally:
         if beating:
             beating.cancel()
-
-
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Finish the work even if this activity is cancelled meanwhile. Otherwise paid work could be lost."""
-    task = asyncio.create_task(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()
 
 
 async def _beat(beat: Beat, allowed: timedelta) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from temporalio import activity
 
 from activities import failures
-from activities.heartbeat import Beat, heartbeating, uninterrupted
+from activities.heartbeat import Beat, heartbeating
 from activities.outputs import OutputStore, Poster, Sniff, no_poster
 from activities.payloads import Accepted, CancelResult, Copied, JobRef, PollResult, Watch
 from activities.ports import Inputs, Jobs
@@ -17,6 +17,7 @@ from activities.running_jobs import delete_unserved, running
 from activities.submissions import MAX_ATTEMPTS, Providers, Submissions
 from domain.errors import NotFound
 from domain.media import Job, Kind, MediaInput, Phase
+from domain.uninterrupted import uninterrupted
 from providers.base import MediaProvider, Progress, Stage
 from storage.base import Storage
 

@@ -137,10 +137,10 @@ class Jobs(Protocol):
         """Raises `ServiceUnavailable` if another attempt has taken it over."""
 
     async def change_route(self, job_id: UUID, provider: str, *, again: bool) -> Job:
-        """The job's provider certainly did not accept it: give it the next route, and take the intent back.
+        """The job's provider certainly did not accept it, and the intent is taken back: give it the next route.
 
         With `again` the route so far becomes the last one. Nothing changes if there is no other route, the job has a
-        provider's id, or another provider by now.
+        provider's id, or another provider by now. Raises `ServiceUnavailable` while another attempt has an intent.
         """
 
     async def forget_submit(self, job: Job, intent: SubmitIntent) -> None:

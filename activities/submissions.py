@@ -1,16 +1,17 @@
 """Brings a media job to a provider: once, to the first of its routes that accepts it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from temporalio import activity
 
 from activities import failures
-from activities.heartbeat import Beat, uninterrupted
+from activities.heartbeat import Beat
 from activities.outputs import Bounds, OutputStore
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
@@ -26,7 +27,10 @@ from domain.errors import (
     where,
 )
 from domain.media import Job, MediaInput, MediaRequest, Output, SubmitIntent
+from domain.uninterrupted import uninterrupted
 from providers.base import MediaProvider, MediaSubmission, Submitted
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 6
 """To a provider that is broken. One that is busy is asked until the deadline."""
@@ -84,14 +88,21 @@ class Submissions:
             except _NotAccepted as refused:
                 if not _moves(refused.error):
                     raise refused.error from None
-                again = not isinstance(refused.error, RetentionDenied)
-                job = await self.jobs.change_route(job.id, job.provider, again=again)
+                job = await self._moved(job, refused.error)
                 if clock() > moves_until:
                     raise _in_the_next_attempt(refused.error) from None
         try:
             return await self._submit_to(job, inputs, beat)
         except _NotAccepted as refused:
+            if job.routes and isinstance(refused.error, RetentionDenied):
+                await self._moved(job, refused.error)
+                raise _in_the_next_attempt(refused.error) from None
             raise refused.error from None
+
+    async def _moved(self, job: Job, error: UpstreamError) -> Job:
+        """Go on to the next route. The one so far comes last, or never again if it keeps what it must not keep."""
+        again = not isinstance(error, RetentionDenied)
+        return await _recorded(lambda: self.jobs.change_route(job.id, job.provider, again=again))
 
     async def _submit_to(self, job: Job, inputs: tuple[MediaInput, ...], beat: Beat) -> Job:
         if job.provider_job_id is not None:
@@ -116,10 +127,10 @@ class Submissions:
             accepted, produced = await self._accepted(job, intent, submission, beat)
             await self._record(job, accepted, produced)
         except _NotAccepted:
-            # There is no output to delete, and a database that is away must not replace the provider's error.
-            raise
+            raise  # there is no output to delete
         except BaseException:
-            await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
+            with suppress(ServiceUnavailable):  # it must not replace the provider's error: others delete what is left
+                await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
             raise
         submitted = await uninterrupted(delete_unserved(self.jobs, self.outputs, job))
         if submitted is None:  # its workflow has cleaned up before the provider's id was known
@@ -179,33 +190,31 @@ class Submissions:
             raise
 
     async def _forget(self, job: Job, intent: SubmitIntent) -> None:
-        """Delete the intent. Only this attempt knows that nothing was accepted, so it retries, as `_record` does."""
-        for pause in _RECORD_PAUSES:
-            try:
-                await self.jobs.forget_submit(job, intent)
-                return
-            except ServiceUnavailable as error:
-                activity.logger.warning("an intent to submit not forgotten yet: %s", where(error))
-                await asyncio.sleep(pause)
-        await self.jobs.forget_submit(job, intent)
+        await _recorded(lambda: self.jobs.forget_submit(job, intent))
 
     async def _record(self, job: Job, accepted: str, produced: Sequence[Output] | None = None) -> None:
-        """Store the provider's id. Only this attempt knows it for certain, so it retries when the database fails."""
-        for pause in _RECORD_PAUSES:
-            try:
-                recorded = await self.jobs.record_submitted(job, accepted, produced)
-                break
-            except NotFound:  # a purge has erased the job meanwhile
-                await self._take_back(job, accepted)
-                raise failures.job_ended() from None
-            except Exception as error:
-                activity.logger.warning("provider's id not recorded yet: %s", where(error))
-                await asyncio.sleep(pause)
-        else:
-            recorded = await self.jobs.record_submitted(job, accepted, produced)
+        """Store the provider's id."""
+        try:
+            recorded = await _recorded(lambda: self.jobs.record_submitted(job, accepted, produced))
+        except NotFound:  # a purge has erased the job meanwhile
+            await self._take_back(job, accepted)
+            raise failures.job_ended() from None
         if recorded != accepted:  # another attempt got through as well: one of the two is enough
             activity.logger.error("a job was submitted twice; the second submission is cancelled")
             await self.providers(job.provider).cancel(accepted)
+
+
+async def _recorded(write: Callable[[], Awaitable[T]]) -> T:
+    """Write what a provider has answered. Only this attempt knows it, so it retries when the database fails."""
+    for pause in _RECORD_PAUSES:
+        try:
+            return await write()
+        except NotFound:
+            raise
+        except Exception as error:
+            activity.logger.warning("a provider's answer to a submission not recorded yet: %s", where(error))
+            await asyncio.sleep(pause)
+    return await write()
 
 
 def _in_the_next_attempt(error: UpstreamError) -> UpstreamError:

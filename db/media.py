@@ -173,6 +173,8 @@ class MediaJobs(DueJobs):
             job = _job(row)
             if row.provider != provider or row.provider_job_id is not None or not job.routes:
                 return job
+            if row.submit_intended_at is not None:
+                raise ServiceUnavailable("Another attempt submits this job by now.")
             media_routes.change(row, job.routes, again=again)
             session.add(row)
             return _job(row)

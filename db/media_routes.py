@@ -24,7 +24,7 @@ def change(row: MediaJobRow, routes: Sequence[JobRoute], *, again: bool) -> None
     if again:
         others.append(JobRoute(provider=row.provider, model=row.provider_model or "", cost=_cost(row)))
     row.provider, row.provider_model, row.provider_cost = then.provider, then.model, decimal(then.cost)
-    row.routes, row.submit_intended_at, row.slot_wanted_at = plain(others), None, None
+    row.routes, row.slot_wanted_at = plain(others), None
 
 
 def reduce_cost(row: MediaJobRow, share: Share) -> int | None:

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         Watch,
     )
     from domain.media import GIVEN_BACK, INTERNAL_ERROR, TOO_LATE, JobError, Kind, Output, State
+    from domain.uninterrupted import uninterrupted
     from temporal import attributes
     from workflows.options import (
         BOOKKEEPING,
@@ -39,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
         about,
         within,
     )
-    from workflows.saga import COMPENSATION_FAILED, Saga, uninterrupted
+    from workflows.saga import COMPENSATION_FAILED, Saga
 
 call = workflow.execute_activity_method
 REVISION = 1

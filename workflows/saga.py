@@ -1,15 +1,15 @@
-"""Compensations for a workflow that ends before its work is complete, and work that a cancellation cannot interrupt."""
+"""Compensations for a workflow that ends before its work is complete."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, FailureError
 
-T = TypeVar("T")
+from domain.uninterrupted import uninterrupted
+
 Undo = Callable[[BaseException], Awaitable[None]]
 """Its argument is the failure or cancellation that ended the workflow."""
 
@@ -54,16 +54,3 @@ class Saga:
             raise ApplicationError(
                 f"{failed} undo(s) have failed for good.", type=COMPENSATION_FAILED, non_retryable=True
             )
-
-
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
-    """Complete the work, however often the workflow is cancelled meanwhile.
-
-    A shield alone is not enough: it protects the task, but the await ends at once and the workflow closes before the
-    work is complete.
-    """
-    task = asyncio.create_task(work)
-    while not task.done():
-        with suppress(asyncio.CancelledError):
-            await asyncio.shield(task)
-    return task.result()

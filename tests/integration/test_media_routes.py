@@ -95,7 +95,10 @@ async def test_the_next_route_has_its_own_model_and_cost(site: Site) -> None:
     customer = await open_account(site.database, site.ledger, 1000)
     job = await site.running(customer, routes=[SECOND])
     assert job.deadline - job.created_at == timedelta(seconds=90)
-    await sent(site, job)
+    intent = await site.jobs.intend_submit(job)
+    with pytest.raises(ServiceUnavailable):
+        await site.jobs.change_route(job.id, "demo", again=True)
+    await site.jobs.forget_submit(job, intent)
     moved = await site.jobs.change_route(job.id, "demo", again=True)
     assert (moved.provider, moved.submit_intended_at) == ("second", None)
     assert (await site.jobs.request(job.id)).model == "their-name"

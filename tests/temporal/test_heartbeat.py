@@ -9,7 +9,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.heartbeat import Beat, heartbeating, uninterrupted
+from activities.heartbeat import Beat, heartbeating
 
 
 @pytest.fixture
@@ -78,28 +78,3 @@ async def test_a_worker_that_stops_leaves_it_to_another(environment: ActivityEnv
     with pytest.raises(ApplicationError) as failure:
         await running
     assert (failure.value.type, failure.value.non_retryable) == ("worker_stopping", False)
-
-
-async def test_what_must_not_be_cut_off_is_not() -> None:
-    going, may_end = asyncio.Event(), asyncio.Event()
-
-    async def work() -> str:
-        going.set()
-        await may_end.wait()
-        return "done"
-
-    task = asyncio.create_task(uninterrupted(work()))
-    await going.wait()
-    for _ in range(3):
-        task.cancel()
-        await asyncio.sleep(0)
-    may_end.set()
-    assert await task == "done"
-
-
-async def test_what_must_not_be_cut_off_may_fail() -> None:
-    async def work() -> None:
-        raise ValueError("why not")
-
-    with pytest.raises(ValueError, match="why not"):
-        await uninterrupted(work())

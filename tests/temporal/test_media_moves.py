@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from temporalio.client import Client
@@ -9,12 +10,13 @@ from temporalio.client import Client
 from domain.errors import (
     ContentPolicyViolation,
     RetentionDenied,
+    ServiceUnavailable,
     UpstreamBusy,
     UpstreamError,
     UpstreamRefused,
     UpstreamTimeout,
 )
-from domain.media import JobRoute, MediaRequest, State
+from domain.media import Job, JobRoute, MediaRequest, State
 from providers.base import MediaProvider, MediaSubmission, Submitted
 from temporal import attributes
 from tests.support.temporal.bench import Bench
@@ -34,7 +36,8 @@ class Scripted(FakeProvider):
     """A provider that fails as it is told, once per attempt, and then accepts."""
 
     def __init__(self, *errors: UpstreamError) -> None:
-        super().__init__(Script())
+        self.script = Script()
+        super().__init__(self.script)
         self.find_is_complete = False
         self.errors = list(errors)
         self.models: list[str] = []
@@ -103,6 +106,51 @@ async def test_what_was_made_and_may_not_be_used_is_made_nowhere_else() -> None:
     world = Routes(demo=[denied_afterwards()])
     failure = await world.bench.fails(world.bench.does.submit)
     assert (failure.non_retryable, world.tried, world.bench.job.provider) == (True, {"demo": 1}, "demo")
+
+
+async def test_a_database_that_hiccups_does_not_replace_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Routes(demo=[denied_afterwards()])
+    load, demo = world.bench.fakes.jobs.load, world.providers["demo"]
+
+    async def loaded(job_id: UUID) -> Job:
+        if demo.models:
+            raise ServiceUnavailable
+        return await load(job_id)
+
+    monkeypatch.setattr(world.bench.fakes.jobs, "load", loaded)
+    failure = await world.bench.fails(world.bench.does.submit)
+    assert (failure.message, failure.non_retryable) == (RetentionDenied().message, True)
+
+
+async def test_a_route_that_was_denied_is_left_though_the_database_hiccups() -> None:
+    """The next attempt, in another process, may know nothing of it: it would send the job there."""
+    world = Routes(demo=[RetentionDenied()])
+    world.bench.script.fail("jobs.change_route", ServiceUnavailable())
+    assert await world.submit() == "second"
+    assert world.tried == {"demo": 1, "second": 1}
+
+
+async def test_a_job_that_another_attempt_submits_stays_there() -> None:
+    """An attempt that was frozen, in a process that knows less or more, does not take it away."""
+    world = Routes(demo=[RetentionDenied()])
+    gate = world.bench.script.hold("jobs.change_route")
+    woken = world.bench.begin(world.bench.does.submit)
+    await gate.reached.wait()
+    submitting = world.providers["demo"].script.hold("provider.submitted")
+    other = world.bench.begin(world.bench.does.submit)
+    await submitting.reached.wait()
+    gate.open.set()
+    submitting.open.set()
+    assert {(await woken).provider, (await other).provider} == {"demo"}
+    assert (world.accepted, world.bench.job.provider) == (["demo"], "demo")
+
+
+async def test_a_last_route_that_keeps_more_by_now_leaves_the_job_to_the_others() -> None:
+    world = Routes(demo=[certain(UpstreamError())], routes=ROUTES[:1])
+    world.denied = {"second"}
+    assert not (await world.bench.fails(world.bench.does.submit)).non_retryable
+    assert await world.submit() == "demo"
+    assert world.bench.job.routes == ()
 
 
 @pytest.mark.parametrize("error", [UpstreamError(), UpstreamTimeout()], ids=lambda error: type(error).__name__)

@@ -119,10 +119,12 @@ class FakeJobs:
         row = self._row(job_id)
         job = row.job
         if job.provider == provider and job.provider_job_id is None and job.routes:
+            if job.submit_intended_at is not None:
+                raise ServiceUnavailable
             then, *others = job.routes
             before = JobRoute(provider=provider, model=job.provider_model or "painter")
             left = (*others, before) if again else tuple(others)
-            self._change(row, provider=then.provider, provider_model=then.model, routes=left, submit_intended_at=None)
+            self._change(row, provider=then.provider, provider_model=then.model, routes=left)
         return row.job
 
     async def record_submitted(self, job: Job, provider_job_id: str, produced: Sequence[Output] | None = None) -> str:
