@@ -19,7 +19,7 @@ from temporalio.client import Client
 
 import api.app
 import settings as configuration
-from api import background, client_address
+from api import background
 from api.app import Gateway
 from api.background import MaintenanceTask
 from api.client_address import ClientAddresses
@@ -95,7 +95,7 @@ from temporal.codec_server import PayloadDecoder
 from tracing.start import NO_TRACES, Untraced, exporting
 from web.api import Server
 from web.shares import SharedPages
-from wiring import Wired, maintenance_of, open_wired, url_check, wrapping
+from wiring import Wired, maintenance_of, open_wired, url_check
 from workflows.engine import Engine
 from workflows.options import MAINTENANCE, QUEUES
 from workflows.start import Starter
@@ -234,9 +234,9 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
         urls=wired.urls,
         ceiling=settings.ceiling,
         public_url=settings.public_url.rstrip("/"),
-        erasure=Erasure(wired.database, wrapping(settings), engine.start_purge),
+        erasure=Erasure(wired.database, settings.wrapping, engine.start_purge),
         stored_content=StoredContent(wired.database, settings.keeping),
-        receipt_keys=ReceiptKeys(wired.database, wrapping(settings)),
+        receipt_keys=ReceiptKeys(wired.database, settings.wrapping),
         sessions=people.sessions,
         people=people,
         cookie=SessionCookie(settings.public_url),
@@ -244,7 +244,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
         visitor_cookie=VisitorCookie(
             settings.public_url, VisitorCookies(settings.secrets.derive(Purpose.VISITOR_COOKIES))
         ),
-        addresses=ClientAddresses(client_address.networks(settings.trusted_proxies)),
+        addresses=ClientAddresses(settings.proxy_networks),
         webhooks=Webhooks(wired.database, wired.sealing, url_check(wired.outbound), settings.max_webhook_endpoints),
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
@@ -255,7 +255,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
 
 def _visitors(wired: Wired, strangers: Database, calls: Calls) -> Visitors:
     rules = wired.settings.visitor_rules
-    return Visitors(VisitorDays(strangers, wrapping(wired.settings), rules.credits_day), calls, rules)
+    return Visitors(VisitorDays(strangers, wired.settings.wrapping, rules.credits_day), calls, rules)
 
 
 @asynccontextmanager
@@ -273,7 +273,7 @@ async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
             passwords=passwords,
             throttles=Throttles(strangers, keys.current),
             browsers=KnownBrowsers(keys),
-            free_tier=FreeTier(wrapping(settings), settings.free_tier_credits),
+            free_tier=FreeTier(settings.wrapping, settings.free_tier_credits),
             letters=Letters(settings.public_url),
             outbox=outbox,
             verification=settings.email_verification,

@@ -29,7 +29,6 @@ from domain.errors import RequestInvalid, ServiceUnavailable, where
 from domain.faults import FaultLog
 from domain.media import ProviderLimits
 from domain.rounds import MaintenanceErrors
-from domain.sealing import Wrapping
 from domain.secrets import Purpose
 from domain.signed_urls import SignedUrls
 from environment import SettingsInvalid
@@ -94,10 +93,6 @@ class Wired:
 
 def load_catalog(path: Path | None) -> Catalog:
     return files.load(path, configuration.provider_keys, KINDS)
-
-
-def wrapping(settings: Settings) -> Wrapping:
-    return Wrapping(settings.secrets.derive(Purpose.DATA_KEYS).every)
 
 
 def _media_limits(catalog: CurrentCatalog, name: str) -> ProviderLimits:
@@ -181,8 +176,8 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(media.aclose)
         upstream = Upstream(transport, timeouts, demo, settings.referer, media)
         storage, errors = open_storage(settings, faults), MaintenanceErrors(faults, where)
-        sealing = Sealing(wrapping(settings))
-        checking = asyncio.create_task(check_secret(database, wrapping(settings), faults), name="secret")
+        sealing = Sealing(settings.wrapping)
+        checking = asyncio.create_task(check_secret(database, settings.wrapping, faults), name="secret")
         stack.push_async_callback(_ended, checking)
         watching = asyncio.create_task(database.watch_outage(), name="database")
         stack.push_async_callback(_ended, watching)

@@ -148,7 +148,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
     from gateway.watched_media import WatchedMedia
     from storage import sniff
     from storage.posters import Posters
-    from wiring import maintenance_of, open_wired, wrapping  # here: fleets without a database driver are built too
+    from wiring import maintenance_of, open_wired  # here: fleets without a database driver are built too
     from workflows.start import Starter
 
     async with open_wired(settings) as wired:
@@ -174,7 +174,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
                     wired.outputs,
                     PlanGrants(wired.database, wired.catalog, wired.errors),
                     lambda histories: ErasureSteps(
-                        wired.database, wrapping(settings), wired.storage, wired.jobs, histories
+                        wired.database, settings.wrapping, wired.storage, wired.jobs, histories
                     ),
                     traces.deliveries(Deliveries(wired.database, wired.sealing, wired.outbound)),
                     JobFiles(wired.database, wired.sealing),
@@ -197,7 +197,6 @@ async def _opened(
 
 
 def fleet_of(settings: Settings | WorkflowWorkerSettings) -> Fleet:
-    named = [name.strip() for name in settings.worker_queues.split(",") if name.strip()]
     slots = Slots(
         media=settings.worker_media_slots,
         memory=settings.worker_memory_target,
@@ -205,7 +204,7 @@ def fleet_of(settings: Settings | WorkflowWorkerSettings) -> Fleet:
         workflows=settings.worker_workflow_slots,
     )
     try:
-        fleet = Fleet(named or QUEUES, Role(settings.worker_role), settings.shutdown_timeout, slots)
+        fleet = Fleet(settings.queues or QUEUES, Role(settings.worker_role), settings.shutdown_timeout, slots)
     except ValueError as error:
         raise SettingsInvalid([f"YOUT_WORKER_QUEUES: {error}"]) from None
     if isinstance(settings, Settings):

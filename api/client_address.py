@@ -21,11 +21,6 @@ _GROUP_BITS = 64
 """A client usually has all IPv6 addresses of such a network."""
 
 
-def networks(written: str) -> tuple[Network, ...]:
-    """Read networks, or single addresses, with commas between them. Raises ValueError."""
-    return tuple(ip_network(part.strip()) for part in written.split(",") if part.strip())
-
-
 class ClientAddresses:
     """Finds the address of a request's client. `trusted` has the networks of the operator's proxies."""
 

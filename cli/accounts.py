@@ -28,11 +28,9 @@ def accounts() -> None:
 @as_json
 def accounts_create(email: str, credits: int, exist_ok: bool, as_json: bool) -> None:
     """Make an account, give it credits and print an API key of it, once. That key has every scope."""
-    from domain.sealing import Wrapping
     from gateway.accounts import AccountOrder, first_key, open_account
 
-    secrets = settings()
-    wrapping = Wrapping.of(secrets.secret_key.get_secret_value(), secrets.previous_secrets)
+    wrapping = settings().wrapping
     order = AccountOrder(email, first_key("from the command line"), credits, exist_ok)
     account_id = writing(lambda session: open_account(session, wrapping, order))
     if as_json:

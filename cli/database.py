@@ -101,14 +101,14 @@ def writing_once(work: "Work[tuple[Value, bool]]") -> tuple[Value, bool]:
     The flag returned is True only when every run of the work reported it: a second run may find what the first one
     has committed.
     """
-    errors: list[bool] = []
+    repeats: list[bool] = []
 
     async def noting(session: "AsyncSession") -> Value:
         value, repeated = await work(session)
-        errors.append(repeated)
+        repeats.append(repeated)
         return value
 
-    return writing(noting), all(errors)
+    return writing(noting), all(repeats)
 
 
 async def _writing(work: "Work[Value]") -> Value:

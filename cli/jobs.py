@@ -142,19 +142,16 @@ def _with_temporal(work: "Callable[[MediaJobs, Operations], Awaitable[Value]]") 
         from db.data_keys import Sealing
         from db.media import MediaJobs
         from domain.errors import ServiceUnavailable
-        from domain.sealing import Wrapping
         from domain.secrets import Purpose
         from temporal.client import Address
         from temporal.codec import Keyring
         from workflows.operations import Operations
 
         chosen = settings()
-        key = chosen.temporal_api_key.get_secret_value() if chosen.temporal_api_key else None
-        address = Address(chosen.temporal_address, chosen.temporal_namespace, chosen.temporal_tls, key)
+        address = Address(*chosen.temporal_server)
         keyring = Keyring.of(chosen.secrets.derive(Purpose.TEMPORAL_PAYLOADS))
-        sealing = Sealing(Wrapping(chosen.secrets.derive(Purpose.DATA_KEYS).every))
         database = open_database()
-        stored = MediaJobs(database, sealing, output_lifetime=chosen.output_lifetime)
+        stored = MediaJobs(database, Sealing(chosen.wrapping), output_lifetime=chosen.output_lifetime)
         operations = await Operations.of(address, keyring)
         try:
             return await work(stored, operations)

@@ -91,10 +91,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 async def _with_keys(work: "Callable[[ReceiptKeys], Awaitable[Value]]") -> Value:
     from gateway.purge_receipts import ReceiptKeys
-    from wiring import wrapping
 
     database = open_database()
     try:
-        return await work(ReceiptKeys(database, wrapping(settings())))
+        return await work(ReceiptKeys(database, settings().wrapping))
     finally:
         await database.close()

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db.engine import Database
 from db.pages import Page, Period, Span
-from db.tables import AccountRow, ApiKeyRow, HoldRow, TransactionRow, UsageRow
+from db.tables import ApiKeyRow, HoldRow, TransactionRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
 from domain.holds import Hold, HoldState
@@ -267,10 +267,6 @@ async def in_flight(session: AsyncSession, account_id: UUID | None, limit: int) 
         query = query.where(HoldRow.account_id == account_id)
     query = query.order_by(col(HoldRow.created_at), col(HoldRow.id)).limit(limit)
     return [_hold(row) for row in await session.exec(query)]
-
-
-def _epoch_of(account_id: UUID) -> Any:
-    return select(AccountRow.epoch).where(AccountRow.id == account_id).scalar_subquery()
 
 
 def _hold(row: HoldRow) -> Hold:

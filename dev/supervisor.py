@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+import environment
 from dev import logs, plan, ports, probe
 from dev.child import finish
 from dev.demo import EMAIL, Demo, DemoAccount
@@ -25,7 +26,6 @@ from dev.state import StateFolder
 from dev.stops import Stopped, Stops
 from dev.temporal import EmbeddedTemporal, TemporalPorts
 
-DEFAULT_STATE_DIR = ".yout"
 LOG_CHECK = 10.0
 MIGRATING = ("db/migrations", "db/functions.sql", "db/migrate.py", "db/roles.py")
 """The sources that a migration run depends on."""
@@ -46,7 +46,7 @@ async def run(settings_env: Mapping[str, str], commands: Commands | None = None,
     stops.listen()
     state = None
     try:
-        state = StateFolder.claim(settings_env.get("YOUT_STATE_DIR") or DEFAULT_STATE_DIR)
+        state = StateFolder.claim(settings_env.get("YOUT_STATE_DIR") or environment.DEFAULT_STATE_DIR)
         last_run = state.last_run()
         planned = plan.read(settings_env, state.path, state.secret(), commands or Commands())
         await Stack(planned, state, report, pauses).run(stops, last_run)

@@ -101,7 +101,7 @@ class WebSession(Credential):
 
     @property
     def replay_secret(self) -> None:
-        """None: an answer is sealed only with an API key. A retry hears which charge was made."""
+        """None: an answer is sealed only with an API key. A retry gets the id of the charge."""
         return None
 
     def payer(self, account_id: UUID, ceiling: Limits, now: datetime) -> Payer:

@@ -1,4 +1,4 @@
-"""What can go wrong for a caller, as a tree. The domain knows no HTTP status: `api/errors.py` maps these.
+"""What can go wrong for a caller, as a tree. The domain knows no HTTP status: `api/error_codes.py` has them.
 
 GatewayError
 ├── CallerUnknown                 no valid key

@@ -20,8 +20,8 @@ SCOPES = frozenset({"chat", "models", "media", "keys", "billing", "webhooks", "s
 DEFAULT_SCOPES = SCOPES - {"keys", "purge"}
 
 
-def _base62(value: int, length: int) -> str:
-    """Two digits at a time."""
+def base62(value: int, length: int) -> str:
+    """Return the last `length` digits. They are made two at a time."""
     digits = []
     for _ in range(0, length, 2):
         value, rest = divmod(value, 62 * 62)
@@ -33,12 +33,12 @@ def mint(entropy: bytes) -> str:
     """A new key from 32 random bytes."""
     if len(entropy) != ENTROPY_BYTES:
         raise ValueError(f"a key is made of {ENTROPY_BYTES} random bytes")
-    token = PREFIX + _base62(int.from_bytes(entropy, "big"), BODY_LENGTH)
+    token = PREFIX + base62(int.from_bytes(entropy, "big"), BODY_LENGTH)
     return token + _checksum(token)
 
 
 def _checksum(head: str) -> str:
-    return _base62(zlib.crc32(head.encode()), CHECK_LENGTH)
+    return base62(zlib.crc32(head.encode()), CHECK_LENGTH)
 
 
 def well_formed(token: str) -> bool:

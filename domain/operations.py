@@ -13,7 +13,7 @@ from domain.pricing import FlatTerms, Share, TextTerms, Usage
 from domain.records import record
 
 REMEMBERED = timedelta(hours=24)
-"""How long an `Idempotency-Key` is, unless the operator says otherwise."""
+"""How long an `Idempotency-Key` is remembered, unless the operator sets another time."""
 
 
 @record

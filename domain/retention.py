@@ -29,9 +29,6 @@ class Retention:
         return self.holds is None or self.holds >= remembered + timedelta(days=1)
 
 
-FOR_EVER = Retention()
-
-
 @dataclass(frozen=True, slots=True)
 class Keeping:
     """How long this server keeps what accounts may see the rule of. None: for ever."""

@@ -113,12 +113,11 @@ def _charge(books: Books, hold: Hold, account: Account, operation: Settle) -> Cl
 
     The rest is written off, visibly.
     """
-    usage = operation.usage or Usage(0, 0, UsageSource.COUNTED)
     if hold.prices is None:
         usage = Usage(0, 0, UsageSource.FLAT)  # whatever was counted, the price is flat
-    if hold.prices is None:
         cost = hold.amount if operation.share is None else operation.share.of(hold.amount)
     else:
+        usage = operation.usage or Usage(0, 0, UsageSource.COUNTED)
         cost = pricing.charge(hold.prices, usage, minimum=operation.minimum)
     if operation.capped or not operation.minimum:
         cost = min(cost, hold.amount)

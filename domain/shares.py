@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain.conversations import SavedMessage
 from domain.errors import RequestInvalid, RequestTooLarge
-from domain.keys import ALPHABET
+from domain.keys import base62
 from domain.records import record
 
 SLUG_LENGTH = 22
@@ -85,11 +85,7 @@ def slug_of(entropy: bytes) -> str:
     """A new slug from random bytes."""
     if len(entropy) != SLUG_ENTROPY_BYTES:
         raise ValueError(f"a slug is made of {SLUG_ENTROPY_BYTES} random bytes")
-    value, digits = int.from_bytes(entropy, "big"), []
-    for _ in range(SLUG_LENGTH):
-        value, digit = divmod(value, len(ALPHABET))
-        digits.append(ALPHABET[digit])
-    return "".join(digits)
+    return base62(int.from_bytes(entropy, "big"), SLUG_LENGTH)
 
 
 def slug_hash(slug: str) -> bytes:

@@ -64,7 +64,6 @@ PLACEHOLDERS = (
         "here",
         "your",
         "long",
-        "long",
         "salt",
         "some",
         "must",

@@ -25,14 +25,16 @@ import environment
 from domain.hosts import is_loopback
 from domain.limits import Limits
 from domain.retention import Keeping
-from domain.secrets import Secrets
+from domain.sealing import Wrapping
+from domain.secrets import Purpose, Secrets
 from domain.weak_secrets import weakness
 from environment import SettingsInvalid
 from settings.content import ContentSettings
-from settings.fields import Seconds, absent, split_url
+from settings.fields import Seconds, absent, listed, split_url
 from settings.jobs import JobSettings
 from settings.payments import PaymentSettings
 from settings.people import PeopleSettings
+from settings.process import ProcessSettings
 from settings.temporal import TemporalSettings
 from settings.webhooks import WebhookSettings
 from settings.workers import WorkerSettings
@@ -80,10 +82,9 @@ class _FromEnvironment(BaseSettings):
         return init_settings, Environment(settings_cls), RunningDev(settings_cls)
 
 
-class WorkflowWorkerSettings(_FromEnvironment, TemporalSettings, WorkerSettings):
+class WorkflowWorkerSettings(_FromEnvironment, ProcessSettings, TemporalSettings, WorkerSettings):
     """Of a worker that serves workflows alone: no database, no storage, and no secret but the keys of payloads."""
 
-    state_dir: Path = Path(".yout")
     temporal_payload_keys: SecretStr = Field(default=SecretStr(""), validate_default=True)
 
     @field_validator("temporal_payload_keys")
@@ -96,6 +97,7 @@ class WorkflowWorkerSettings(_FromEnvironment, TemporalSettings, WorkerSettings)
 
 class Settings(
     _FromEnvironment,
+    ProcessSettings,
     TemporalSettings,
     WorkerSettings,
     PeopleSettings,
@@ -106,7 +108,6 @@ class Settings(
 ):
     """`YOUT_<NAME>` in the environment sets each field."""
 
-    state_dir: Path = Path(".yout")
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     temporal_port: int = Field(default=7233, ge=1, le=65535)
@@ -232,7 +233,7 @@ class Settings(
 
     @property
     def allowed_origins(self) -> list[str]:
-        return [origin.strip() for origin in self.cors_origins.split(",") if origin.strip()]
+        return listed(self.cors_origins)
 
     @property
     def previous_secrets(self) -> list[str]:
@@ -243,6 +244,10 @@ class Settings(
     @property
     def secrets(self) -> Secrets:
         return Secrets(self.secret_key.get_secret_value(), self.previous_secrets)
+
+    @property
+    def wrapping(self) -> Wrapping:
+        return Wrapping(self.secrets.derive(Purpose.DATA_KEYS).every)
 
 
 def load() -> Settings:

@@ -1,6 +1,7 @@
-"""Types of settings' values, as the environment writes them."""
+"""What settings' values are, as the environment writes them."""
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
@@ -27,6 +28,16 @@ Lifetime = Annotated[timedelta | None, BeforeValidator(lambda value: _span(value
 
 def absent(value: object) -> object:
     return None if value == "" else value
+
+
+def listed(value: str) -> list[str]:
+    """Read what has commas between its items."""
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def networks(value: str) -> list[IPv4Network | IPv6Network]:
+    """Read networks, or single addresses, with commas between them. Raises ValueError."""
+    return [ip_network(item) for item in listed(value)]
 
 
 def split_url(url: str) -> SplitResult | None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from domain.weak_secrets import weakness
+from settings.fields import listed
 
 
 class JobSettings(BaseModel):
@@ -33,9 +34,9 @@ class JobSettings(BaseModel):
 
     @property
     def allowed_codec_origins(self) -> list[str]:
-        return [origin.strip() for origin in self.codec_origins.split(",") if origin.strip()]
+        return listed(self.codec_origins)
 
 
 def _pairs(value: SecretStr) -> list[tuple[str, str]]:
-    given = (pair.strip().partition(":") for pair in value.get_secret_value().split(","))
+    given = (pair.partition(":") for pair in listed(value.get_secret_value()))
     return [(name, token) for name, _, token in given if name or token]

@@ -4,9 +4,7 @@ import re
 
 from pydantic import BaseModel, SecretStr, field_validator
 
-
-def _listed(secrets: SecretStr) -> list[str]:
-    return [secret.strip() for secret in secrets.get_secret_value().split(",") if secret.strip()]
+from settings.fields import listed
 
 
 class PaymentSettings(BaseModel):
@@ -18,7 +16,7 @@ class PaymentSettings(BaseModel):
     @field_validator("stripe_webhook_secrets")
     @classmethod
     def _are_endpoint_secrets(cls, value: SecretStr) -> SecretStr:
-        if not all(re.fullmatch(r"whsec_[\x21-\x7e]{16,}", secret) for secret in _listed(value)):
+        if not all(re.fullmatch(r"whsec_[\x21-\x7e]{16,}", secret) for secret in listed(value.get_secret_value())):
             raise ValueError(
                 "write it as whsec_ and 16 characters or more, as Stripe shows it for the endpoint; "
                 "several with commas between"
@@ -27,4 +25,4 @@ class PaymentSettings(BaseModel):
 
     @property
     def stripe_secrets(self) -> list[str]:
-        return _listed(self.stripe_webhook_secrets)
+        return listed(self.stripe_webhook_secrets.get_secret_value())

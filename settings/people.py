@@ -1,7 +1,7 @@
 """Settings of people: sign-in, mails, the free tier, and visitors."""
 
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
@@ -11,7 +11,7 @@ from domain.errors import RequestInvalid
 from domain.sessions import SessionLifetime
 from domain.visitors import VisitorRules
 from gateway.smtp import MailServer
-from settings.fields import Seconds, absent
+from settings.fields import Seconds, absent, networks
 
 
 class PeopleSettings(BaseModel):
@@ -45,9 +45,7 @@ class PeopleSettings(BaseModel):
     @classmethod
     def _has_networks(cls, value: str) -> str:
         try:
-            for network in value.split(","):
-                if network.strip():
-                    ip_network(network.strip())
+            networks(value)
         except ValueError:
             raise ValueError("write it as networks with commas between them, such as 10.0.0.0/8, ::1") from None
         return value
@@ -66,6 +64,10 @@ class PeopleSettings(BaseModel):
             return None if value is None else email_addresses.normalized(value)
         except RequestInvalid:
             raise ValueError("write it as name@host") from None
+
+    @property
+    def proxy_networks(self) -> list[IPv4Network | IPv6Network]:
+        return networks(self.trusted_proxies)
 
     @property
     def mail_server(self) -> MailServer | None:

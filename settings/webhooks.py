@@ -1,11 +1,11 @@
 """Settings of requests to callers' URLs: webhooks, and input files."""
 
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 
 from pydantic import BaseModel, Field, field_validator
 
-from settings.fields import Days
+from settings.fields import Days, networks
 
 
 class WebhookSettings(BaseModel):
@@ -24,15 +24,11 @@ class WebhookSettings(BaseModel):
     @classmethod
     def _are_networks(cls, value: str) -> str:
         try:
-            _networks(value)
+            networks(value)
         except ValueError:
             raise ValueError("write networks as 203.0.113.0/24 or 2001:db8::/32, with commas between them") from None
         return value
 
     @property
     def denied(self) -> list[IPv4Network | IPv6Network]:
-        return _networks(self.denied_networks)
-
-
-def _networks(value: str) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(part.strip()) for part in value.split(",") if part.strip()]
+        return networks(self.denied_networks)

@@ -1,12 +1,11 @@
 """Settings of worker processes: what they serve, and how much of it at a time."""
 
-from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from domain.secrets import KEY_BYTES, DerivedKeys
-from settings.fields import Seconds
+from settings.fields import listed
 
 
 class WorkerSettings(BaseModel):
@@ -24,9 +23,6 @@ class WorkerSettings(BaseModel):
     """Decisions of each media queue at a time."""
     temporal_payload_keys: SecretStr = SecretStr("")
     """Comma-separated keys that encrypt what is in Temporal, for a worker without the master secret."""
-    shutdown_timeout: Seconds = timedelta(seconds=25)
-    """How long a process that was told to stop lets running calls and activities finish."""
-    log_format: str = Field(default="console", pattern="^(console|json)$")
 
     @field_validator("temporal_payload_keys")
     @classmethod
@@ -36,6 +32,10 @@ class WorkerSettings(BaseModel):
         return value
 
     @property
+    def queues(self) -> list[str]:
+        return listed(self.worker_queues)
+
+    @property
     def payload_keys(self) -> DerivedKeys:
         current, *previous = _keys(self.temporal_payload_keys)
         return DerivedKeys(current, tuple(previous))
@@ -43,7 +43,7 @@ class WorkerSettings(BaseModel):
 
 def _keys(value: SecretStr) -> list[bytes]:
     """Return an empty key for what is none: an error of `fromhex` would tell where it differs."""
-    return [_key(key.strip()) for key in value.get_secret_value().split(",") if key.strip()]
+    return [_key(key) for key in listed(value.get_secret_value())]
 
 
 def _key(value: str) -> bytes:

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 async def check(settings: "Settings") -> list[Finding]:
     from db.engine import Database
-    from wiring import wrapping
 
     database = await asyncio.to_thread(Database.open, settings.database_url.get_secret_value(), pool=1)
     try:
-        ours = await opens(database, wrapping(settings))
+        ours = await opens(database, settings.wrapping)
     except ServiceUnavailable:
         remedy = "mend the database first, then run this again"
         return [warn("master secret", "not checked: the database does not answer, or has another schema", remedy)]

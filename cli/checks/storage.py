@@ -19,7 +19,7 @@ _DISK = "see that its disk is mounted and has room, and that this user may write
 
 
 class Diagnosis:
-    """Implements `domain.rounds.FaultLog`: remembers what the store says is wrong."""
+    """Implements `domain.faults.FaultLog`: remembers what the store says is wrong."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []

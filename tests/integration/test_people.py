@@ -14,7 +14,7 @@ from db.engine import Database
 from db.pruning import Pruning
 from domain import throttles
 from domain.errors import CallerUnknown, LinkUnusable, RateLimited, RequestInvalid, SignInFailed, where
-from domain.retention import FOR_EVER
+from domain.retention import Retention
 from domain.rounds import MaintenanceErrors
 from gateway import own_account, sign_in, sign_up
 from gateway.accounts import AccountOrder, first_key, open_account
@@ -359,7 +359,7 @@ async def test_what_is_too_old_is_deleted(people: People, database_url: str) -> 
         for statement in backdated:
             await connection.execute(statement.encode(), [living.session.id] if "%s" in statement else [])
     errors = MaintenanceErrors(OperatorFaults(structlog.get_logger(__name__)), where)
-    await Pruning(people.database, FOR_EVER, errors).forget()
+    await Pruning(people.database, Retention(), errors).forget()
     assert await rows(database_url, _WORK) == [(0, 1, 1)]
     assert await rows(database_url, "SELECT count(*) FROM throttles") == [(0,)]
     assert await caller(people, living)

@@ -29,7 +29,7 @@ from domain.errors import NotFound, where
 from domain.media import JobError, Kind, MediaRequest, Output, State, object_key
 from domain.operations import Renew
 from domain.pricing import FlatTerms
-from domain.retention import FOR_EVER, Retention
+from domain.retention import Retention
 from domain.rounds import MaintenanceErrors
 from logs import OperatorFaults
 from tests.support.backdate import backdate
@@ -218,7 +218,7 @@ async def test_it_waits_for_nobody(past: Past, lock: str) -> None:
 
 
 async def test_for_ever(past: Past) -> None:
-    assert await past.pruning(FOR_EVER).forget() == 0
+    assert await past.pruning(Retention()).forget() == 0
     assert await past.number("SELECT count(*) FROM holds") == 9
     assert await past.number("SELECT count(*) FROM pruned") == 0
 

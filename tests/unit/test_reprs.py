@@ -38,8 +38,9 @@ SHOWN = {
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
-        MailServer.scheme log_format mail_from media_origin operator_contact public_url ref referer refs
-        temporal_address temporal_maintenance_namespace temporal_namespace trusted_proxies worker_queues
+        MailServer.scheme cors_origins failpoint log_format mail_from media_origin operator_contact public_url ref
+        referer refs state_dir storage_url temporal_address temporal_maintenance_namespace temporal_namespace
+        trusted_proxies worker_queues Settings.catalog
     """,
     "a word out of a list of this program, of a protocol or of a provider's": """
         book closed_by code codec container content_type currency event events extension failure finish_reason format
@@ -106,11 +107,12 @@ def test_every_field_that_may_hold_a_text_is_withheld_or_harmless() -> None:
 
 def classes() -> Iterator[type]:
     for package in PACKAGES:
-        for info in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if info.name.startswith("db.migrations") or info.name.endswith("__main__"):
+        inner = pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
+        for name in (package, *(info.name for info in inner)):
+            if name.startswith("db.migrations") or name.endswith("__main__"):
                 continue
-            module = importlib.import_module(info.name)
-            yield from (one for one in vars(module).values() if _is_value(one) and one.__module__ == info.name)
+            module = importlib.import_module(name)
+            yield from (one for one in vars(module).values() if _is_value(one) and one.__module__ == name)
 
 
 def _is_value(one: object) -> bool:

@@ -3,7 +3,8 @@
 import pytest
 from structlog.testing import capture_logs
 
-from api.client_address import ClientAddresses, grouped, networks
+from api.client_address import ClientAddresses, grouped
+from settings.fields import networks
 
 TRUSTED = networks("10.0.0.0/8, 192.0.2.7, fd00::/8")
 

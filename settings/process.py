@@ -1,0 +1,16 @@
+"""Settings of every process."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+import environment
+from settings.fields import Seconds
+
+
+class ProcessSettings(BaseModel):
+    state_dir: Path = Path(environment.DEFAULT_STATE_DIR)
+    shutdown_timeout: Seconds = timedelta(seconds=25)
+    """How long a process that was told to stop lets running calls and activities finish."""
+    log_format: str = Field(default="console", pattern="^(console|json)$")
