@@ -11,8 +11,6 @@ from activities.payloads import Audited
 
 
 class AuditResult(Protocol):
-    """The result of an audit."""
-
     @property
     def clean(self) -> bool: ...
     @property

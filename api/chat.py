@@ -174,7 +174,7 @@ class ChatEndpoint:
             raise
         except GatewayError as error:
             if error.left is None:
-                # A stranger hears 401, whatever else is wrong; others have made a call.
+                # A stranger gets 401, whatever else is wrong; others have made a call.
                 await auth.admit(scope, caller, SCOPE)
             else:
                 ratelimit.note(scope, *error.left, error.key_expires)

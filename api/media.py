@@ -1,4 +1,4 @@
-"""`/api/media/…`: start image, video and speech jobs, and poll them."""
+"""`/api/media/…`: start jobs for images, videos, speech and transcriptions, and poll them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping

@@ -114,10 +114,10 @@ async def balance(session: AsyncSession, account_id: UUID, *, fresh: bool = Fals
 
 async def committed_balance(database: Database, account_id: UUID) -> Balance:
     """Return what is committed, outside of a transaction. Raises `NotFound`."""
-    found = await database.rows(_BALANCE, {"account": account_id})
-    if not found:
+    rows = await database.rows(_BALANCE, {"account": account_id})
+    if not rows:
         raise NotFound("There is no such account.")
-    ((available, held, plan, plan_active, plan_until),) = found
+    ((available, held, plan, plan_active, plan_until),) = rows
     return Balance(available, held, plan, is_active(plan_active, plan_until, datetime.now(UTC)), plan_until)
 
 

@@ -176,10 +176,10 @@ async def oldest(session: AsyncSession, owner: Owner, after: UUID | None, limit:
 
 async def keeps_history(database: Database, account_id: UUID) -> bool:
     """Tell whether the account keeps its chats by default. Raises `NotFound`."""
-    found = await database.rows("SELECT keep_history FROM accounts WHERE id = %(account)s", {"account": account_id})
-    if not found:
+    rows = await database.rows("SELECT keep_history FROM accounts WHERE id = %(account)s", {"account": account_id})
+    if not rows:
         raise NotFound
-    return bool(found[0][0])
+    return bool(rows[0][0])
 
 
 async def keep_history(session: AsyncSession, account_id: UUID, *, keep: bool) -> None:

@@ -145,10 +145,10 @@ async def _user(session: AsyncSession, condition: Any) -> User | None:
 async def profile(database: Database, account_id: UUID) -> Profile:
     """Raises `NotFound`."""
     values = {"account": account_id, "kinds": [kind.value for kind in Kind], "most": MAX_COUNTED_JOBS}
-    found = await database.rows(_PROFILE, values)
-    if not found:
+    rows = await database.rows(_PROFILE, values)
+    if not rows:
         raise NotFound
-    return Profile(account_id, *found[0])
+    return Profile(account_id, *rows[0])
 
 
 async def set_password(session: AsyncSession, user_id: UUID, hashed: str) -> None:

@@ -69,10 +69,10 @@ async def begin(
 
 async def find(database: Database, digest: bytes, lifetime: SessionLifetime) -> Seen:
     """Return the caller of a session. Raises `CallerUnknown` for one that has ended, for every reason alike."""
-    found = await database.rows(_FIND, {"digest": digest, "idle": lifetime.idle, "every": SEEN_EVERY})
-    if not found:
+    rows = await database.rows(_FIND, {"digest": digest, "idle": lifetime.idle, "every": SEEN_EVERY})
+    if not rows:
         raise CallerUnknown
-    ((session_id, user_id, account_id, suspended, requests_tat, tokens_tat, stale),) = found
+    ((session_id, user_id, account_id, suspended, requests_tat, tokens_tat, stale),) = rows
     if suspended:
         raise AccountSuspended
     counters = AccountCounters(requests_tat, tokens_tat)

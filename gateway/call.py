@@ -179,7 +179,7 @@ class Call:
             self.unsupported.remember(self.route, names, self.reserved.account_id)
 
     def note_dropped(self, request: UpstreamRequest) -> None:
-        """What the client hears of the fields that this request to a provider leaves out."""
+        """Note the fields that this request to a provider leaves out: the client's answer names them."""
         self.dropped = dropped_of(self.request, self.model, request)
 
     def require_unretained(self, retained: tuple[str, str], headers: Headers) -> None:

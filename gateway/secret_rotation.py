@@ -21,7 +21,7 @@ READ = 5000
 MAX_PASSES = 20
 """A process that still wraps with an old secret could keep a rotation going for ever."""
 Report = Callable[[str, int], None]
-"""Hears of each batch: the table, and how many rows of it were wrapped anew."""
+"""Is called after each batch: with the table, and how many rows of it were wrapped anew."""
 
 
 @dataclass(frozen=True, slots=True)

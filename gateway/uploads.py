@@ -1,4 +1,4 @@
-"""Uploads: files that an account sends before the job that needs them. They are sealed, and end after a day."""
+"""Uploads: files that an account sends before the job that needs them. They are sealed, and end after a time."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The Protocols of providers. Each kind of provider implements `ChatAdapter`, `MediaProvider` or both."""
+"""The Protocols of providers: `ChatAdapter`, `EmbeddingAdapter`, `MediaProvider`. Each kind has one or more."""
 
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from dataclasses import field

@@ -41,6 +41,20 @@ def read_whole(data: bytes) -> Any:
     return repaired(value) if doubtful else value
 
 
+def read_object(data: bytes, max_values: int = MAX_VALUES) -> tuple[dict[str, Any], bytes]:
+    """Read an object and return it with its bytes. Where lone surrogates became U+FFFD, those are written anew.
+
+    Raises `UpstreamError` also for a value that is no object.
+    """
+    value, doubtful = read(data, max_values)
+    if doubtful:
+        value = repaired(value)
+        data = written(value)
+    if not isinstance(value, dict):
+        raise UpstreamError
+    return value, data
+
+
 def _check_depth(data: bytes) -> None:
     """Check the depth by removing the innermost brackets, level by level. Brackets in strings do not count."""
     brackets = _TEXT.sub(b"", data).translate(None, _NO_BRACKETS)

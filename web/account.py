@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
 
 from web.api import Fault
+from web.ids import as_part
 from web.visit import ALOUD, ENTER, YEAR_SECONDS, Page, Visit
 
 BROWSER = {"letters": ("yout-letters", "off"), "enter": (ENTER, "break"), "aloud": (ALOUD, "on")}
@@ -37,7 +37,7 @@ async def change_email(visit: Visit) -> Response:
 
 
 async def end_session(visit: Visit) -> Response:
-    session = quote(str(visit.request.path_params["session_id"]), safe="")
+    session = as_part(visit.request.path_params["session_id"])
     return visit.redirect("/account", await visit.send("DELETE", f"{_SESSIONS}{session}/"))
 
 

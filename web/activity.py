@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from web import chart, csv_files, periods
 from web.api import Fault
 from web.csv_files import Cell
+from web.ids import as_part
 from web.numbers import credits
 from web.periods import PERIODS, Period
 from web.receipts import Explained, explain
@@ -45,7 +46,7 @@ class Links:
         return f"{path}?{urlencode(pairs)}" if pairs else path
 
     def charge(self, charge: str) -> str:
-        return f"/activity/charges/{quote(charge, safe='')}"
+        return f"/activity/charges/{as_part(charge)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ async def activity(visit: Visit) -> Response:
 
 async def charge(visit: Visit) -> Response:
     """One charge explained: a page of its own, of which a script shows the receipt beside the list."""
-    path = f"{_CHARGES}{quote(str(visit.request.path_params['charge_id']), safe='')}/"
+    path = f"{_CHARGES}{as_part(visit.request.path_params['charge_id'])}/"
     try:
         receipt = await visit.get(path)
     except Fault as fault:
@@ -158,7 +159,7 @@ async def _explained(visit: Visit, rows: Sequence[Row]) -> Explained | None:
     if wanted is None:
         return None
     try:
-        return explain(await visit.get(f"{_CHARGES}{quote(wanted, safe='')}/"))
+        return explain(await visit.get(f"{_CHARGES}{as_part(wanted)}/"))
     except Fault as fault:
         if fault.status != _NOT_FOUND:
             raise

@@ -6,11 +6,11 @@ A chat lives in its tab. With history on, it is kept on the server, and has an a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from starlette.responses import Response
 
 from web.api import Fault
+from web.ids import as_part
 from web.models import amount
 from web.visit import Page, Visit
 
@@ -49,7 +49,7 @@ async def playground(visit: Visit) -> Response:
 
 async def saved_chat(visit: Visit) -> Response:
     """Show a chat of the account's history. Its script reads the messages."""
-    chat_id = quote(str(visit.request.path_params["conversation_id"]), safe="")
+    chat_id = as_part(visit.request.path_params["conversation_id"])
     saved = await visit.get(f"{_CONVERSATIONS}{chat_id}/", limit=1)
     return await _shown(visit, {"conversation": saved["id"], "title": saved["title"]})
 

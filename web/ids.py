@@ -15,6 +15,6 @@ def in_path(visit: Visit, name: str) -> str:
         raise Fault(404, "There is no such page.") from None
 
 
-def as_part(text: str) -> str:
-    """Write a text as one part of a path."""
-    return quote(text, safe="")
+def as_part(name: object) -> str:
+    """Write a name or an id as one part of a path, whatever is in it."""
+    return quote(str(name), safe="")

@@ -3,12 +3,13 @@
 import uuid
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
+from domain.keys import DEFAULT_SCOPES
 from web.api import Fault
+from web.ids import as_part
 from web.numbers import credits, whole
 from web.visit import Page, Visit
 
@@ -22,7 +23,6 @@ SCOPES = {
     "keys": "API keys",
     "purge": "Erasing everything",
 }
-DEFAULT_SCOPES = frozenset(SCOPES) - {"keys", "purge"}
 LIMITS = {
     "credits_day": "Credits a day",
     "credits_month": "Credits a month",
@@ -133,7 +133,7 @@ def _order(form: FormData) -> dict[str, Any]:
 
 
 def _path(visit: Visit) -> str:
-    return f"{_KEYS}{quote(str(visit.request.path_params['key_id']), safe='')}/"
+    return f"{_KEYS}{as_part(visit.request.path_params['key_id'])}/"
 
 
 PAGES = (

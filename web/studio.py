@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from web import media_form
 from web.api import Fault
+from web.ids import as_part
 from web.media_form import Model, SentFile, Written
 from web.shown_jobs import ACTIVE, STEPS, ShownJob
 from web.visit import Page, Visit, recognize
@@ -278,7 +279,7 @@ async def cancel(visit: Visit) -> Response:
 
 async def delete_outputs(visit: Visit) -> Response:
     await visit.send("DELETE", f"{_path(visit)}outputs/")
-    return visit.redirect(f"/studio/jobs/{quote(str(visit.request.path_params['job_id']), safe='')}")
+    return visit.redirect(f"/studio/jobs/{as_part(visit.request.path_params['job_id'])}")
 
 
 def _path(visit: Visit) -> str:

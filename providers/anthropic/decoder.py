@@ -71,12 +71,7 @@ class AnthropicDecoder(AnswerDecoder):
         for data in events:
             if isinstance(data, sse.Failure):
                 raise errors.within(self._call, value_of(data.data), data.data)
-            event, doubtful = upstream_json.read(data, MAX_VALUES)
-            if doubtful:
-                event = upstream_json.repaired(event)
-                data = upstream_json.written(event)
-            if not isinstance(event, dict):
-                raise UpstreamError
+            event, data = upstream_json.read_object(data, MAX_VALUES)
             if event.get("type") == "error":
                 raise errors.within(self._call, event, data)
             if self._written is not None:

@@ -56,12 +56,7 @@ class ResponsesDecoder(AnswerDecoder):
                 raise self._failure(value_of(data.data))
             if data.strip()[:6] == b"[DONE]":
                 raise UpstreamError  # the response that ends the stream did not come
-            event, doubtful = upstream_json.read(data, MAX_VALUES)
-            if doubtful:
-                event = upstream_json.repaired(event)
-                data = upstream_json.written(event)
-            if not isinstance(event, dict):
-                raise UpstreamError
+            event, data = upstream_json.read_object(data, MAX_VALUES)
             yield from self._event(event, data.strip() if self._native else None)
             if self._done:
                 return

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import httpx2
 import pytest
+from openai import OpenAI
 
 from db.engine import Database
 from db.writer import LedgerWriter
@@ -299,6 +300,13 @@ def account(opener: AccountOpener) -> OpenAccount:
 @pytest.fixture
 async def key(account: OpenAccount) -> str:
     return await account(1_000_000)
+
+
+@pytest.fixture
+def client(stack: Stack, key: str) -> Iterator[OpenAI]:
+    """The official SDK, with the million credits of `key`. It tries nothing again by itself."""
+    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
+        yield sdk
 
 
 OpenAccountClient = Callable[..., Awaitable[AccountClient]]

@@ -1,7 +1,6 @@
 """`POST /v1/completions` through the official SDK: as it is to a provider that has it, as a chat to every other."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -11,9 +10,9 @@ from openai.types import Completion
 
 from domain.money import MINIMUM_CHARGE
 from tests.clients.conftest import OpenAccountClient
+from tests.support import balances
 from tests.support.doubles.completions_wire import STATUSES, TEXT
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
-from tests.support.stack import Stack
 
 CREDITS = 1_000_000
 COST = 600
@@ -21,17 +20,6 @@ COST = 600
 WRITTEN = "".join(TEXT)
 CAPPED = 300 + 24
 """The output is billed up to the limit that was sent: 16 tokens."""
-
-
-@pytest.fixture
-def client(stack: Stack, key: str) -> Iterator[OpenAI]:
-    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
-        yield sdk
-
-
-def balance(client: OpenAI) -> tuple[int, int]:
-    balances = client.get(str(client.base_url).replace("/v1/", "/api/chat/limit/"), cast_to=dict[str, int])
-    return balances["balance"], balances["held"]
 
 
 def error_of(client: OpenAI, **body: Any) -> openai.APIStatusError:
@@ -67,7 +55,7 @@ def test_a_provider_that_has_the_endpoint_gets_the_request_as_it_is(client: Open
     assert answer.usage is not None
     assert answer.usage.total_tokens == 1200
     assert "SECRET" not in answer.to_json()
-    assert balance(client) == (CREDITS - COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - COST, 0)
 
 
 def test_a_chat_model_gets_the_prompt_as_a_message(client: OpenAI, upstream: OpenAIServer) -> None:
@@ -77,7 +65,7 @@ def test_a_chat_model_gets_the_prompt_as_a_message(client: OpenAI, upstream: Ope
     assert (sent["max_tokens"], sent["temperature"], "prompt" in sent, "best_of" in sent) == (16, 0, False, False)
     assert [(each.text, each.finish_reason, each.logprobs) for each in answer.choices] == [(ANSWER, "stop", None)]
     assert cost_of(answer) == CAPPED
-    assert balance(client) == (CREDITS - CAPPED, 0)
+    assert balances.by_sdk(client) == (CREDITS - CAPPED, 0)
 
 
 @pytest.mark.parametrize("prompt", ["Once", ["Once"], [5, 6, 7], [[5], [6, 7]], ""])
@@ -104,7 +92,7 @@ def test_a_stream(client: OpenAI, upstream: OpenAIServer, model: str, usage: boo
     assert {(chunk.id, chunk.object, chunk.model) for chunk in chunks} == {(chunks[0].id, "text_completion", model)}
     assert (chunks[-1].usage is not None) == usage
     assert cost_of(chunks[-1]) == COST
-    assert balance(client) == (CREDITS - COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - COST, 0)
 
 
 def test_an_echo_is_no_output(client: OpenAI) -> None:
@@ -119,7 +107,7 @@ def test_an_echo_is_no_output(client: OpenAI) -> None:
     scored = client.completions.create(**fields | {"max_tokens": 0, "logprobs": 0})
     assert scored.choices[0].text == prompt
     cost = math.ceil(0.3 * answer.usage.prompt_tokens + 1.5 * 3)
-    assert balance(client) == (CREDITS - 2 * cost - cost_of(scored), 0)
+    assert balances.by_sdk(client) == (CREDITS - 2 * cost - cost_of(scored), 0)
 
 
 def test_the_demo_model(client: OpenAI) -> None:
@@ -144,7 +132,7 @@ def test_the_next_route_answers_and_one_call_is_charged(client: OpenAI, upstream
     answer = client.completions.create(model="test-text-chat-second", prompt="x", max_tokens=200)
     assert answer.choices[0].text == ANSWER
     assert len(upstream.seen) == before + 4
-    assert balance(client) == (CREDITS - 2 * COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - 2 * COST, 0)
     error = error_of(client, model="test-text-chat-second", prompt=["x", "y"])
     assert (error.status_code, {each.body["model"] for each in upstream.seen[before + 4 :]}) == (502, {"text-broken"})
 
@@ -159,7 +147,7 @@ def test_a_failure_costs_nothing_before_the_first_output(client: OpenAI, fault: 
     error = error_of(client, model=f"test-{fault}", stream=stream)
     assert error.status_code == (429 if fault == "text-busy" else 502)
     assert "SECRET" not in error.response.text
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
@@ -194,7 +182,7 @@ def test_a_wrong_field_is_named_and_nothing_is_held(client: OpenAI) -> None:
     for body, param, code in WRONG:
         error = error_of(client, **body)
         assert (error.status_code, error.param, error.code) == (400, param, code)
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -212,7 +200,7 @@ def test_the_same_request_again_is_answered_from_what_was_kept(
         assert calls[0] == calls[1]
         assert text in calls[0]
     assert len(upstream.seen) == before + 1
-    assert balance(client) == (CREDITS - COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - COST, 0)
 
 
 async def test_a_quote_is_what_the_call_then_holds(new_owner: OpenAccountClient) -> None:

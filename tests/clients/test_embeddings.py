@@ -1,7 +1,6 @@
 """`POST /v1/embeddings` through the official SDK: formats, faults of providers, and what each call costs."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import openai
@@ -10,6 +9,7 @@ from openai import OpenAI
 
 from domain.money import MINIMUM_CHARGE
 from tests.clients.conftest import OpenAccount, OpenAccountClient
+from tests.support import balances
 from tests.support.doubles.embeddings_wire import FAULTS, STATUSES, vector
 from tests.support.doubles.openai_server import OpenAIServer
 from tests.support.stack import Stack
@@ -18,17 +18,6 @@ CREDITS = 1_000_000
 TEXTS = ["one", "three", "seventeen"]
 COST = 300
 """1,000 tokens, as the provider reports them, at 300 credits."""
-
-
-@pytest.fixture
-def client(stack: Stack, key: str) -> Iterator[OpenAI]:
-    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
-        yield sdk
-
-
-def balance(client: OpenAI) -> tuple[int, int]:
-    balances = client.get(str(client.base_url).replace("/v1/", "/api/chat/limit/"), cast_to=dict[str, int])
-    return balances["balance"], balances["held"]
 
 
 def dot(one: list[float], other: list[float]) -> float:
@@ -68,7 +57,7 @@ def test_the_client_gets_the_form_that_it_asks_for(
     assert (answer.object, answer.model) == ("list", model)
     assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (1000, 1000)
     assert (answer.model_extra or {})["yout"] == {"credits_charged": COST, "balance": CREDITS - COST}
-    assert balance(client) == (CREDITS - COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - COST, 0)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +77,7 @@ def test_a_server_without_base64_is_asked_for_numbers_and_that_is_remembered(
     before = len(upstream.seen)
     assert client.embeddings.create(model="test-embed-picky", input="x").data[0].embedding == vector("x")
     assert [each.body for each in upstream.seen[before:]] == [{"model": "embed-picky", "input": "x"}]
-    assert balance(client) == (CREDITS - 2 * COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - 2 * COST, 0)
 
 
 @pytest.mark.parametrize("model", ["test-embed-backwards", "test-embed-unnumbered"])
@@ -102,7 +91,7 @@ def test_an_answer_that_is_none_costs_nothing(client: OpenAI, fault: str) -> Non
     error = error_of(client, model=f"test-{fault}", input=TEXTS[:2])
     assert (error.status_code, error.code) == (502, "upstream_error")
     assert "SECRET" not in error.response.text
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 @pytest.mark.parametrize("fault", STATUSES)
@@ -111,7 +100,7 @@ def test_what_a_provider_refuses_costs_nothing(client: OpenAI, fault: str) -> No
     assert error.status_code == (429 if fault == "embed-busy" else 502)
     assert ("retry-after" in error.response.headers) == (fault == "embed-busy")
     assert "SECRET" not in error.response.text
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +112,7 @@ def test_usage_that_cannot_be_right_is_counted_here(client: OpenAI, model: str, 
     assert answer.usage.total_tokens == tokens
     cost = max(MINIMUM_CHARGE, math.ceil(tokens * 300 / 1000))
     assert (answer.model_extra or {})["yout"]["credits_charged"] == cost
-    assert balance(client) == (CREDITS - cost, 0)
+    assert balances.by_sdk(client) == (CREDITS - cost, 0)
 
 
 def test_the_next_route_answers_and_one_call_is_charged(client: OpenAI, upstream: OpenAIServer) -> None:
@@ -131,7 +120,7 @@ def test_the_next_route_answers_and_one_call_is_charged(client: OpenAI, upstream
     answer = client.embeddings.create(model="test-embed-second", input=TEXTS)
     assert [each.embedding for each in answer.data] == [vector(text) for text in TEXTS]
     assert len(upstream.seen) == before + 3
-    assert balance(client) == (CREDITS - COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - COST, 0)
 
 
 def test_the_demo_model_puts_similar_texts_near_each_other(client: OpenAI) -> None:
@@ -164,7 +153,7 @@ def test_gemini_on_its_own_wire(client: OpenAI, upstream: OpenAIServer, model: s
         ]
     }
     assert answer.usage.total_tokens == tokens
-    assert balance(client) == (CREDITS - max(MINIMUM_CHARGE, math.ceil(tokens * 0.3)), 0)
+    assert balances.by_sdk(client) == (CREDITS - max(MINIMUM_CHARGE, math.ceil(tokens * 0.3)), 0)
 
 
 def test_what_gemini_cannot_take_or_does_not_answer(client: OpenAI) -> None:
@@ -178,7 +167,7 @@ def test_what_gemini_cannot_take_or_does_not_answer(client: OpenAI) -> None:
     for name, status in (("embed-busy", 429), ("embed-fewer", 502)):
         error = error_of(client, model=f"test-gemini-{name}")
         assert (error.status_code, "SECRET" in error.response.text) == (status, False)
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
@@ -215,7 +204,7 @@ def test_a_wrong_field_is_named_and_nothing_is_held(client: OpenAI) -> None:
     for body, param, code in WRONG:
         error = error_of(client, **body)
         assert (error.status_code, error.param, error.code) == (404 if code == "model_not_found" else 400, param, code)
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 def test_an_embedding_model_does_not_chat(client: OpenAI) -> None:
@@ -228,7 +217,7 @@ def test_an_embedding_model_does_not_chat(client: OpenAI) -> None:
 def test_dimensions_that_a_provider_ignores(client: OpenAI) -> None:
     error = error_of(client, model="test-embed-uneven", input=TEXTS[:1], dimensions=9)
     assert (error.status_code, error.param) == (400, "dimensions")
-    assert balance(client) == (CREDITS, 0)
+    assert balances.by_sdk(client) == (CREDITS, 0)
 
 
 def test_what_a_field_of_another_vendor_does(client: OpenAI, upstream: OpenAIServer) -> None:
@@ -249,7 +238,7 @@ def test_the_same_request_again_is_answered_from_what_was_kept(client: OpenAI, u
     assert calls[0].text == calls[1].text
     assert calls[1].headers["idempotent-replayed"] == "true"
     assert len(upstream.seen) == before + 1
-    assert balance(client) == (CREDITS - COST, 0)
+    assert balances.by_sdk(client) == (CREDITS - COST, 0)
 
 
 async def test_a_quote_is_what_the_call_then_holds(new_owner: OpenAccountClient) -> None:

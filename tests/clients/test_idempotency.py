@@ -9,6 +9,7 @@ import httpx2
 import psycopg
 import pytest
 
+from tests.support import balances
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
 from tests.support.stack import Stack
 
@@ -28,11 +29,6 @@ def named(key: str | None = None) -> dict[str, str]:
     return {"idempotency-key": key or uuid.uuid4().hex}
 
 
-async def balance(client: httpx2.AsyncClient) -> tuple[int, int]:
-    balances = (await client.get("/api/chat/limit/")).json()
-    return balances["balance"], balances["held"]
-
-
 async def test_the_same_request_again_is_the_same_answer_and_no_second_charge(
     client: httpx2.AsyncClient, upstream: OpenAIServer
 ) -> None:
@@ -45,7 +41,7 @@ async def test_the_same_request_again_is_the_same_answer_and_no_second_charge(
     assert again.headers["idempotent-replayed"] == "true"
     assert again.headers["x-yout-credits-charged"] == str(COST)
     assert len(upstream.seen) == before + 1
-    assert await balance(client) == (1_000_000 - COST, 0)
+    assert await balances.by_http(client) == (1_000_000 - COST, 0)
 
 
 @pytest.mark.parametrize("usage", [False, True])
@@ -64,7 +60,7 @@ async def test_a_stream_is_replayed_as_a_stream(
     chat_id = first.split('"id":"')[1].split('"')[0]
     assert f'"id":"{chat_id}"' in replayed.text
     assert len(upstream.seen) == before + 1
-    assert await balance(client) == (1_000_000 - COST, 0)
+    assert await balances.by_http(client) == (1_000_000 - COST, 0)
 
 
 async def test_a_call_that_was_not_charged_is_not_remembered(
@@ -76,7 +72,7 @@ async def test_a_call_that_was_not_charged_is_not_remembered(
     assert (await client.post(CHAT, json=failing, headers=headers)).status_code == 502
     assert (await client.post(CHAT, json=BODY, headers=headers)).status_code == 200
     assert len(upstream.seen) == before + 5  # a failing call is tried twice
-    assert await balance(client) == (1_000_000 - COST, 0)
+    assert await balances.by_http(client) == (1_000_000 - COST, 0)
 
 
 async def test_what_is_kept_is_sealed(stack: Stack, client: httpx2.AsyncClient) -> None:
@@ -99,7 +95,7 @@ async def test_a_media_job_is_made_once(client: httpx2.AsyncClient) -> None:
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["job_uuid"] for answer in answers}) == 1
     assert sum("idempotent-replayed" in answer.headers for answer in answers) == 19
-    left, held = await balance(client)
+    left, held = await balances.by_http(client)
     assert left + held == 1_000_000
     assert held == answers[0].json()["credits_cost"]
     refused = await client.post("/api/media/image/", json=body | {"prompt": "a sea"}, headers=headers)

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import balances
 from tests.support.doubles import malformed_chunks
 from tests.support.doubles.openai_server import OpenAIServer
 from tests.support.stack import Stack
@@ -21,11 +22,6 @@ async def client(stack: Stack, key: str) -> AsyncIterator[httpx2.AsyncClient]:
     headers = {"authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=30) as opened:
         yield opened
-
-
-async def balance(client: httpx2.AsyncClient) -> tuple[int, int]:
-    balances = (await client.get("/api/chat/limit/")).json()
-    return balances["balance"], balances["held"]
 
 
 def deep(levels: int) -> Any:
@@ -48,7 +44,7 @@ async def test_an_unusable_answer_is_the_providers_failure_and_costs_nothing(
     assert answer.status_code == 502, answer.text
     assert answer.json()["error"]["code"] == "upstream_error"
     assert "SECRET" not in answer.text
-    assert await balance(client) == (1_000_000, 0)
+    assert await balances.by_http(client) == (1_000_000, 0)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -98,13 +94,13 @@ async def test_odd_requests_are_named_and_refused(
     answer = await client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES} | changes)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
-    assert await balance(client) == (1_000_000, 0)
+    assert await balances.by_http(client) == (1_000_000, 0)
 
 
 async def test_an_unknown_model_of_several_is_named(client: httpx2.AsyncClient) -> None:
     answer = await client.post(CHAT, json={"model": "test-plain", "messages": MESSAGES, "models": ["dear/model"]})
     assert (answer.status_code, answer.json()["error"]["param"]) == (404, "models")
-    assert await balance(client) == (1_000_000, 0)
+    assert await balances.by_http(client) == (1_000_000, 0)
 
 
 async def test_what_decides_where_a_call_goes_is_ours(client: httpx2.AsyncClient, upstream: OpenAIServer) -> None:
@@ -173,4 +169,4 @@ async def test_a_provider_that_only_makes_work_is_cut_and_a_neighbour_is_answere
     )
     assert (flooded.status_code, flooded.json()["error"]["code"]) == (502, "upstream_error")
     assert served.status_code == 200
-    assert await balance(client) == (1_000_000 - served.json()["yout"]["credits_charged"], 0)
+    assert await balances.by_http(client) == (1_000_000 - served.json()["yout"]["credits_charged"], 0)

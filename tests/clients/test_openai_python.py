@@ -1,29 +1,17 @@
 """The official OpenAI SDK, unchanged, against a server with real credits."""
 
-from collections.abc import Iterator
-
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.clients.conftest import OpenAccount
+from tests.support import balances
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
 from tests.support.stack import Stack
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is 2+2?"}]
 COST = 600  # 1,000 tokens in at 300, 200 out at 1,500
-
-
-@pytest.fixture
-def client(stack: Stack, key: str) -> Iterator[OpenAI]:
-    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as sdk:
-        yield sdk
-
-
-def balance(client: OpenAI) -> tuple[int, int]:
-    balances = client.get(str(client.base_url).replace("/v1/", "/api/chat/limit/"), cast_to=dict[str, int])
-    return balances["balance"], balances["held"]
 
 
 def test_a_chat_call(client: OpenAI) -> None:
@@ -34,7 +22,7 @@ def test_a_chat_call(client: OpenAI) -> None:
     assert answer.usage is not None
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (1000, 200)
     assert answer.to_dict()["yout"] == {"credits_charged": COST, "balance": 1_000_000 - COST}
-    assert balance(client) == (1_000_000 - COST, 0)
+    assert balances.by_sdk(client) == (1_000_000 - COST, 0)
 
 
 async def test_an_asynchronous_call(stack: Stack, key: str) -> None:
@@ -118,7 +106,7 @@ async def test_an_empty_account_is_told_before_anything_is_sent(
     with OpenAI(api_key=await account(100), base_url=f"{stack.url}/v1") as poor:
         with pytest.raises(openai.APIStatusError) as caught:
             poor.chat.completions.create(model="test-plain", messages=MESSAGES, max_tokens=1000)
-        assert balance(poor) == (100, 0)
+        assert balances.by_sdk(poor) == (100, 0)
     error = caught.value
     assert error.status_code == 402
     assert (error.code, error.type) == ("insufficient_credits", "insufficient_quota")
@@ -152,7 +140,7 @@ def test_bad_requests_name_the_field(client: OpenAI, changes: dict[str, object],
     with pytest.raises(openai.BadRequestError) as caught:
         client.post("/chat/completions", cast_to=object, body={"model": "test-plain", "messages": MESSAGES, **changes})
     assert (caught.value.param, caught.value.code) == (param, code)
-    assert balance(client) == (1_000_000, 0)
+    assert balances.by_sdk(client) == (1_000_000, 0)
 
 
 @pytest.mark.parametrize(
@@ -178,14 +166,14 @@ def test_a_provider_that_fails_before_any_output_costs_nothing(
         client.chat.completions.create(model=model, messages=MESSAGES, stream=stream)
     assert caught.value.code == code
     assert "SECRET" not in str(caught.value)
-    assert balance(client) == (1_000_000, 0)
+    assert balances.by_sdk(client) == (1_000_000, 0)
 
 
 def test_the_second_route_answers_when_the_first_cannot(client: OpenAI) -> None:
     assert client.chat.completions.create(model="test-second", messages=MESSAGES).choices[0].message.content == ANSWER
     streamed = client.chat.completions.create(model="test-second", messages=MESSAGES, stream=True)
     assert "".join(c.choices[0].delta.content or "" for c in streamed) == ANSWER
-    assert balance(client) == (1_000_000 - 2 * COST, 0)
+    assert balances.by_sdk(client) == (1_000_000 - 2 * COST, 0)
 
 
 @pytest.mark.parametrize("model", ["test-cut", "test-error-inside", "test-garbage", "demo-chat-broken"])
@@ -197,7 +185,7 @@ def test_a_stream_that_breaks_is_billed_for_what_came(client: OpenAI, model: str
     assert "".join(got)
     assert caught.value.code == "upstream_error"
     assert "SECRET" not in str(caught.value)
-    left, held = balance(client)
+    left, held = balances.by_sdk(client)
     assert held == 0
     assert 1_000_000 - 100 < left < 1_000_000
 
@@ -221,9 +209,9 @@ def test_usage_is_trusted_within_bounds_and_counted_otherwise(
     answered = client.chat.completions.create(model=model, messages=MESSAGES, stream=stream)
     if stream:
         assert list(answered)
-    spent = 1_000_000 - balance(client)[0]
+    spent = 1_000_000 - balances.by_sdk(client)[0]
     assert charged - 2 <= spent <= charged + 2
-    assert balance(client)[1] == 0
+    assert balances.by_sdk(client)[1] == 0
 
 
 def test_the_upstream_learns_nothing_about_the_caller(client: OpenAI, upstream: OpenAIServer) -> None:
@@ -264,11 +252,11 @@ def test_a_client_that_leaves_is_billed_for_what_was_produced(client: OpenAI, up
             break
     stream.close()
     assert upstream.aborted.wait(10), "the provider was not told to stop"
-    left, held = balance(client)
+    left, held = balances.by_sdk(client)
     for _ in range(100):
         if held == 0:
             break
-        left, held = balance(client)
+        left, held = balances.by_sdk(client)
     assert held == 0
     assert 1_000_000 - 2000 < left < 1_000_000 - 30
 

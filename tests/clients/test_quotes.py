@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import OpenAccountClient
+from tests.support import balances
 from tests.support.account_client import CREDITS, QUESTION, AccountClient
 from tests.support.doubles.openai_server import OpenAIServer
 from tests.support.media_samples import sound
@@ -20,11 +21,6 @@ async def quoted(owner: AccountClient, model: str, **fields: object) -> dict[str
     return quote
 
 
-async def balance(owner: AccountClient) -> tuple[int, int]:
-    balances = (await owner.http.get("/api/chat/limit/")).json()
-    return balances["balance"], balances["held"]
-
-
 @pytest.mark.parametrize("fields", [{}, {"max_tokens": 77, "n": 3}, {"max_credits": 500}])
 @pytest.mark.parametrize("credits", [CREDITS, 4_000])
 async def test_a_quote_is_what_the_call_then_holds(
@@ -34,7 +30,7 @@ async def test_a_quote_is_what_the_call_then_holds(
     before = len(upstream.seen)
     quote = await quoted(owner, "test-plain", **QUESTION, **fields)
     assert len(upstream.seen) == before
-    assert await balance(owner) == (credits, 0)
+    assert await balances.by_http(owner.http) == (credits, 0)
     assert (quote["balance"], quote["held"], quote["affordable"], quote["limit_source"]) == (credits, 0, True, None)
     receipt = await owner.charged("test-plain", **fields)
     assert receipt["held_at_first"] == quote["credits"]["held"] == quote["credits"]["at_most"]
@@ -197,7 +193,7 @@ async def test_a_call_that_may_cost_more_is_refused_before_anything_is_sent(
     assert (error["available"], error["required"] > 1_500) == (1_499, True)
     assert answer.headers["x-should-retry"] == "false"
     assert len(upstream.seen) == before
-    assert await balance(owner) == (CREDITS, 0)
+    assert await balances.by_http(owner.http) == (CREDITS, 0)
 
 
 async def test_a_body_that_nests_too_deeply_is_refused(owner: AccountClient) -> None:

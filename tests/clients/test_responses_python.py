@@ -1,7 +1,6 @@
 """The official OpenAI SDK's Responses, against a server with real credits."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -12,7 +11,7 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from tests.clients.conftest import OpenAccount
-from tests.support import responses_rules, wire_requests
+from tests.support import balances, responses_rules, wire_requests
 from tests.support.doubles.openai_server import ANSWER, OpenAIServer
 from tests.support.stack import Stack
 
@@ -32,17 +31,6 @@ class City(BaseModel):
     people: int
 
 
-@pytest.fixture
-def client(stack: Stack, key: str) -> Iterator[OpenAI]:
-    with OpenAI(api_key=key, base_url=f"{stack.url}/v1", max_retries=0) as client:
-        yield client
-
-
-def balance(client: OpenAI) -> tuple[int, int]:
-    balances = client.get(str(client.base_url).replace("/v1/", "/api/chat/limit/"), cast_to=dict[str, int])
-    return balances["balance"], balances["held"]
-
-
 def yout(response: Response) -> Any:
     return response.to_dict()["yout"]
 
@@ -58,7 +46,7 @@ def test_an_answer(client: OpenAI) -> None:
     assert answer.usage is not None
     assert (answer.usage.input_tokens, answer.usage.output_tokens, answer.usage.total_tokens) == (1000, 200, 1200)
     assert yout(answer) == {"credits_charged": COST, "balance": 1_000_000 - COST}
-    assert balance(client) == (1_000_000 - COST, 0)
+    assert balances.by_sdk(client) == (1_000_000 - COST, 0)
     receipt = client.get(f"{client.base_url}".replace("/v1/", f"/api/billing/charges/{answer.id}/"), cast_to=object)
     assert isinstance(receipt, dict)
     assert receipt["credits"]["charged"] == COST
@@ -192,7 +180,7 @@ def test_bad_requests_name_the_field(client: OpenAI, changes: dict[str, Any], pa
         client.post("/responses", cast_to=object, body={"model": "test-plain", "input": "x", **changes})
     assert (caught.value.param, caught.value.code) == (param, code)
     assert caught.value.request_id
-    assert balance(client) == (1_000_000, 0)
+    assert balances.by_sdk(client) == (1_000_000, 0)
 
 
 async def test_other_errors(client: OpenAI, account: OpenAccount) -> None:
@@ -257,7 +245,7 @@ async def test_who_leaves_pays_for_what_was_produced(stack: Stack, key: str, cli
             if event.type == "response.output_text.delta":
                 break
         await stream.close()
-    assert balance(client)[0] < 1_000_000 or balance(client)[1] > 0
+    assert balances.by_sdk(client)[0] < 1_000_000 or balances.by_sdk(client)[1] > 0
 
 
 async def test_the_input_is_counted_and_a_quote_is_given(client: OpenAI) -> None:
@@ -272,7 +260,7 @@ async def test_the_input_is_counted_and_a_quote_is_given(client: OpenAI) -> None
         assert caught.value.param == param
     quote: Any = client.post(str(client.base_url).replace("/v1/", "/api/billing/quote/"), cast_to=object, body=body)
     assert (quote["bounds"]["output_limit"], quote["affordable"]) == (100, True)
-    assert balance(client) == (1_000_000, 0)
+    assert balances.by_sdk(client) == (1_000_000, 0)
 
 
 def test_nothing_is_found_by_its_id(client: OpenAI) -> None:
@@ -312,4 +300,4 @@ def test_a_conversation_is_compacted(client: OpenAI) -> None:
     compact: Any = [item.to_dict() for item in compacted.output]
     then: Any = [*compact, {"role": "user", "content": "Hello!"}]
     assert client.responses.create(model="demo-chat", input=then).output_text
-    assert balance(client)[1] == 0
+    assert balances.by_sdk(client)[1] == 0

@@ -70,6 +70,14 @@ def test_integers_are_written_with_all_their_digits() -> None:
     assert upstream_json.written({"a": 1}) == b'{"a":1}'
 
 
+def test_an_object_has_its_own_bytes_unless_it_is_repaired() -> None:
+    assert upstream_json.read_object(b'{ "a": 1 }') == ({"a": 1}, b'{ "a": 1 }')
+    assert upstream_json.read_object(b'{"a": "\\ud800"}') == ({"a": "\ufffd"}, '{"a":"\ufffd"}'.encode())
+    for other in (b"[]", b"1", b'"{}"', b"null"):
+        with pytest.raises(UpstreamError):
+            upstream_json.read_object(other)
+
+
 def test_a_text_that_does_not_end_is_looked_through_once() -> None:
     began = time.process_time()
     with pytest.raises(UpstreamError):

@@ -2,26 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import orjson
 import pytest
 
-from tests.support.doubles.http_apps import App, DirectApp, Impatient, Server, headers_of, post, served
+from tests.support.doubles.http_apps import Server, headers_of, post
 
 CHUNKED = b"POST /x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-@pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    async with served(request.param()) as server:
-        yield server
-
-
-@pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
-async def impatient(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    async with served(request.param(), Impatient) as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -10,21 +10,9 @@ import orjson
 import pytest
 
 from api.http_protocol import Http1Protocol
-from tests.support.doubles.http_apps import JSON, App, DirectApp, Impatient, Server, headers_of, post, served
+from tests.support.doubles.http_apps import JSON, DirectApp, Server, headers_of, post, served
 
 H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
-
-
-@pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
-async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    async with served(request.param()) as server:
-        yield server
-
-
-@pytest.fixture(params=[App, DirectApp], ids=["asgi", "direct"])
-async def impatient(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
-    async with served(request.param(), Impatient) as server:
-        yield server
 
 
 @pytest.fixture
