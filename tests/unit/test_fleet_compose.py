@@ -179,6 +179,12 @@ def test_a_process_can_start_with_its_settings(name: str) -> None:
         Settings(**given)
 
 
+@pytest.mark.parametrize("name", APIS)
+def test_a_process_has_time_to_start(name: str) -> None:
+    """Ten processes start at once; one that is unhealthy before its first answer leaves nginx unstarted."""
+    assert int(SERVICES[name]["healthcheck"]["start_period"].removesuffix("s")) >= 180
+
+
 @pytest.mark.parametrize("name", [*APIS, *WORKERS])
 def test_a_process_has_time_to_stop(name: str) -> None:
     queues = set(_environment(name).get("YOUT_WORKER_QUEUES", "").split(","))
