@@ -297,6 +297,17 @@ def test_the_images_health_check_tells(healthy: str, code: int) -> None:
     assert ran.returncode == code
 
 
+def test_no_page_sends_a_signal_by_docker() -> None:
+    """Docker takes what it has sent a signal for stopped by hand: no restart policy holds for it any more."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.sh")]
+    sent = [
+        page.name
+        for page in pages
+        if re.search(r"(docker|compose) kill --signal|(docker|compose) kill -s", page.read_text())
+    ]
+    assert sent == []
+
+
 def test_the_page_names_every_task_queue() -> None:
     page = (ROOT / "docs" / "workers.md").read_text()
     assert [queue for queue in QUEUES if f"`{queue}`" not in page] == []

@@ -39,6 +39,14 @@ NGINX = {path.name: path.read_text() for path in sorted((FOLDER / "nginx").iterd
 APIS = ("api-1", "api-2", "api-3")
 WORKERS = tuple(name for name in SERVICES if name.startswith("worker-"))
 SHARED = ("postgres", "temporal-postgres", "temporal-schema", "temporal", "temporal-namespace")
+PROGRAMS = {
+    **{image: {"nc", "wget"} for image in ("temporalio/server", "temporalio/ui", "prom/prometheus")},
+    **{image: {"curl", "nc", "wget"} for image in ("chrislusf/seaweedfs", "grafana/grafana")},
+    "nginx": {"curl"},
+    "postgres": {"pg_isready"},
+    "yout": {"python"},
+}
+"""What each image can look at itself with, by the file that it is built by. Anything else is unhealthy for ever."""
 VERSION = r":v?\d+(\.\d+)+(-[a-z]+)?(@sha256:[0-9a-f]{64})?"
 
 validator = importlib.import_module("jsonschema").Draft202012Validator  # by name: it has no types
@@ -104,6 +112,13 @@ def test_a_server_is_set_up_as_on_one_machine(name: str) -> None:
     assert SERVICES[name] == {key: value for key, value in ONE_MACHINE[name].items() if key != "profiles"}
 
 
+def test_the_namespace_is_made_without_a_resolver_outside() -> None:
+    """A program of Go's gRPC in internal networks alone: it waits for records that nobody there answers."""
+    name = "temporal-namespace"
+    assert all(COMPOSE["networks"][network]["internal"] for network in _networks(name))
+    assert _environment(name)["TEMPORAL_ADDRESS"].startswith("passthrough:///")
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_a_service_can_do_little_harm(name: str) -> None:
     service = EVERY[name]
@@ -136,6 +151,16 @@ def test_what_a_service_names_is_there(name: str) -> None:
     assert "healthcheck" in service or service["restart"].startswith("on-failure")
 
 
+@pytest.mark.parametrize("services", [ONE_MACHINE, EVERY], ids=["one machine", "fleet"])
+def test_an_image_has_the_program_of_its_health_check(services: dict[str, dict[str, Any]]) -> None:
+    checks = {service["image"]: service.get("healthcheck", {}).get("test") for service in services.values()}
+    looking = {image.split(":")[0]: test for image, test in checks.items() if test}
+    assert {"postgres", "temporalio/server", "temporalio/ui"} <= looking.keys()
+    for image, (form, program, *_) in looking.items():
+        assert form == "CMD"
+        assert program in PROGRAMS[image], image
+
+
 def test_every_variable_is_in_the_example() -> None:
     used = set(re.findall(r"(?<!\$)\$\{([A-Z][A-Z0-9_]*)", TEXT))
     assert used <= _example().keys()
@@ -152,6 +177,12 @@ def test_a_process_can_start_with_its_settings(name: str) -> None:
         WorkflowWorkerSettings(**known | {"temporal_payload_keys": SECRET})
     else:
         Settings(**given)
+
+
+@pytest.mark.parametrize("name", APIS)
+def test_a_process_has_time_to_start(name: str) -> None:
+    """Ten processes start at once; one that is unhealthy before its first answer leaves nginx unstarted."""
+    assert int(SERVICES[name]["healthcheck"]["start_period"].removesuffix("s")) >= 180
 
 
 @pytest.mark.parametrize("name", [*APIS, *WORKERS])
