@@ -98,8 +98,7 @@ async def list_charges(
 ) -> ChargeList:
     """List calls and jobs, newest first, whether they are in flight, charged or released."""
     wanted = Wanted(query.period(), query.model, query.key_id)
-    async with resources.database.reading() as session:
-        charges = await billing.charges(session, caller.account_id, wanted, query.page)
+    charges = await billing.charges(resources.database, caller.account_id, wanted, query.page)
     page, last = paginate(charges, query.limit)
     models = resources.catalog().models
     return ChargeList(data=[_listed(charge, models) for charge in page], has_more=last is not None, next=cursor(last))
@@ -113,8 +112,7 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: Curre
     its details are no longer kept. The statement keeps its movements without end.
     """
     hold_id = read_id(charge_id)
-    async with resources.database.reading() as session:
-        receipt = await billing.receipt(session, caller.account_id, hold_id)
+    receipt = await billing.receipt(resources.database, caller.account_id, hold_id)
     model = resources.catalog().models.get(receipt.hold.model)
     return receipts.view(receipt, model.name if model else None)
 

@@ -16,9 +16,9 @@ from sqlalchemy import inspect, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db.engine import Database
+from db.engine import Database, InSession, Reader
 from db.pages import Page, Period, Span
-from db.tables import ApiKeyRow, HoldRow, TransactionRow, UsageRow
+from db.tables import ApiKeyRow, HoldRow, UsageRow
 from domain import pricing
 from domain.errors import NotFound
 from domain.holds import Hold, HoldState
@@ -39,33 +39,38 @@ SELECT {_COLUMNS}, (
     )) ORDER BY t.position), '[]')
     FROM transactions t WHERE (t.hold_id = h.id AND t.kind <> 'extend') OR (t.hold_id = h.id AND t.kind = 'extend'))
 FROM holds h LEFT JOIN usage u ON u.hold_id = h.id
-WHERE h.id = :hold_id AND h.account_id = :account_id
-  AND h.epoch >= (SELECT epoch FROM accounts WHERE id = :account_id)
+WHERE h.id = %(hold_id)s AND h.account_id = %(account_id)s
+  AND h.epoch >= (SELECT epoch FROM accounts WHERE id = %(account_id)s)
 """  # noqa: S608  # our own text
+_FORGOTTEN = """
+SELECT account_id FROM transactions t
+WHERE t.hold_id = %(hold_id)s AND t.kind = 'hold' AND NOT EXISTS (SELECT FROM holds WHERE id = t.hold_id)
+"""
 _POSITION = """coalesce((
     SELECT t.position FROM transactions t WHERE t.account_id = a.id AND t.created_at >= {at}
     ORDER BY t.created_at, t.position LIMIT 1), a.movements + 1)"""
 """The position of the first movement that is not earlier. Times follow positions: later positions are not earlier."""
 _FENCE = "(SELECT coalesce(max(movements), 0) FROM purges WHERE account_id = a.id AND part = '')"
 """Calls before it belong to older epochs."""
-_FIRST = f"CASE WHEN CAST(:since AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at=':since')} END"
-_LAST = f"CASE WHEN CAST(:until AS timestamptz) IS NULL THEN a.movements ELSE {_POSITION.format(at=':until')} - 1 END"
-_SPAN = f"SELECT {_FIRST}, {_LAST} FROM accounts a WHERE a.id = :account_id"  # noqa: S608  # our own text
+_FIRST = f"CASE WHEN CAST(%(since)s AS timestamptz) IS NULL THEN 1 ELSE {_POSITION.format(at='%(since)s')} END"
+_BEFORE = f"{_POSITION.format(at='%(until)s')} - 1"
+_LAST = f"CASE WHEN CAST(%(until)s AS timestamptz) IS NULL THEN a.movements ELSE {_BEFORE} END"
+_SPAN = f"SELECT {_FIRST}, {_LAST} FROM accounts a WHERE a.id = %(account_id)s"  # noqa: S608  # our own text
 _CHARGES = f"""
 WITH span AS (
-    SELECT greatest({_FIRST}, {_FENCE} + 1) AS first, least({_LAST}, CAST(:after AS bigint) - 1) AS last
-    FROM accounts a WHERE a.id = :account_id
+    SELECT greatest({_FIRST}, {_FENCE} + 1) AS first, least({_LAST}, CAST(%(after)s AS bigint) - 1) AS last
+    FROM accounts a WHERE a.id = %(account_id)s
 )
 SELECT {_COLUMNS}, k.name, t.position
 FROM transactions t
 JOIN holds h ON h.id = t.hold_id
 LEFT JOIN usage u ON u.hold_id = h.id
-LEFT JOIN api_keys k ON k.id = h.key_id AND k.account_id = :account_id
-WHERE t.account_id = :account_id AND t.kind = 'hold'
+LEFT JOIN api_keys k ON k.id = h.key_id AND k.account_id = %(account_id)s
+WHERE t.account_id = %(account_id)s AND t.kind = 'hold'
   AND t.position BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
-  AND (CAST(:model AS text) IS NULL OR h.model = :model)
-  AND (CAST(:key_id AS uuid) IS NULL OR h.key_id = :key_id)
-ORDER BY t.position DESC LIMIT :most
+  AND (CAST(%(model)s AS text) IS NULL OR h.model = %(model)s)
+  AND (CAST(%(key_id)s AS uuid) IS NULL OR h.key_id = %(key_id)s)
+ORDER BY t.position DESC LIMIT %(most)s
 """  # noqa: S608  # our own text
 # From the next balance that is noted, or the present one, back to the position. `OFFSET 0` has the lines looked up by
 # their transaction: the planner cannot know how few those are.
@@ -157,28 +162,24 @@ class Entry:
     held: int
 
 
-async def receipt(session: AsyncSession, account_id: UUID, hold_id: UUID) -> Receipt:
+async def receipt(reader: Reader, account_id: UUID, hold_id: UUID) -> Receipt:
     """Return the receipt of a charge. Raises `NotFound`, also for another account's charge."""
-    values = {"hold_id": hold_id, "account_id": account_id}
-    row = (await (await session.connection()).execute(text(_RECEIPT), values)).one_or_none()
-    if row is None:
-        await raise_missing(session, hold_id, account_id)
-    hold, usage = _read(row)
-    return Receipt(hold, usage, _MOVEMENTS.validate_python(row[-1]))
+    rows = await reader.rows(_RECEIPT, {"hold_id": hold_id, "account_id": account_id})
+    if not rows:
+        await raise_missing(reader, hold_id, account_id)
+    hold, usage = _read(rows[0])
+    return Receipt(hold, usage, _MOVEMENTS.validate_python(rows[0][-1]))
 
 
-async def raise_missing(session: AsyncSession, hold_id: UUID, account_id: UUID | None = None) -> NoReturn:
+async def raise_missing(reader: Reader, hold_id: UUID, account_id: UUID | None = None) -> NoReturn:
     """Raises `NotFound` that tells whether the charge never existed (in that account), or its details were deleted."""
-    moved = select(TransactionRow.account_id).where(
-        TransactionRow.hold_id == hold_id, TransactionRow.kind == TransactionKind.HOLD
-    )
-    owner, hold = (await session.exec(moved)).one_or_none(), await session.get(HoldRow, hold_id)
-    if owner is None or account_id not in (None, owner) or hold is not None:
+    owners = await reader.rows(_FORGOTTEN, {"hold_id": hold_id})
+    if not owners or account_id not in (None, owners[0][0]):
         raise NotFound("There is no such charge.")
     raise NotFound("This charge is so old that its details are no longer kept. What it moved is in the statement.")
 
 
-async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
+async def charges(reader: Reader, account_id: UUID, wanted: Wanted, page: Page) -> list[Charge]:
     """Return charges, newest first by when the credits were held. One more than the limit if there is a next page."""
     values = {
         "account_id": account_id,
@@ -189,8 +190,7 @@ async def charges(session: AsyncSession, account_id: UUID, wanted: Wanted, page:
         "key_id": wanted.key_id,
         "most": page.limit + 1,
     }
-    rows: Sequence[Any] = (await (await session.connection()).execute(text(_CHARGES), values)).all()
-    return [_charge(row) for row in rows]
+    return [_charge(row) for row in await reader.rows(_CHARGES, values)]
 
 
 async def certain_until(database: Database, account_id: UUID) -> datetime:
@@ -249,8 +249,8 @@ async def movements(session: AsyncSession, account_id: UUID, span: Span, page: P
 async def _span(session: AsyncSession, account_id: UUID, period: Period) -> Span:
     """Return the movements of a period."""
     values = {"account_id": account_id, "since": period.since, "until": period.until}
-    row = (await (await session.connection()).execute(text(_SPAN), values)).one()
-    return Span(int(row[0]), int(row[1]))
+    ((first, last),) = await InSession(session).rows(_SPAN, values)
+    return Span(int(first), int(last))
 
 
 async def key_names(session: AsyncSession, account_id: UUID, only: Collection[UUID]) -> dict[UUID, str]:

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any, LiteralString, Self
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, Protocol, Self
 from uuid import UUID
 
 import psycopg
@@ -13,9 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection as SqlConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import connections
+from db import checkouts, connections
 from db.outage import Outage
 from db.turns import Turns
 from domain.errors import ServiceUnavailable
@@ -25,6 +27,8 @@ Session = AsyncSession
 MAX_SILENCE_SECONDS = 6.0
 """How long it may take to get a connection, and for PostgreSQL to answer on it for the first time."""
 OUTAGE_PAUSE_SECONDS = 5.0
+MAX_READ_SECONDS = 12.0
+"""How long one statement may take. Its server ends it before that, unless the server is frozen."""
 TURN_TIMEOUT_SECONDS = 10.0
 """How long a transaction waits for others of its account before it fails."""
 DIALECT = "postgresql+psycopg://"
@@ -64,10 +68,10 @@ class Database:
             pool_size=pool,
             max_overflow=0,
             pool_timeout=2,
-            pool_pre_ping=True,
             pool_use_lifo=True,  # the connection whose statements are prepared already
             hide_parameters=True,
         )
+        checkouts.watch(engine.sync_engine)
         return cls(engine, outage, pool=pool)
 
     async def close(self) -> None:
@@ -124,19 +128,24 @@ class Database:
                 raise RuntimeError("a row was changed in a session that reads alone")
 
     async def rows(self, query: LiteralString, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Read what is committed by one statement of the driver's: a session costs twice as much.
+        """Read what is committed by one statement of the driver's: a session costs five times as much.
 
         Raises `ServiceUnavailable` when PostgreSQL is unavailable.
         """
-        async with self._unavailable(writes=False), AsyncExitStack() as stack:
-            async with _answering():
-                connection = await stack.enter_async_context(self._reads.connect())
-            driver = await _driver(connection)
+        async with self._unavailable(writes=False), _answering() as limit:
+            with checkouts.trusting():
+                lent = await greenlet_spawn(self._engine.sync_engine.pool.connect)
+            limit.reschedule(asyncio.get_running_loop().time() + MAX_READ_SECONDS)
+            driver = _psycopg(lent.driver_connection)
             try:
+                await driver.set_autocommit(True)
                 return await (await driver.execute(query, values)).fetchall()
             finally:
-                if driver.info.transaction_status is not TransactionStatus.IDLE:  # it ended, or was left in the middle
-                    await connection.invalidate()
+                if driver.info.transaction_status is TransactionStatus.IDLE:
+                    await driver.set_autocommit(False)
+                    await greenlet_spawn(lent.close)
+                else:  # it ended, or was left in the middle
+                    await greenlet_spawn(lent.invalidate)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:
@@ -197,11 +206,11 @@ class Database:
 
 
 @asynccontextmanager
-async def _answering() -> AsyncIterator[None]:
+async def _answering() -> AsyncIterator[asyncio.Timeout]:
     """Give up a server that takes the connection and does nothing: its own timeouts stand still with it."""
     try:
-        async with asyncio.timeout(MAX_SILENCE_SECONDS):
-            yield
+        async with asyncio.timeout(MAX_SILENCE_SECONDS) as limit:
+            yield limit
     except TimeoutError:
         raise psycopg.errors.ConnectionTimeout("timeout") from None
 
@@ -209,13 +218,27 @@ async def _answering() -> AsyncIterator[None]:
 _MESSAGE = "The database is away for the moment. Try again."
 
 
+class Reader(Protocol):
+    """A database, or a session: what it reads is of one moment with the rest of its transaction."""
+
+    async def rows(self, query: LiteralString, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Read by one statement of the driver's."""
+
+
+@dataclass(frozen=True, slots=True)
+class InSession:
+    session: AsyncSession = field(repr=False)
+
+    async def rows(self, query: LiteralString, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        return await (await (await raw(self.session)).execute(query, values)).fetchall()
+
+
 async def raw(session: AsyncSession) -> AsyncConnection[Any]:
     """Return the session's psycopg connection, inside its transaction, for pipelines and arrays."""
-    return await _driver(await session.connection())
+    return _psycopg((await (await session.connection()).get_raw_connection()).driver_connection)
 
 
-async def _driver(connection: SqlConnection) -> AsyncConnection[Any]:
-    driver = (await connection.get_raw_connection()).driver_connection
+def _psycopg(driver: object) -> AsyncConnection[Any]:
     if not isinstance(driver, AsyncConnection):
         raise TypeError("not a psycopg connection")
     return driver

@@ -7,7 +7,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import billing, ledger
-from db.engine import raw
+from db.engine import InSession, raw
 from db.media_tables import MediaJobRow
 from db.tables import HoldRow
 from domain.errors import EndedByPurge, GatewayError, RequestInvalid
@@ -37,7 +37,7 @@ async def refund(session: AsyncSession, hold_id: UUID, reason: str) -> Refunded:
     job = (await session.exec(query)).one_or_none()
     hold = await session.get(HoldRow, hold_id)
     if hold is None:
-        await billing.raise_missing(session, hold_id)
+        await billing.raise_missing(InSession(session), hold_id)
     if hold.state == HoldState.OPEN:
         raise RequestInvalid("This call is in flight: nothing has been charged yet.")
     if hold.state == HoldState.ERASED:

@@ -2,9 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
-
+from db.engine import Reader
 from db.erasure import ERASED, RETAINED
 
 MAX_COUNTED = 100_000
@@ -39,13 +37,13 @@ _OUTPUTS = (
 )
 
 
-async def count(session: AsyncSession, account_id: UUID) -> dict[str, int]:
+async def count(reader: Reader, account_id: UUID) -> dict[str, int]:
     """Return how much is stored, by name: `MAX_COUNTED` + 1 where there is more than that.
 
     Also what a purge that runs has not erased yet. Of the calls that a purge has erased, `holds` counts none.
     """
     values = {"account": account_id, "most": MAX_COUNTED + 1}
-    row = (await (await session.connection()).execute(_QUERY, values)).one()
+    (row,) = await reader.rows(_QUERY, values)
     return {name: min(int(number), MAX_COUNTED + 1) for name, number in zip(_COUNTED, row, strict=True)}
 
 
@@ -63,4 +61,4 @@ _COUNTED = (
     | {entry.table: _retained(entry.table) for entry in RETAINED}
     | {"holds": _HOLDS, "transactions": _TRANSACTIONS, OUTPUTS: _OUTPUTS}
 )
-_QUERY = text("SELECT " + ", ".join(_COUNTED.values()))
+_QUERY = ("SELECT " + ", ".join(_COUNTED.values())).replace(":account", "%(account)s").replace(":most", "%(most)s")

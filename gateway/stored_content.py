@@ -84,8 +84,7 @@ class StoredContent:
 
     async def of(self, account_id: UUID) -> list[StoredKind]:
         """Return every kind, what a purge erases first."""
-        async with self._database.reading() as session:
-            counts = await stored_rows.count(session, account_id)
+        counts = await stored_rows.count(self._database, account_id)
         kinds = [
             StoredKind(name, title, _sentence(rule.format(**self._times)), *_shown(counts[name]), erased=True)
             for name, (title, rule) in ERASED_WORDS.items()

@@ -143,14 +143,13 @@ async def test_old_holds_go_and_the_money_stays(past: Past) -> None:
 async def test_what_was_forgotten_says_so(past: Past) -> None:
     await past.pruning(HOLDS).forget()
     account_id = past.customer.account_id
-    async with past.database.reading() as session:
-        assert (await billing.receipt(session, account_id, past.today)).hold.charged == 50
-        with pytest.raises(NotFound, match="no longer kept"):
-            await billing.receipt(session, account_id, past.charged)
-        with pytest.raises(NotFound, match="no such charge"):
-            await billing.receipt(session, uuid.uuid4(), past.charged)
-        with pytest.raises(NotFound, match="no such charge"):
-            await billing.receipt(session, account_id, uuid.uuid4())
+    assert (await billing.receipt(past.database, account_id, past.today)).hold.charged == 50
+    with pytest.raises(NotFound, match="no longer kept"):
+        await billing.receipt(past.database, account_id, past.charged)
+    with pytest.raises(NotFound, match="no such charge"):
+        await billing.receipt(past.database, uuid.uuid4(), past.charged)
+    with pytest.raises(NotFound, match="no such charge"):
+        await billing.receipt(past.database, account_id, uuid.uuid4())
     async with past.database.transaction() as session:
         with pytest.raises(NotFound, match="no longer kept"):
             await refunds.refund(session, past.charged, "Too late.")
@@ -189,8 +188,7 @@ async def test_a_hold_refunded_of_late_is_kept(past: Past) -> None:
     async with past.database.transaction() as session:
         await refunds.refund(session, past.charged, "After all.")
     await past.pruning(HOLDS).forget()
-    async with past.database.reading() as session:
-        receipt = await billing.receipt(session, past.customer.account_id, past.charged)
+    receipt = await billing.receipt(past.database, past.customer.account_id, past.charged)
     assert receipt.hold.refunded == 40
     assert await past.row_counts() == {}
 
