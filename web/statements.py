@@ -9,7 +9,6 @@ from web import csv_files, periods
 from web.activity import Links
 from web.api import Fault
 from web.csv_files import Cell
-from web.numbers import stamp
 from web.receipts import KINDS
 from web.visit import Page, Visit
 
@@ -35,7 +34,6 @@ async def statement(visit: Visit) -> Response:
         "statement": page,
         "first": cursor is None,
         "kinds": KINDS,
-        "stamp": stamp,
         "links": links,
     }
     return visit.render("statement.html", values)

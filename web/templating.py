@@ -43,6 +43,7 @@ def _environment() -> Environment:
         "time": numbers.time,
         "span": numbers.span,
         "decimal": numbers.decimal,
+        "stamp": numbers.stamp,
         "utc": numbers.utc,
         "beside": beside,
     }

@@ -18,11 +18,13 @@ class Panel extends HTMLElement {
   clicked(event) {
     const target = event.target instanceof Element ? event.target : null;
     if (target?.closest("[data-close]")) return this.close();
-    const link = target?.closest("a[data-panel]");
+    const row = getSelection()?.isCollapsed ? target?.closest("tr") : null;
+    const link = target?.closest("a[data-panel]") ?? row?.querySelector("a[data-panel]");
     if (!(link instanceof HTMLAnchorElement) || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    if (!matchMedia(ROOM).matches) return;
+    const room = matchMedia(ROOM).matches;
+    if (!room && link.contains(target)) return;
     event.preventDefault();
-    this.open(link);
+    if (room) this.open(link); else location.assign(link.href);
   }
 
   /** @param {HTMLAnchorElement} link */
