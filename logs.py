@@ -28,6 +28,8 @@ MAX_NAMED = 1000
 FORGET_SECONDS = 3 * 60 * 60.0
 """Longer than two rounds of what is done once an hour. A fault that did not show for so long is over, or is another
 process's: its row is gone, or this process does not lead any more."""
+SHOWING_SECONDS = 5 * 60.0
+"""Longer than two tries of what is tried without end. A fault that did not show for so long fires no alert."""
 
 
 def _no_ids() -> Mapping[str, str]:
@@ -157,6 +159,13 @@ class OperatorFaults:
         lasting.repeats = 0
         lasting.next_line = now + lasting.pause
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
+
+    def showing(self) -> Mapping[str, int]:
+        """At how many places each fault has shown lately, for the metrics."""
+        since = self._clock() - SHOWING_SECONDS
+        return Counter(
+            what for faults in self._lasting.values() for what, lasting in faults.items() if lasting.last >= since
+        )
 
     def _begun(self, what: str, where: str, now: float) -> "_LastingFault | None":
         if self._named[what] >= MAX_NAMED:

@@ -158,7 +158,7 @@ def _lifespan(
             app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
             app.state.page_server = await _page_server(wired)
             app.state.ledger = ledger
-            app.state.maintenance_errors = wired.errors
+            app.state.maintenance_errors, app.state.faults = wired.errors, wired.faults
             app.state.metrics_token = settings.metrics_secret
             app.state.codec = CodecServer(
                 Operators(settings.codec_operators), PayloadDecoder(EncryptionCodec(wired.keyring))

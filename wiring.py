@@ -52,6 +52,8 @@ from temporal.client import Address
 from temporal.codec import Keyring
 from temporal.faults import RequestFaults
 
+STORAGE_PAUSE = timedelta(minutes=1)
+
 log = structlog.get_logger(__name__)
 
 
@@ -143,10 +145,12 @@ def _lifetimes(catalog: Catalog) -> dict[str, timedelta]:
     return {plan.id: plan.output_lifetime for plan in plans if plan.output_lifetime is not None}
 
 
-async def _tried(storage: ObjectStorage) -> None:
-    """Ask the object store once: what is wrong there is in the log before the first job fails of it."""
-    with suppress(ServiceUnavailable):
-        await storage.listed("", 1)
+async def _watch(storage: ObjectStorage) -> None:
+    """Ask the object store again and again: the operator learns what is wrong there before jobs fail of it."""
+    while True:
+        with suppress(ServiceUnavailable):
+            await storage.listed("", 1)
+        await asyncio.sleep(STORAGE_PAUSE.total_seconds())
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -183,7 +187,7 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(_ended, watching)
         comparing = asyncio.create_task(clock_check.watch(database, faults), name="clock")
         stack.push_async_callback(_ended, comparing)
-        trying = asyncio.create_task(_tried(storage), name="storage")
+        trying = asyncio.create_task(_watch(storage), name="storage")
         stack.push_async_callback(_ended, trying)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
         await stack.enter_async_context(outbound)

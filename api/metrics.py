@@ -211,6 +211,21 @@ class _Maintenance(Collector):
         yield errors
 
 
+class _Faults(Collector):
+    """What the log of this process has as wrong at present."""
+
+    def __init__(self, showing: Mapping[str, int]) -> None:
+        self._showing = showing
+
+    def collect(self) -> Iterator[Metric]:
+        faults = GaugeMetricFamily(
+            "yout_operator_faults", "Places of faults that only the operator can mend", labels=["fault"]
+        )
+        for what, places in self._showing.items():
+            faults.add_metric([what], places)
+        yield faults
+
+
 class _Operator(Collector):
     """The figures of all accounts together, and of what waits to be told to receivers of webhooks."""
 
@@ -285,6 +300,7 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     registry.register(_Routes(resources.calls.router.states, faults))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(request.app.state.maintenance_errors))
+    registry.register(_Faults(request.app.state.faults.showing()))
     registry.register(request.app.figures)
     registry.register(Queues(await resources.backlogs()))
     for collector in stored:

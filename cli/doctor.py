@@ -86,7 +86,7 @@ async def _bounded(name: str, check: Callable[[], Awaitable[list[Finding]]]) -> 
         async with asyncio.timeout(TIMEOUT_SECONDS):
             return await check()
     except TimeoutError:
-        remedy = "see that it runs, and what is between it and this machine"
+        remedy = "see that it runs, what is between it and this machine, and the load here; then try again"
         return [fault(name, f"no answer within {TIMEOUT_SECONDS:.0f} s", remedy)]
     except Exception as error:  # its text may quote a secret
         return [fault(name, f"the check itself failed ({type(error).__name__})", "report this fault")]

@@ -120,15 +120,19 @@ def _summary(standing: Standing) -> Table:
 def _books(standing: Standing) -> Text:
     audit = standing.audit
     if audit is None:
-        made = [one.made_at for one in standing.rounds or () if one.schedule == SCHEDULE_ID and one.made_at is not None]
-        overdue = any(standing.at - made_at > LATE for made_at in made)
-        return _marked("no audit yet: a worker does one every ten minutes", bad=overdue)
+        return _marked("no audit yet: a worker does one every ten minutes", bad=not _is_new(standing))
     age = standing.at - audit.began_at
     when = f"audit {duration(age)} ago"
     if audit.clean:
         return _marked(f"{when}: clean", bad=age > LATE)
     findings = sum(audit.counts.values())
     return _marked(f"{when}: DRIFT of {audit.drift_credits:,} credits, {findings:,} findings: `yout audit`", bad=True)
+
+
+def _is_new(standing: Standing) -> bool:
+    """Whether the first audit is still to come: its schedule is there, not paused, and young."""
+    audits = [one for one in standing.rounds or () if one.schedule == SCHEDULE_ID and not one.paused]
+    return any(one.made_at is not None and standing.at - one.made_at <= LATE for one in audits)
 
 
 def _rounds(standing: Standing) -> Text:

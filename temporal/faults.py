@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from uuid import UUID
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
@@ -24,6 +25,10 @@ LATE_AGAIN_SECONDS = 60.0
 _DENIED = (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 _TOO_MUCH = ("Temporal has too much to do", "see its load, and the limits of this namespace")
 _LATER = "nothing is lost, maintenance asks again until it is done"
+_ALONE = (
+    "If others are done meanwhile, Temporal refuses `item` alone: `yout jobs cancel` ends a job and gives its credits "
+    "back; report the line"
+)
 
 
 def describe(error: Exception, address: Address) -> Fault:
@@ -57,29 +62,33 @@ class RequestFaults:
 
     def __init__(self, log: FaultLog, clock: Callable[[], float] = time.monotonic) -> None:
         self._lasting, self._clock = LastingFaults(log, clock), clock
-        self._failed: dict[str, RPCStatusCode | None] = {}
-        """Kinds of requests that failed since the last look. None: without an answer."""
+        self._failed: dict[str, tuple[RPCStatusCode | None, str]] = {}
+        """Kinds of requests that failed since the last look, with the last one's item. None: without an answer."""
         self._late: dict[str, float] = {}
         """When kinds of requests were found to be without an answer."""
         self._done: set[str] = set()
         """Kinds of requests that Temporal did, and has not failed since."""
 
     @contextmanager
-    def asking(self, act: str) -> Iterator[None]:
-        """`act` is what is asked of Temporal: "start a job". Raises errors that are `reported`, and `TimeoutError`."""
+    def asking(self, act: str, item: UUID) -> Iterator[None]:
+        """`act` is what is asked of Temporal, "start a job"; `item` is the id of the job, purge or delivery.
+
+        Raises errors that are `reported`, and `TimeoutError`.
+        """
         try:
             yield
         except (ServiceUnavailable, TimeoutError):
-            self._note(act, None)
+            self._note(act, item, None)
             raise
         except RPCError as error:
-            self._note(act, error.status)
+            self._note(act, item, error.status)
             raise _refused(error.status) from None
         self._done.add(act)
 
-    def _note(self, act: str, status: RPCStatusCode | None) -> None:
+    def _note(self, act: str, item: UUID, status: RPCStatusCode | None) -> None:
         self._done.discard(act)
-        self._failed[act] = status or self._failed.get(act)
+        if status is not None or act not in self._failed:
+            self._failed[act] = status, str(item)
 
     def away(self) -> None:
         """Temporal does not answer: that is why."""
@@ -89,10 +98,10 @@ class RequestFaults:
         """Temporal answers: report what failed meanwhile, and what it does again."""
         failed, self._failed = self._failed, {}
         now = self._clock()
-        for act, status in failed.items():
+        for act, (status, item) in failed.items():
             if status is not None:
                 what, remedy = _words(status)
-                self._lasting.report(what, where=act, remedy=remedy, status=status.name)
+                self._lasting.report(what, where=act, remedy=remedy, status=status.name, item=item)
             elif act in self._late and now <= self._late[act] + LATE_AGAIN_SECONDS:
                 what = "Temporal answers, but does not do in time what it is asked"
                 remedy = f"see its load, and that of its database; {_LATER}"
@@ -106,7 +115,7 @@ class RequestFaults:
 def _words(status: RPCStatusCode) -> tuple[str, str]:
     if status is RPCStatusCode.RESOURCE_EXHAUSTED:
         return _TOO_MUCH[0], f"{_TOO_MUCH[1]}; {_LATER}"
-    return "Temporal refuses what was accepted", f"run `yout doctor`: it says what Temporal lacks; {_LATER}"
+    return "Temporal refuses what was accepted", f"run `yout doctor`: it says what Temporal lacks; {_LATER}. {_ALONE}"
 
 
 def _refused(status: RPCStatusCode) -> GatewayError:

@@ -24,24 +24,24 @@ class Engine:
 
     async def start_job(self, job: Job) -> bool:
         """Start the job's workflow. False when it could not be started, or has already ended: maintenance decides."""
-        async with self._asking(start.START_JOB, START_TIMEOUT_SECONDS):
+        async with self._asking(start.START_JOB, job.id, START_TIMEOUT_SECONDS):
             return await start.start(self._client, job)
         return False
 
     async def cancel_job(self, job_id: UUID) -> bool:
         """Ask the job's workflow to cancel it. False when it could not be asked."""
-        async with self._asking(start.CANCEL_JOB, 2 * START_TIMEOUT_SECONDS):
+        async with self._asking(start.CANCEL_JOB, job_id, 2 * START_TIMEOUT_SECONDS):
             return await start.cancel(self._client, job_id, max_wait=timedelta(seconds=START_TIMEOUT_SECONDS))
         return False
 
     async def start_purge(self, purge: PurgeKey) -> None:
-        async with self._asking(start.START_PURGE, START_TIMEOUT_SECONDS):
+        async with self._asking(start.START_PURGE, purge.id, START_TIMEOUT_SECONDS):
             await start.start_purge(self._client, purge)
 
     @asynccontextmanager
-    async def _asking(self, what: str, seconds: float) -> AsyncIterator[None]:
+    async def _asking(self, what: str, item: UUID, seconds: float) -> AsyncIterator[None]:
         """Leave to maintenance what Temporal does not do. The operator learns of it by `temporal.faults`."""
-        with suppress(GatewayError, TimeoutError), self._faults.asking(what):
+        with suppress(GatewayError, TimeoutError), self._faults.asking(what, item):
             async with asyncio.timeout(seconds):
                 yield
 

@@ -132,25 +132,25 @@ class Starter:
         self._client, self._faults = client, faults
 
     async def start(self, job: Job) -> bool:
-        with self._faults.asking(START_JOB):
+        with self._faults.asking(START_JOB, job.id):
             return await start(self._client, job)
 
     async def start_purge(self, purge: PurgeKey) -> bool:
-        with self._faults.asking(START_PURGE):
+        with self._faults.asking(START_PURGE, purge.id):
             await start_purge(self._client, purge)
         return True
 
     async def start_delivery(self, delivery: DeliveryKey) -> bool:
-        with self._faults.asking("start a delivery"):
+        with self._faults.asking("start a delivery", delivery.id):
             await start_delivery(self._client, delivery)
         return True
 
     async def cancel(self, job_id: UUID) -> bool:
-        with self._faults.asking(CANCEL_JOB):
+        with self._faults.asking(CANCEL_JOB, job_id):
             return await cancel(self._client, job_id, max_wait=timedelta(seconds=2))
 
     async def alive(self, job_id: UUID) -> bool:
-        with self._faults.asking("find a job"), reachable():
+        with self._faults.asking("find a job", job_id), reachable():
             try:
                 described = await self._client.get_workflow_handle(workflow_id(job_id)).describe(rpc_timeout=MAX_WAIT)
             except RPCError as error:

@@ -7,11 +7,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli import temporal_clients
-from cli.checks.finding import TIMEOUT_SECONDS, Finding, fault, ok, warn
-from temporal import attributes, faults, namespaces
+from cli.checks.finding import TIMEOUT_SECONDS, Finding, Level, fault, ok, warn
+from temporal import attributes, faults, namespaces, rounds
 from temporal.attributes import DEFINITIONS, AttributesMissing
 from temporal.backlogs import Backlogs
 from temporal.client import Address
+from workflows import audit, grants, maintenance
 from workflows.options import MAINTENANCE, QUEUES
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ async def check(settings: "Settings") -> list[Finding]:
             await faults.look(client)
             return [
                 ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),
-                await _maintenance(upkeep),
+                namespace := await _maintenance(upkeep),
+                *await _schedules(upkeep if namespace.level is Level.OK else client),
                 await _attributes(client),
                 await _workers(client, settings.maintenance_namespace),
             ]
@@ -51,6 +53,20 @@ async def _maintenance(client: Client) -> Finding:
     return warn("maintenance namespace", f"there is no namespace {client.namespace} that we may use", remedy)
 
 
+async def _schedules(client: Client) -> list[Finding]:
+    read = await rounds.read(client, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID))
+    if read is None:
+        return [warn("schedules", "they could not be read in time", "try again; see Temporal's load")]
+    findings, place = [], f"--namespace {client.namespace}"
+    if missing := [one.schedule for one in read if not one.exists]:
+        remedy = f"restart a worker of the queue {MAINTENANCE}: it makes them"
+        findings.append(warn("schedules", f"{', '.join(missing)}: not there, so that no round begins", remedy))
+    if paused := [one.schedule for one in read if one.paused]:
+        remedy = f"`temporal schedule toggle --unpause --schedule-id {paused[0]} {place}`, or Temporal's UI"
+        findings.append(warn("schedules", f"{', '.join(paused)}: paused by somebody, so that no round begins", remedy))
+    return findings or [ok("schedules", f"all {len(read)} are there, and none is paused")]
+
+
 async def _attributes(client: Client) -> Finding:
     lacking = await attributes.missing(client)
     if not lacking:
@@ -63,8 +79,8 @@ async def _attributes(client: Client) -> Finding:
     )
 
 
-async def _workers(client: Client, maintenance: str) -> Finding:
-    backlogs = await Backlogs(client, QUEUES, {MAINTENANCE: maintenance}).read()
+async def _workers(client: Client, upkeep: str) -> Finding:
+    backlogs = await Backlogs(client, QUEUES, {MAINTENANCE: upkeep}).read()
     if backlogs is None:
         return warn("workers", "the task queues could not be read in time", "try again; see Temporal's load")
     idle = sorted({one.queue for one in backlogs} - {one.queue for one in backlogs if one.workers})

@@ -26,6 +26,7 @@ from settings import Settings
 from temporal import attributes, namespaces
 from tests.support.media_stack import maintenance_of, temporal_of
 from tests.support.stack import AWAY, SECRET, Stack
+from workflows import audit, grants, maintenance
 
 HIDDEN = "a-password-that-nobody-may-read"
 Checks = dict[str, tuple[str, str, str | None]]
@@ -70,13 +71,28 @@ def test_temporal_before_and_after_its_set_up(stack: Stack, temporal: EmbeddedTe
     async def set_up() -> None:
         client = await temporal_of(temporal)
         await attributes.ensure(client)
-        await namespaces.ensure(await maintenance_of(client))
+        await namespaces.ensure(upkeep := await maintenance_of(client))
+        await grants.ensure_schedule(upkeep)
+        await maintenance.ensure_schedules(upkeep)
 
     asyncio.run(set_up())
     code, checks = examined(stack)
     assert (code, checks["search attributes"][0]) == (0, "ok")
+    assert checks["schedules"][:2] == ("warn", "yout-audit: not there, so that no round begins")
+
+    async def set_up_and_paused() -> None:
+        upkeep = await maintenance_of(await temporal_of(temporal))
+        await audit.ensure_schedule(upkeep)
+        await upkeep.get_schedule_handle(audit.SCHEDULE_ID).pause()
+
+    asyncio.run(set_up_and_paused())
+    code, checks = examined(stack)
+    assert (code, checks["schedules"][0]) == (0, "warn")
+    assert checks["schedules"][1].startswith("yout-audit: paused by somebody")
+    assert f"--unpause --schedule-id {audit.SCHEDULE_ID} --namespace yout-maintenance" in (checks["schedules"][2] or "")
     assert [name for name, (level, _, _) in checks.items() if level == "warn"] == [
         "durability",  # the tests' server writes nothing to disk
+        "schedules",
         "workers",
         "public address",
     ]

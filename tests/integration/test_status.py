@@ -21,6 +21,8 @@ from tests.support.bank import open_account, reserve
 from tests.support.stack import Stack
 from workflows.audit import SCHEDULE_ID
 
+NOW = datetime.now(UTC)
+
 
 @pytest.fixture
 async def stack(database: Database, ledger: LedgerWriter, app_url: str, tmp_path: Path) -> Stack:
@@ -69,14 +71,26 @@ def test_the_screen(stack: Stack, words: tuple[str, ...]) -> None:
     assert not any(line.endswith(" ") for line in screen.splitlines())
 
 
-@pytest.mark.parametrize(("minutes", "overdue"), [(19, False), (21, True)])
-def test_the_first_audit_of_a_new_installation_is_not_overdue_at_once(minutes: int, overdue: bool) -> None:
-    now = datetime.now(UTC)
-    schedule = LastRound(SCHEDULE_ID, exists=True, made_at=now - timedelta(minutes=minutes))
-    standing = cast(Standing, SimpleNamespace(audit=None, at=now, rounds=[schedule]))
-    books = status_screen._books(standing)
+def _schedule(minutes: int, *, paused: bool = False) -> LastRound:
+    """A schedule that was made so long ago."""
+    return LastRound(SCHEDULE_ID, exists=True, paused=paused, made_at=NOW - timedelta(minutes=minutes))
+
+
+ROUNDS: dict[str, tuple[list[LastRound] | None, bool]] = {
+    "new": ([_schedule(19)], False),
+    "overdue": ([_schedule(21)], True),
+    "paused": ([_schedule(19, paused=True)], True),
+    "missing": ([LastRound(SCHEDULE_ID)], True),
+    "Temporal is away": (None, True),
+}
+
+
+@pytest.mark.parametrize("case", ROUNDS)
+def test_a_missing_audit_is_red_but_in_a_new_installation(case: str) -> None:
+    rounds, red = ROUNDS[case]
+    books = status_screen._books(cast(Standing, SimpleNamespace(audit=None, at=NOW, rounds=rounds)))
     assert books.plain.startswith("no audit yet")
-    assert ("red" in str(books.style)) == overdue
+    assert ("red" in str(books.style)) == red
 
 
 def test_top_needs_a_terminal(stack: Stack) -> None:

@@ -32,6 +32,9 @@ ILL: dict[str, dict[str, str]] = {
     "YoutUnbilledOutput": {"yout_unbilled_output_tokens_total": f"0x{BREAK - 1} 0+9x{LONG - BREAK}"},
     "YoutPaymentsUnmatched": {"yout_payments_unmatched": _breaks(0, 1)},
     "YoutApiDown": {'up{job="yout"}': _breaks(1, 0)},
+    "YoutOperatorFault": {
+        'yout_operator_faults{fault="the object store does not answer"}': f"_x{BREAK} 1x{LONG - BREAK}"
+    },
     "YoutDatabaseDown": {"yout_database_up": _breaks(1, 0)},
     "YoutErrorsHigh": {
         'yout_http_requests_total{status="200"}': f"{GROWS}{LONG}",

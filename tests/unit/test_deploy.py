@@ -55,6 +55,7 @@ def families() -> dict[str, str]:
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
         metrics._Overdue(Overdue(0, 0)),
         metrics._Maintenance(MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
+        metrics._Faults({"it is away": 1}),
         metrics._Payments(PaymentFigures(0, 0)),
         metrics._Operator(
             AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), {Kind.IMAGE: {State.QUEUED: 0}}

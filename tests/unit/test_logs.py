@@ -99,6 +99,22 @@ def test_the_end_is_said_of_what_nobody_here_mends() -> None:
     ]
 
 
+def test_alerts_are_of_faults_that_show() -> None:
+    """One that nobody here mends, of a process that leads no more, ends its alert before its line does."""
+    clock = Clock()
+    faults = OperatorFaults(structlog.get_logger(), clock=clock)
+    with capture_logs():
+        for where in ("read", "write"):
+            faults.report("the store is away", where=where, remedy="mend it")
+        clock.now = logs.SHOWING_SECONDS
+        assert faults.showing() == {"the store is away": 2}
+        faults.report("the store is away", where="read", remedy="mend it")
+        clock.now += 1
+        assert faults.showing() == {"the store is away": 1}
+        faults.clear("read")
+        assert faults.showing() == {}
+
+
 def test_a_line_has_the_ids_of_its_request_whoever_writes_it() -> None:
     """In the task of the request, in another one that names its context, and outside of any."""
     trace: ContextVar[str] = ContextVar("trace", default="")

@@ -5,12 +5,15 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import GatewayError, ServiceUnavailable
 from domain.faults import CALM_SECONDS
 from domain.purges import PurgeKey
+from logs import OperatorFaults
 from temporal.faults import LATE_AGAIN_SECONDS, RequestFaults
 from tests.support.fault_lines import FaultLines
 from tests.support.queued_job import queued_job
@@ -89,6 +92,18 @@ async def test_jobs_that_wait_for_a_server_that_refuses_them_are_one_line(status
     for process.now in (CALM_SECONDS / 2, CALM_SECONDS, CALM_SECONDS * 2):  # nothing is asked any more
         process.faults.answers()
     assert process.log.lines[1:] == ["start a job: mended"]
+
+
+async def test_a_job_that_temporal_alone_refuses_is_named_with_what_ends_it() -> None:
+    """`yout doctor` has nothing to say of it: others are started."""
+    job, process = queued_job(), Process(RPCStatusCode.INVALID_ARGUMENT)
+    process.faults = RequestFaults(OperatorFaults(structlog.get_logger()))
+    await Engine(cast(Client, process.server), process.faults).start_job(job)
+    with capture_logs() as lines:
+        process.faults.answers()
+    (line,) = lines
+    assert (line["where"], line["item"]) == ("start a job", str(job.id))
+    assert "`yout jobs cancel`" in line["remedy"]
 
 
 async def test_a_server_that_answers_and_is_late_with_starts_is_one_line() -> None:
