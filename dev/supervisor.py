@@ -136,12 +136,11 @@ class Stack:
 
     async def _migrate(self) -> None:
         """Migrate the database, unless that was done with the same sources: even a check takes seconds."""
-        began, command = asyncio.get_running_loop().time(), self._plan.commands.migrate
+        command = self._plan.commands.migrate
         done = Done(self._postgres.folder / "migrated", command, tuple(plan.ROOT / name for name in MIGRATING))
         if not done.already:
             await self._run("Migrating the database", command, owner=self._postgres.url)
             done.note()
-            self._report.step("Database migrations", asyncio.get_running_loop().time() - began)
 
     async def _define(self, temporal: Keeper) -> None:
         """Register the search attributes of our workflows in Temporal, unless that was done with the same sources."""
@@ -155,10 +154,13 @@ class Stack:
 
     async def _run(self, what: str, command: tuple[str, ...], *, owner: str = "") -> str:
         """Run one of our programs to its end and return its output. Only migrations get the `owner`'s URL."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         done = await finish(self._plan.errand(what, command, self._postgres.app_url, owner))
         if done.code != 0:
             output = "\n".join(text for text in (done.output, done.errors) if text)
             raise CannotStart(f"{what} failed ({cause(done.code)}): {shlex.join(command)}\n{output}")
+        self._report.step(what, clock() - began)
         return done.output
 
     async def _work(self, tasks: asyncio.TaskGroup, temporal: Keeper) -> None:

@@ -54,7 +54,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         with stack.running("worker"), stack.running("api"):
             account = stack.yout("accounts", "create", "--email", EMAIL, "--credits", "50000000")
             token = stack.yout("accounts", "reset-link", EMAIL)["token"]
-            answer = httpx2.post(f"{stack.url}/api/auth/reset/confirm/", json={"token": token, "password": PASSWORD})
+            answer = httpx2.post(
+                f"{stack.url}/api/auth/reset/confirm/", json={"token": token, "password": PASSWORD}, timeout=60
+            )
             assert answer.is_success
             address = {"api_url": stack.url, "email": EMAIL, "password": PASSWORD, "codec_token": "none"}
             yield World(stack, address | {"api_key": account["api_key"]})

@@ -176,6 +176,7 @@ def test_the_owner_of_the_demo_account_can_sign_in(stack: Stack) -> None:
     email, password = stack.printed["email"], stack.printed["password"]
     assert len(password) >= 16
     assert f"{email}, password {password}" in stack.terminal
+    assert "Giving the demo account a password … " in stack.terminal  # the first start says what it is waiting for
 
 
 def test_a_second_stack_on_the_same_state_is_refused(stack: Stack) -> None:
