@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "media": "Images, videos, speech and transcription: inputs, sizes, lengths",
         "webhooks": "Signed messages about jobs and keys",
         "errors": "Every error: its code, its status, what to do",
+        "testing": "Models that fail, wait and break off, for tests of your program",
         "scopes": "Who may call which operation",
     },
     "Money and privacy": {
