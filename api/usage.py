@@ -171,14 +171,14 @@ async def usage(
     """Sum up calls, tokens and credits by day, model or key. A call counts on the day (UTC) on which it ended."""
     days = query.days(datetime.now(UTC).date())
     catalog = resources.catalog()
-    async with resources.database.reading() as session:
-        if query.split_by is None:
+    if query.split_by is None:
+        async with resources.database.reading() as session:
             rows: Sequence[Used] = await usage_reports.usage(session, caller.account_id, query.group_by, days)
             fields: dict[str, Any] = {"data": await _groups(session, caller.account_id, query.group_by, rows, catalog)}
-        else:
-            split = await usage_reports.split(session, caller.account_id, query.split_by, days, query.top)
-            rows = split.used[Grouping.DAY]
-            fields = _SplitFields(query.split_by, split, _Names(catalog, split.key_names)).all()
+    else:
+        split = await usage_reports.split(resources.database, caller.account_id, query.split_by, days, query.top)
+        rows = split.used[Grouping.DAY]
+        fields = _SplitFields(query.split_by, split, _Names(catalog, split.key_names)).all()
     return UsageReport(
         group_by=query.group_by,
         since=days[0],

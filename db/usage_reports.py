@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from itertools import groupby
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import func
 from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from db.engine import Reader
 from db.tables import AccountRow, UsageDayRow
 
 _NO_KEY = UUID(int=0)
@@ -27,11 +29,9 @@ class Grouping(StrEnum):
     KEY = "key"
 
 
-_GROUPINGS = tuple(Grouping)
+class Used(NamedTuple):
+    """Sums. A tuple, as a report of 90 days has hundreds of them."""
 
-
-@dataclass(frozen=True, slots=True)
-class Used:
     group: Any
     """A day, a model's name, or a key's id (None for calls without a key)."""
     calls: int
@@ -40,8 +40,7 @@ class Used:
     credits: int
 
 
-@dataclass(frozen=True, slots=True)
-class UsedOfDay:
+class UsedOfDay(NamedTuple):
     """What a model or key has used on a day, or all those together that have no place of their own."""
 
     day: date
@@ -70,42 +69,68 @@ class Split:
     key_names: Mapping[UUID, str] = field(repr=False)
 
 
-_PLACES = {0b011: 0, 0b101: 1, 0b110: 2}
-"""The place of the grouping in `Grouping`: a bit is set for a column that is not grouped by."""
-_PART, _RETURNED = -1, -2
+def _column(grouping: Grouping) -> Any:
+    columns = {Grouping.DAY: UsageDayRow.day, Grouping.MODEL: UsageDayRow.model, Grouping.KEY: UsageDayRow.key_id}
+    return col(columns[grouping])
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row of a split: sums of a model or key, of a part of a day, or of what was returned."""
+
+    kind: str
+    day: date | None
+    model: str | None
+    key_id: UUID | None
+    key_name: str | None = field(repr=False)
+    place: int | None
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    credits: int
+
+    def used(self, group: Any) -> Used:
+        return Used(
+            None if group == _NO_KEY else group, self.calls, self.input_tokens, self.output_tokens, self.credits
+        )
+
+
+_PART, _RETURNED = "part", "returned"
 # One statement: all is of one moment, and the days are read once. The sums of what was returned have a partial index.
 _SPLIT = """
 WITH used AS (
     SELECT day, model, key_id, calls, input_tokens, output_tokens, credits FROM usage_days
-    WHERE account_id = :account_id AND day >= :since AND day < :until
-      AND epoch >= (SELECT epoch FROM accounts WHERE id = :account_id)
+    WHERE account_id = %(account_id)s AND day >= %(since)s AND day < %(until)s
+      AND epoch >= (SELECT epoch FROM accounts WHERE id = %(account_id)s)
+), pairs AS (
+    SELECT model, key_id, {sums} FROM used GROUP BY model, key_id
 ), summed AS (
-    SELECT grouping(day, model, key_id) AS grouped, day, model, key_id, {sums}
-    FROM used GROUP BY GROUPING SETS (day, model, key_id)
+    SELECT CASE WHEN grouping(model) = 0 THEN 'model' ELSE 'key' END AS kind, model, key_id, {sums}
+    FROM pairs GROUP BY GROUPING SETS (model, key_id)
 ), named AS (
     SELECT {by}, row_number() OVER (ORDER BY credits DESC, {by}) - 1 AS place
-    FROM summed WHERE grouped = {grouped} ORDER BY credits DESC, {by} LIMIT :top
+    FROM summed WHERE kind = '{kind}' ORDER BY credits DESC, {by} LIMIT %(top)s
 )
-SELECT grouped, day, model, key_id, CAST(NULL AS bigint) AS place,
-       (SELECT name FROM api_keys k WHERE k.account_id = :account_id AND k.id = key_id),
-       calls, input_tokens, output_tokens, credits
+SELECT kind, CAST(NULL AS date) AS day, model, key_id,
+       (SELECT name FROM api_keys k WHERE k.account_id = %(account_id)s AND k.id = key_id) AS key_name,
+       CAST(NULL AS bigint) AS place, calls, input_tokens, output_tokens, credits
 FROM summed
 UNION ALL
-SELECT {part}, day, NULL, NULL, coalesce(place, (SELECT count(*) FROM named)), NULL, {sums}
+SELECT '{part}', day, NULL, NULL, NULL, coalesce(place, (SELECT count(*) FROM named)), {sums}
 FROM used LEFT JOIN named USING ({by}) GROUP BY day, place
 UNION ALL
-SELECT {returned}, NULL, NULL, NULL, NULL, NULL, count(*) FILTER (WHERE h.state = 'void' AND h.amount > 0), 0, 0,
+SELECT '{returned}', NULL, NULL, NULL, NULL, NULL, count(*) FILTER (WHERE h.state = 'void' AND h.amount > 0), 0, 0,
        CAST(coalesce(sum(greatest(h.amount - h.charged, 0)), 0) AS bigint)
 FROM holds h JOIN accounts a ON a.id = h.account_id AND h.epoch >= a.epoch
-WHERE h.account_id = :account_id AND h.state IN ('settled', 'void')
-  AND h.closed_at >= CAST(:since AS timestamp) AT TIME ZONE 'UTC'
-  AND h.closed_at < CAST(:until AS timestamp) AT TIME ZONE 'UTC'
-ORDER BY grouped, day, model, key_id, place
+WHERE h.account_id = %(account_id)s AND h.state IN ('settled', 'void')
+  AND h.closed_at >= CAST(%(since)s AS timestamp) AT TIME ZONE 'UTC'
+  AND h.closed_at < CAST(%(until)s AS timestamp) AT TIME ZONE 'UTC'
+ORDER BY kind, day, model, key_id, place
 """
 _SUMMED = ", ".join(f"CAST(sum({name}) AS bigint) AS {name}" for name in _SUMS)
 _SPLITS = {
-    by: text(_SPLIT.format(by=column, grouped=grouped, sums=_SUMMED, part=_PART, returned=_RETURNED))
-    for by, column, grouped in ((Grouping.MODEL, "model", 0b101), (Grouping.KEY, "key_id", 0b110))
+    by: _SPLIT.format(by=_column(by).name, kind=by, sums=_SUMMED, part=_PART, returned=_RETURNED)
+    for by in (Grouping.MODEL, Grouping.KEY)
 }
 
 
@@ -117,32 +142,34 @@ async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, day
     return [_used(row[0], row[1:]) for row in rows]
 
 
-async def split(session: AsyncSession, account_id: UUID, by: Grouping, days: tuple[date, date], top: int) -> Split:
+async def split(reader: Reader, account_id: UUID, by: Grouping, days: tuple[date, date], top: int) -> Split:
     """Sum usage over the days by each grouping, and each day by the `top` that have cost most: all of one moment."""
     values = {"account_id": account_id, "since": days[0], "until": days[1], "top": top}
-    rows: Sequence[Any] = (await (await session.connection()).execute(_SPLITS[by], values)).all()
-    used: dict[Grouping, list[Used]] = {grouping: [] for grouping in Grouping}
-    names: dict[UUID, str] = {}
-    for row in rows:
-        if (place := _PLACES.get(row[0])) is not None:
-            used[_GROUPINGS[place]].append(_used(row[1 + place], row[6:]))
-            if row[5] is not None:
-                names[row[3]] = row[5]
-    named = sorted(used[by], key=lambda one: -one.credits)[:top]
+    rows = [_Row(*row) for row in await reader.rows(_SPLITS[by], values)]
+    models = [row.used(row.model) for row in rows if row.kind == Grouping.MODEL]
+    keys = [row.used(row.key_id) for row in rows if row.kind == Grouping.KEY]
+    named = sorted(models if by is Grouping.MODEL else keys, key=lambda one: -one.credits)[:top]
     groups = [*(one.group for one in named), None]
-    parts = [UsedOfDay(row[1], row[4], _used(groups[row[4]], row[6:])) for row in rows if row[0] == _PART]
-    ((calls, credits),) = ((row[6], row[9]) for row in rows if row[0] == _RETURNED)
-    return Split(used, named, parts, Returned(credits, calls), names)
+    parts = [
+        UsedOfDay(row.day, row.place, row.used(groups[row.place]))
+        for row in rows
+        if row.day is not None and row.place is not None
+    ]
+    (returned,) = (Returned(row.credits, row.calls) for row in rows if row.kind == _RETURNED)
+    names = {row.key_id: row.key_name for row in rows if row.key_id is not None and row.key_name is not None}
+    used = {Grouping.DAY: _days(parts), Grouping.MODEL: models, Grouping.KEY: keys}
+    return Split(used, named, parts, returned, names)
+
+
+def _days(parts: Sequence[UsedOfDay]) -> list[Used]:
+    """Sum up each day. `parts` are in the order of days."""
+    days = groupby(parts, key=lambda part: part.day)
+    return [Used(day, *map(sum, zip(*(part.used[1:] for part in several), strict=True))) for day, several in days]
 
 
 def _used(group: Any, sums: Sequence[Any]) -> Used:
     calls, input_tokens, output_tokens, credits = sums
     return Used(None if group == _NO_KEY else group, int(calls), int(input_tokens), int(output_tokens), int(credits))
-
-
-def _column(grouping: Grouping) -> Any:
-    columns = {Grouping.DAY: UsageDayRow.day, Grouping.MODEL: UsageDayRow.model, Grouping.KEY: UsageDayRow.key_id}
-    return col(columns[grouping])
 
 
 def _summed(account_id: UUID, days: tuple[date, date], *groups: Any) -> Any:

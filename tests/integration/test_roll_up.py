@@ -136,7 +136,7 @@ async def shown(world: World, customer: Customer) -> tuple[list[UUID], int, set[
         sums = [await usage_reports.usage(session, account_id, grouping, days) for grouping in Grouping]
         opened = await billing.open_statement(session, account_id, Period(), certain)
         entries = await billing.movements(session, account_id, opened.span, Page(500))
-        split = await usage_reports.split(session, account_id, Grouping.MODEL, days, 1)
+        split = await usage_reports.split(InSession(session), account_id, Grouping.MODEL, days, 1)
     assert list(split.used.values()) == sums
     assert sum(part.used.credits for part in split.parts) == sum(used.credits for used in sums[0])
     assert split.returned.credits == sum(
