@@ -59,6 +59,29 @@ async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site:
     await page.close()
 
 
+async def test_a_button_that_is_pressed_stays_until_it_is_released(member: Member, whole_site: Stack) -> None:
+    watched = await Watched.of(member.context, whole_site.url)
+    page = watched.page
+    job = await started(member, "image", "demo-image-slow", prompt=f"[seconds=60] {PROMPT}")
+    await watched.open(f"/studio/jobs/{job}")
+    card = page.locator("yout-job")
+    cancel = card.get_by_role("button", name="Cancel")
+    await expect(card).to_have_attribute("data-key", re.compile("running-.*-percent"), timeout=LONG)
+    await cancel.hover()
+    await page.mouse.down()
+    pressed = await cancel.element_handle()
+    async with page.expect_request_finished(lambda request: request.url.endswith(f"/studio/jobs/{job}")):
+        await card.evaluate("card => card.show({status: 'running', phase: 'other', progress: null})")
+    assert pressed is not None
+    assert await pressed.evaluate(
+        "button => new Promise(resolve => setTimeout(() => resolve(button.isConnected), 100))"
+    )
+    await page.mouse.up()
+    await expect(card).to_contain_text("Cancelled", timeout=LONG)
+    assert watched.faults == []
+    await page.close()
+
+
 async def opened(page: Page, place: str) -> None:
     await expect(page.locator(".viewer .job-page")).to_be_visible()
     await expect(page.locator(".viewer > header")).to_contain_text(place)

@@ -2,6 +2,7 @@
 // alone says how a job looks. Pages are read as documents: no text is parsed as HTML by a script.
 
 import {call} from "./api.js";
+import {released} from "./press.js";
 import {fillNext, settingsOf, started, textOf} from "./remembered.js";
 
 const MAX_STREAMS = 4;
@@ -16,6 +17,7 @@ class Job extends HTMLElement {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ timer;
   /** @type {ReturnType<typeof setInterval> | undefined} */ clock;
   refreshing = false;
+  stale = false;
 
   connectedCallback() {
     caption(this);
@@ -67,10 +69,12 @@ class Job extends HTMLElement {
   }
 
   async refresh() {
+    this.stale = this.refreshing;
     if (this.refreshing) return;
     this.refreshing = true;
     const narrow = this.querySelector(".job.wide") ? "" : "?narrow";
     const page = await pageAt(`/studio/jobs/${this.dataset.job}${narrow}`).catch(() => null);
+    await released();
     this.refreshing = false;
     const fresh = page?.getElementById(this.id);
     if (!page || !fresh) return;
@@ -80,7 +84,7 @@ class Job extends HTMLElement {
     if (focused) this.querySelector("header")?.querySelector("a, button")?.focus();
     caption(this);
     around(page);
-    if (!fresh.hasAttribute("data-ended")) return;
+    if (!fresh.hasAttribute("data-ended")) return this.stale ? this.refresh() : undefined;
     this.setAttribute("data-ended", "");
     this.end();
     const count = document.querySelector(`[data-running="${this.getAttribute("kind")}"]`), left = Number(count?.textContent) - 1;
