@@ -143,9 +143,28 @@ class OperatorFaults:
         self._named = Counter[str]()
         """How many places of each fault are in it."""
         self._next_look = 0.0
+        self._lock = threading.Lock()
+        """Traces are exported, and report, in a thread of their own."""
 
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
         """Call it whenever the fault shows."""
+        with self._lock:
+            self._report(what, where, {"remedy": remedy, **values})
+
+    def clear(self, where: str) -> None:
+        """All is well there again: says so once, if anything was wrong."""
+        with self._lock:
+            self._clear(where)
+
+    def showing(self) -> Mapping[str, int]:
+        """At how many places each fault has shown lately, for the metrics."""
+        since = self._clock() - SHOWING_SECONDS
+        with self._lock:
+            return Counter(
+                what for faults in self._lasting.values() for what, lasting in faults.items() if lasting.last >= since
+            )
+
+    def _report(self, what: str, where: str, values: Mapping[str, object]) -> None:
         now = self._clock()
         self._forget(now)
         lasting = self._lasting.get(where, {}).get(what) or self._begun(what, where, now)
@@ -155,17 +174,10 @@ class OperatorFaults:
         if now < lasting.next_line:
             lasting.repeats += 1
             return
-        self._log.error(what, where=where, remedy=remedy, repeats=lasting.repeats, **values)
+        self._log.error(what, where=where, repeats=lasting.repeats, **values)
         lasting.repeats = 0
         lasting.next_line = now + lasting.pause
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
-
-    def showing(self) -> Mapping[str, int]:
-        """At how many places each fault has shown lately, for the metrics."""
-        since = self._clock() - SHOWING_SECONDS
-        return Counter(
-            what for faults in self._lasting.values() for what, lasting in faults.items() if lasting.last >= since
-        )
 
     def _begun(self, what: str, where: str, now: float) -> "_LastingFault | None":
         if self._named[what] >= MAX_NAMED:
@@ -197,8 +209,7 @@ class OperatorFaults:
         if not self._lasting[where]:
             del self._lasting[where]
 
-    def clear(self, where: str) -> None:
-        """All is well there again: says so once, if anything was wrong."""
+    def _clear(self, where: str) -> None:
         now = self._clock()
         self._forget(now)
         if mended := dict(self._lasting.get(where, ())):

@@ -218,8 +218,10 @@ async def _recorded(write: Callable[[], Awaitable[T]]) -> T:
 
 
 def _in_the_next_attempt(error: UpstreamError) -> UpstreamError:
-    """The next route gets an attempt of its own. The last attempt ends with the error itself."""
-    return error if activity.info().attempt >= MAX_ATTEMPTS else UpstreamBusy(retry_after=NEXT_ROUTE_PAUSE)
+    """The next route gets an attempt of its own. The last attempt to a broken provider ends with the error itself."""
+    broken = not isinstance(error, RetentionDenied)  # that route is gone: another one may be busy alone
+    last = broken and activity.info().attempt >= MAX_ATTEMPTS
+    return error if last else UpstreamBusy(retry_after=NEXT_ROUTE_PAUSE)
 
 
 def _moves(error: UpstreamError) -> bool:

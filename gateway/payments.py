@@ -15,6 +15,9 @@ from domain.errors import NotFound, RequestInvalid
 from domain.faults import FaultLog
 from domain.payments import Buyer, Event, Offers
 
+NOT_SET_UP = "events of Stripe are refused"
+NOT_GENUINE = "an event is not Stripe's, or of the other mode"
+UNMATCHED = "a payment has given nothing yet"
 _SECRETS = "YOUT_STRIPE_WEBHOOK_SECRETS"
 
 
@@ -40,13 +43,13 @@ class Payments:
         Raises `NotFound` if payments are not set up, and `RequestInvalid` for an event that is not genuine.
         """
         if self._reader is None:
-            self._faults.report("events of Stripe are refused", where=_SECRETS, remedy="set it: docs/payments.md")
+            self._faults.report(NOT_SET_UP, where=_SECRETS, remedy="set it: docs/payments.md")
             raise NotFound("Payments are not set up on this server.")
         try:
             event = self._reader.read(raw, signature)
         except RequestInvalid:
             remedy = "if Stripe's dashboard shows failed deliveries, compare the endpoint's secret and its mode"
-            self._faults.report("an event is not Stripe's, or of the other mode", where=_SECRETS, remedy=remedy)
+            self._faults.report(NOT_GENUINE, where=_SECRETS, remedy=remedy)
             raise
         self._faults.clear(_SECRETS)
         if not event.facts:
@@ -58,7 +61,7 @@ class Payments:
             if problem is None:
                 self._faults.clear(where)
             else:
-                self._faults.report("a payment has given nothing yet", where=where, remedy=remedy, problem=problem)
+                self._faults.report(UNMATCHED, where=where, remedy=remedy, problem=problem)
         return outcome.processed
 
 

@@ -49,7 +49,7 @@ class StoreFaults:
                 raise
             self._report(act, NO_BUCKET)
             raise ServiceUnavailable(reported=self._log is not None) from None
-        except (BaseError, PermissionError) as error:
+        except (BaseError, OSError) as error:
             self._report(act, _cause(error))
             raise ServiceUnavailable(reported=self._log is not None) from None
         if self._log and act in self._lasting:

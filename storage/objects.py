@@ -108,9 +108,9 @@ class ObjectStorage:
 
     async def delete_prefix(self, prefix: str) -> int:
         _checked(prefix)
-        self._require_folder()
         tried, failed = set[str](), set[str]()
         with self._watched("delete"):
+            self._require_folder()
             while keys := await self._below(prefix, tried):
                 tried.update(keys)
                 try:
@@ -124,9 +124,9 @@ class ObjectStorage:
         return len(tried)
 
     async def listed(self, after: str, limit: int) -> list[Listed]:
-        self._require_folder()
         objects: list[Listed] = []
         with self._watched("list"):
+            self._require_folder()
             if self._folder:
                 return await asyncio.to_thread(folders.listed, self._folder, after, limit)
             async for batch in obstore.list(self._store, offset=after or None, chunk_size=min(limit, LISTED_AT_ONCE)):
@@ -146,7 +146,7 @@ class ObjectStorage:
     def _require_folder(self) -> None:
         """Raises if the folder is missing: then its disk is not mounted, and the store is not empty."""
         if self._folder and not self._folder.is_dir():
-            raise ServiceUnavailable
+            raise NotADirectoryError
 
     async def _below(self, prefix: str, tried: set[str]) -> list[str]:
         """Return the first objects below the prefix that were not tried yet."""

@@ -69,11 +69,11 @@ async def test_a_connection_that_ended_is_replaced_before_a_read(
 async def test_a_server_that_is_frozen_is_given_up_in_the_middle_of_a_read(
     app_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MAX_READ_SECONDS", 0.5)
     monkeypatch.setattr(checkouts, "TRUSTED_SECONDS", LONG)
     faults = FaultLines()
     database = Database.open(app_url, pool=1, outage=Outage(app_url, faults))
     await database.rows(OWN, {})
+    monkeypatch.setattr(engine, "MAX_READ_SECONDS", 0.5)
     with pytest.raises(ServiceUnavailable):
         await database.rows("SELECT pg_sleep(600)", {})
     await database.close()

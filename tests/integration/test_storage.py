@@ -1,5 +1,6 @@
 """The object store, in a real folder and against a server that speaks S3."""
 
+import errno
 import hashlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, UpstreamError
-from storage.base import Storage
+from storage import folders
+from storage.base import Listed, Storage
+from storage.faults import SETTING
 from storage.objects import CHUNK, WHOLE, ObjectStorage
 from tests.support.doubles.s3_server import S3Server, bucket
+from tests.support.fault_lines import FaultLines
 
 KEY = "0f" * 16 + "/" + "a1" * 16 + "/0.png"
 PLENTY = 10**9
@@ -171,6 +175,36 @@ async def test_trouble_at_the_store_is_ours_and_names_nothing(s3: S3Server) -> N
             await act
         assert "127.0.0.1" not in str(unavailable.value)
         assert unavailable.value.__suppress_context__
+
+
+@pytest.mark.parametrize("act", ["list", "delete"])
+async def test_a_folder_that_is_not_mounted_is_a_fault_for_its_operator(tmp_path: Path, act: str) -> None:
+    faults, place = FaultLines(), tmp_path / "media"
+    storage = ObjectStorage.from_url(place.as_uri(), faults=faults)
+
+    async def acts() -> None:
+        await (storage.listed("", 1) if act == "list" else storage.delete_prefix("a"))
+
+    elsewhere = place.rename(tmp_path / "elsewhere")
+    with pytest.raises(ServiceUnavailable) as unavailable:
+        await acts()
+    assert unavailable.value.reported
+    elsewhere.rename(place)
+    await acts()
+    where = f"{SETTING} ({act})"
+    assert faults.lines == [f"{where}: the folder of outputs cannot be used", f"{where}: mended"]
+
+
+async def test_a_disk_that_fails_is_a_fault_for_its_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> list[Listed]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    faults = FaultLines()
+    storage = ObjectStorage.from_url((tmp_path / "media").as_uri(), faults=faults)
+    monkeypatch.setattr(folders, "listed", failing)
+    with pytest.raises(ServiceUnavailable):
+        await storage.listed("", 1)
+    assert faults.lines == [f"{SETTING} (list): the folder of outputs cannot be used"]
 
 
 @pytest.mark.parametrize("url", ["", "/var/media", "file://host/media", "s3://", "gs://media", "http://media/x"])

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 from temporalio.client import Client
 
+from activities.submissions import MAX_ATTEMPTS
 from domain.errors import (
     ContentPolicyViolation,
     RetentionDenied,
@@ -151,6 +152,16 @@ async def test_a_last_route_that_keeps_more_by_now_leaves_the_job_to_the_others(
     assert not (await world.bench.fails(world.bench.does.submit)).non_retryable
     assert await world.submit() == "demo"
     assert world.bench.job.routes == ()
+
+
+async def test_a_denied_route_ends_no_job_that_another_one_lets_wait_for_long() -> None:
+    busy = UpstreamBusy(retry_after=timedelta(seconds=11))
+    world = Routes(demo=[busy], routes=ROUTES[:1])
+    world.denied = {"second"}
+    world.bench.attempt(MAX_ATTEMPTS)
+    assert not (await world.bench.fails(world.bench.does.submit)).non_retryable
+    world.bench.attempt(MAX_ATTEMPTS + 1)
+    assert await world.submit() == "demo"
 
 
 @pytest.mark.parametrize("error", [UpstreamError(), UpstreamTimeout()], ids=lambda error: type(error).__name__)

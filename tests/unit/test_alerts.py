@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from gateway.payments import NOT_GENUINE, NOT_SET_UP, UNMATCHED
+from gateway.provider_faults import WORDS
 from tests.support.stack import ROOT
 from tests.support.system_programs import required
 
@@ -98,6 +100,14 @@ def test_a_new_installation_has_twenty_minutes_for_its_first_audit(tmp_path: Pat
     ]
     up = {"series": "yout_database_up", "values": f"1x{LONG}"}
     _promtool({"interval": "1m", "input_series": [up], "alert_rule_test": checks}, tmp_path)
+
+
+@pytest.mark.parametrize("fault", [NOT_SET_UP, NOT_GENUINE, UNMATCHED, "maintenance failed", *dict(WORDS.values())])
+def test_no_alert_is_of_what_has_its_own_or_of_what_anybody_may_send(fault: str, tmp_path: Path) -> None:
+    """Events of Stripe come without a key: a stranger's would fire for as long as they come."""
+    series = {"series": f'yout_operator_faults{{fault="{fault}"}}', "values": f"1x{LONG}"}
+    checks = [{"eval_time": f"{LONG}m", "alertname": "YoutOperatorFault", "exp_alerts": []}]
+    _promtool({"interval": "1m", "input_series": [series], "alert_rule_test": checks}, tmp_path)
 
 
 def _promtool(test: dict[str, Any], folder: Path) -> None:

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +115,30 @@ def test_alerts_are_of_faults_that_show() -> None:
         assert faults.showing() == {"the store is away": 1}
         faults.clear("read")
         assert faults.showing() == {}
+
+
+def test_other_threads_may_report_meanwhile() -> None:
+    """Traces are exported in a thread of their own: neither a report nor the metrics may fail of it."""
+    faults, stopped = OperatorFaults(structlog.get_logger(), clock=Clock()), threading.Event()
+
+    def report() -> None:
+        while not stopped.is_set():
+            for number in range(100):
+                faults.report("a row fails", where=f"row {number}", remedy="mend it")
+            for number in range(100):
+                faults.clear(f"row {number}")
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    with capture_logs(), ThreadPoolExecutor() as threads:
+        reporting = threads.submit(report)
+        try:
+            seen = [sum(faults.showing().values()) for _ in range(2000)]
+        finally:
+            stopped.set()
+            sys.setswitchinterval(before)
+        reporting.result()
+    assert set(seen) <= set(range(101))
 
 
 def test_a_line_has_the_ids_of_its_request_whoever_writes_it() -> None:
