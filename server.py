@@ -74,7 +74,6 @@ from gateway.renewals import renew_for_ever
 from gateway.saved_turns import ConversationTurns
 from gateway.sessions import Sessions
 from gateway.shares import Shares
-from gateway.smtp import SmtpMailer
 from gateway.stored_content import StoredContent
 from gateway.throttles import Throttles
 from gateway.uploads import UploadRules, Uploads
@@ -83,6 +82,7 @@ from gateway.visitors import VisitorMaintenance, Visitors
 from gateway.webhooks import Webhooks
 from logs import OperatorFaults, configure
 from outbound.errors import FileUnusable, UrlRefused
+from outbound.smtp import SmtpMailer
 from providers import tokenizer
 from settings import Settings
 from storage import facts

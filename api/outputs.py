@@ -63,10 +63,6 @@ _ANSWERS: dict[int | str, dict[str, object]] = {
 }
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Outputs:
     """The storage of outputs, and the checks of their links."""
@@ -77,7 +73,7 @@ class Outputs:
     """Tells whether the object may still be served: a link ends when the output expires, before its file is deleted."""
     link: Callable[[str, timedelta], Awaitable[str | None]] | None = None
     """Makes a link of the object store for at most a time, where outputs are read there. None: they are read here."""
-    clock: Callable[[], datetime] = _now
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _TRUSTING: ContextVar[bool] = ContextVar("trusting", default=False)
 
 @contextmanager
 def trusting() -> Iterator[None]:
-    """Lend a connection unasked that has answered a moment ago, and has not ended. Who reads by it bounds the time."""
+    """Do not ask a connection that answered a moment ago, and has not ended. The reader bounds the time of its read."""
     before = _TRUSTING.set(True)
     try:
         yield

@@ -21,10 +21,6 @@ REMEDY = (
 )
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 async def watch(database: Database, faults: FaultLog) -> None:
     """Check again and again until it is cancelled."""
     while True:
@@ -33,7 +29,7 @@ async def watch(database: Database, faults: FaultLog) -> None:
         await asyncio.sleep(PAUSE.total_seconds())
 
 
-async def check(database: Database, faults: FaultLog, now: Callable[[], datetime] = _now) -> None:
+async def check(database: Database, faults: FaultLog, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
     """Raises `ServiceUnavailable`."""
     async with database.reading() as session:
         connection = await session.connection()

@@ -84,17 +84,13 @@ ORDER BY id LIMIT :batch
 """
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Pruning:
     database: Database
     retention: Retention
     errors: MaintenanceErrors
     batch: int = BATCH
-    now: Callable[[], datetime] = _now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     lifetime: SessionLifetime = field(default_factory=SessionLifetime)
 
     async def forget(self) -> int:

@@ -54,7 +54,7 @@ async def taken(wanted: Mapping[str, tuple[str, int]]) -> list[str]:
         if port in settings:
             sentences.append(f"{setting} and {settings[port]} are both {port}: give one of them another port.")
         elif (problem := await _problem(host, port)) is not None:
-            sentences.append(problem + _way_out(setting, host, port))
+            sentences.append(problem + _proposal(setting, host, port))
         settings[port] = setting
     return sentences
 
@@ -71,8 +71,8 @@ async def _problem(host: str, port: int) -> str | None:
     return f"Port {port} is taken{f' by {by}' if by else ''}."
 
 
-def _way_out(setting: str, host: str, port: int) -> str:
-    """Name the next port that is free. Empty: none of this host would do."""
+def _proposal(setting: str, host: str, port: int) -> str:
+    """Propose the next port that is free. Empty if no port of this host can be used."""
     for other in (*range(port + 1, min(port + 20, 65_536)), free()):
         with suppress(OSError):
             if available(host, other):

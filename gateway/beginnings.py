@@ -36,17 +36,13 @@ class _Entry:
     since: datetime
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Beginnings:
     """Of a process."""
 
     def __init__(
         self,
         beginning: Callable[[Collection[UUID]], Awaitable[Collection[UUID]]],
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`beginning` returns those of the jobs that wait for a worker still, on their way to the vendor."""
         self._beginning, self._now = beginning, now

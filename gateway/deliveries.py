@@ -60,16 +60,17 @@ class _Claimed:
     """The URL and its secrets are erased when it has ended."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 _GONE = Step(DeliveryState.CANCELLED)
 
 
 class Deliveries:
     def __init__(
-        self, database: Database, sealing: Sealing, sender: Sender, *, now: Callable[[], datetime] = _now
+        self,
+        database: Database,
+        sealing: Sealing,
+        sender: Sender,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._database, self._sealing, self._sender, self._now = database, sealing, sender, now
         self.lanes = Lanes()
@@ -172,7 +173,7 @@ class Deliveries:
 
 async def disable(session: Session, endpoint: WebhookEndpointRow, reason: DisabledReason) -> None:
     """Switch an endpoint off, and tell the account's other endpoints. What is pending there is not sent."""
-    endpoint.enabled, endpoint.disabled_at, endpoint.disabled_reason = False, _now(), reason
+    endpoint.enabled, endpoint.disabled_at, endpoint.disabled_reason = False, datetime.now(UTC), reason
     session.add(endpoint)
     await session.flush()
     await stored.cancel_pending(session, endpoint.id)

@@ -40,10 +40,6 @@ REJOIN_AGE = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class RecentStarts:
     """Jobs that this process starts, or has started or joined lately: the orphan starter leaves them alone.
 
@@ -51,7 +47,7 @@ class RecentStarts:
     old ones are forgotten as new ones come.
     """
 
-    def __init__(self, now: Callable[[], datetime] = _now) -> None:
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
         self._times: OrderedDict[UUID, datetime] = OrderedDict()
         """The oldest first."""
@@ -164,7 +160,7 @@ class JobStarts:
     async def _begin(self, job: Job) -> None:
         started = False
         try:
-            age = _now() - job.created_at
+            age = datetime.now(UTC) - job.created_at
             if age >= MAX_AGE:
                 self._leave(job)
             elif age < FRESH_AGE or await self._is_queued(job):

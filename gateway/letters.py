@@ -1,19 +1,10 @@
 """The mails that this server sends, in words. A link in one works once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import quote
 
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A mail to one address. `kind` names it in the log, which has no address."""
-
-    kind: str
-    to: str = field(repr=False)
-    subject: str
-    text: str = field(repr=False)
+from domain.mails import Letter
 
 
 class Letters:

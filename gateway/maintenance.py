@@ -84,10 +84,6 @@ class Starter(Protocol):
         """Start the purge's workflow or join the running one. True."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Maintenance:
     def __init__(
         self,
@@ -96,7 +92,7 @@ class Maintenance:
         starter: Starter,
         errors: MaintenanceErrors,
         *,
-        now: Callable[[], datetime] = _now,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._jobs, self._purges, self._starter, self._errors = jobs, purges, starter, errors
         self._now = now

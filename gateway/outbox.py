@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from domain.errors import where
-from gateway.letters import Letter
+from domain.mails import Letter
 
 log = structlog.get_logger(__name__)
 

@@ -23,7 +23,7 @@ _NOBODY = UUID(int=0)
 async def sign_in(people: People, email: str, password: str, client: Client) -> SignedIn:
     """Begin a session. Raises `SignInFailed` for a wrong address or password, `RateLimited` and `ServiceUnavailable`.
 
-    Only who knows the password hears that the account is suspended.
+    Whoever does not know the password does not learn that the account is suspended.
     """
     email = email_addresses.normalized(email)
     async with people.database.reading() as session:

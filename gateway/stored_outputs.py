@@ -51,10 +51,6 @@ class StoredOutputRows(Protocol):
     async def scanned(self, position: str) -> None: ...
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class StoredOutputsMaintenance:
     """Deletes from storage what is not served any more."""
 
@@ -109,7 +105,7 @@ class StoredOutputsMaintenance:
         return 1
 
     async def _delete_orphans_of(self, objects: list[Listed]) -> int:
-        long_ago = _now() - self._max_lifetime() - ORPHAN_MARGIN
+        long_ago = datetime.now(UTC) - self._max_lifetime() - ORPHAN_MARGIN
         old, recent = set[OutputFolder](), set[OutputFolder]()
         for stored in objects:
             folder = OutputFolder.of(stored.key)

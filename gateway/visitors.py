@@ -52,10 +52,6 @@ _ALL_USED_UP = "The free messages of today are used up for everybody. Sign in to
 _Opening = Callable[[], Awaitable[Call | Replay]]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Message:
     """A message that is counted. It is given back at most once."""
 
@@ -97,7 +93,7 @@ class Visitors:
 
     async def allowance(self, visitor: Visitor) -> Allowance:
         """Return what the visitor has of the day. Nothing is counted."""
-        day = _now().date()
+        day = datetime.now(UTC).date()
         used = await self._days.used(day, visitor.visitor_id, visitor.network)
         return Allowance(self.rules.messages_day, used, visitors.end_of(day))
 
@@ -128,7 +124,7 @@ class Visitors:
                 opening = partial(self._calls.open, self._bounded(request), caller, first)
                 yield await self._begin(stack, message, slot, opening), message
         except GatewayError as error:
-            error.left = message.allowance.left(_now()), None
+            error.left = message.allowance.left(datetime.now(UTC)), None
             raise
 
     async def _begin(
@@ -149,13 +145,13 @@ class Visitors:
         return replace(request, output_limit=limit)
 
     async def _count(self, visitor: Visitor) -> Message:
-        day, limit = _now().date(), self.rules.messages_day
+        day, limit = datetime.now(UTC).date(), self.rules.messages_day
         resets_at = visitors.end_of(day)
         digests, used = await self._days.take(day, visitor.visitor_id, visitor.network, limit)
         if used is None:
             self.refused["allowance"] += 1
             error = AllowanceUsedUp(_USED_UP.format(limit=limit, reset=_written(resets_at)), resets_at)
-            error.left = Allowance(limit, limit, resets_at).left(_now()), None
+            error.left = Allowance(limit, limit, resets_at).left(datetime.now(UTC)), None
             raise error
         return Message(self, day, digests, Allowance(limit, used, resets_at))
 
@@ -184,7 +180,9 @@ class Visitors:
 class VisitorMaintenance:
     """Deletes days that have ended, with their keys."""
 
-    def __init__(self, database: Database, errors: MaintenanceErrors, now: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, database: Database, errors: MaintenanceErrors, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._database, self._errors, self._now = database, errors, now
 
     async def forget(self) -> int:

@@ -286,8 +286,8 @@ def _before_sent(require: Callable[[], None]) -> Callable[[str, Any], Awaitable[
 def of_status(status: int, headers: Headers, *, own: bool = True, orders: bool = True) -> UpstreamError:
     """Return what a status means at any vendor, for a request that may have been accepted.
 
-    What the vendor has accepted before is not the caller's fault any more: a status that refuses the input of one that
-    `orders` says of any other that the work cannot be had.
+    A status that refuses the input of a request which `orders` is `UpstreamGone` for any other: the vendor has accepted
+    the input before, and cannot give the work.
     """
     if status in (408, 504, 524):
         return UpstreamTimeout()

@@ -8,9 +8,9 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 
 from domain import email_addresses
 from domain.errors import RequestInvalid
+from domain.mails import MailServer
 from domain.sessions import SessionLifetime
 from domain.visitors import VisitorRules
-from gateway.smtp import MailServer
 from settings.fields import Seconds, absent, networks
 
 

@@ -51,7 +51,7 @@ def _environment() -> Environment:
 
 
 def beside(fault: str) -> str:
-    """Write what is wrong with a field, beside it: its name stands there already, in words."""
+    """Leave the API's name of a field out of its fault: the page writes the fault beside the field."""
     words = fault[named.end() :] if (named := _PARAM.match(fault)) else fault
     return f"{words[:1].upper()}{words[1:]}"
 

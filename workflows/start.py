@@ -1,4 +1,4 @@
-"""Starts, finds and cancels workflows of jobs and purges, for the API and for maintenance."""
+"""Starts workflows of jobs, purges and deliveries, and cancels those of jobs, for the API and for maintenance."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -66,7 +66,7 @@ async def check_mail(settings: "Settings") -> list[Finding]:
             "set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false; `yout accounts verify-link` prints links until then"
         )
         return [warn("mail", "without a mail server nobody can sign up without the operator", remedy)]
-    from gateway.smtp import SmtpMailer
+    from outbound.smtp import SmtpMailer
 
     place = f"{server.host}:{server.port}"
     try:

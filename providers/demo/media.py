@@ -18,10 +18,6 @@ RENDERERS = 2
 """Jobs that one process renders at a time; the others wait."""
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class DemoMedia:
     """Implements `providers.base.MediaProvider`.
 
@@ -31,7 +27,7 @@ class DemoMedia:
     find_is_complete = True
     """A submission exists once its folder is renamed, and `find` sees it from then on: not found is not submitted."""
 
-    def __init__(self, folder: Path, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, folder: Path, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.spool = Spool(folder)
         self._clock = clock
         self._renderers = asyncio.Semaphore(RENDERERS)

@@ -60,8 +60,8 @@ async def verifying(database: Database, mail: RecordedMail) -> AsyncIterator[Peo
 
 @pytest.fixture
 async def processes(app_url: str) -> AsyncIterator[list[People]]:
-    """Two, each with a pool of its own."""
-    pools = [Database.open(app_url) for _ in range(2)]
+    """Two, each with a pool of its own. Nobody waits for a connection: after two seconds that would be an error."""
+    pools = [Database.open(app_url, pool=12) for _ in range(2)]
     async with opened(pools[0]) as first, opened(pools[1]) as second:
         yield [first, second]
     for pool in pools:

@@ -184,6 +184,17 @@ async def test_the_audit_is_not_blind_afterwards(past: Past, corruption: str) ->
     assert BY_HAND[corruption] in await past.row_counts()
 
 
+async def test_days_may_pass_one_by_one_with_calls_between(past: Past) -> None:
+    """Whatever the order in which the database moves the rows of days."""
+    for _ in range(2):
+        await backdate(past.url, past.customer.account_id, 1)
+        await _call(past.ledger, past.customer, 10)
+        await past.change("UPDATE usage_days SET calls = calls WHERE day < current_date")  # they stand behind today's
+        await past.change("ANALYZE usage_days")  # so few rows are read in the order in which they stand
+    assert await past.number("SELECT count(*) FROM usage_days WHERE day > current_date - 3") == 3
+    assert await past.row_counts() == {}
+
+
 async def test_a_hold_refunded_of_late_is_kept(past: Past) -> None:
     async with past.database.transaction() as session:
         await refunds.refund(session, past.charged, "After all.")

@@ -30,7 +30,8 @@ FROM lines l WHERE l.transaction_id = t.id AND l.book = 'available' AND t.checks
 UPDATE accounts SET created_at = created_at - interval '{days} days', moved_at = moved_at - interval '{days} days'
 WHERE id = '{account}';
 UPDATE users SET created_at = created_at - interval '{days} days' WHERE account_id = '{account}';
-UPDATE usage_days SET day = day - {days} WHERE account_id = '{account}';
+UPDATE usage_days SET day = day - {days} - 1000000 WHERE account_id = '{account}';
+UPDATE usage_days SET day = day + 1000000 WHERE account_id = '{account}';
 UPDATE api_keys SET day = day - {days}, month = date_trunc('month', day - {days}) WHERE account_id = '{account}';
 """
 

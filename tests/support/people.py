@@ -10,11 +10,12 @@ from argon2 import PasswordHasher
 
 from db.engine import Database
 from domain.caller import WebSession
+from domain.mails import Letter
 from domain.secrets import DerivedKeys
 from domain.sessions import SessionLifetime
 from gateway.free_tier import FreeTier
 from gateway.known_browsers import KnownBrowsers
-from gateway.letters import Letter, Letters
+from gateway.letters import Letters
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
 from gateway.people import People, SignedIn

@@ -2,48 +2,15 @@
 
 import smtplib
 import ssl
-from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
-from urllib.parse import unquote, urlsplit
 
 from domain.email_addresses import host_in_ascii
-from domain.hosts import is_loopback
-from gateway.letters import Letter
+from domain.mails import Letter, MailServer
 
 TIMEOUT_SECONDS = 10.0
-_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-FORM = (
-    "write it as smtps://user:password@host, smtp+starttls://user:password@host, or smtp://host without a password, "
-    "each with :port if it is not the usual one"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class MailServer:
-    """Where mails go. Raises ValueError for a URL that is none."""
-
-    scheme: str
-    host: str
-    port: int
-    user: str = field(default="", repr=False)
-    password: str = field(default="", repr=False)
-
-    @classmethod
-    def of(cls, url: str) -> "MailServer":
-        try:
-            parts = urlsplit(url)
-            port = parts.port or _PORTS[parts.scheme]
-        except (ValueError, KeyError):
-            raise ValueError(FORM) from None
-        if not parts.hostname or parts.path not in ("", "/") or parts.query:
-            raise ValueError(FORM)
-        server = cls(parts.scheme, parts.hostname, port, unquote(parts.username or ""), unquote(parts.password or ""))
-        if server.password and parts.scheme == "smtp" and not is_loopback(parts.hostname):
-            raise ValueError("a password does not go over smtp:// in the clear: write smtp+starttls:// or smtps://")
-        return server
 
 
 class SmtpMailer:

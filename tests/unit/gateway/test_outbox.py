@@ -1,16 +1,16 @@
 """Mails, to a real SMTP server: what they say, with which password, and what becomes of one that is refused."""
 
 from datetime import timedelta
-from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.letters import Letter, Letters
+from domain.mails import Letter
+from domain.mails import MailServer as Address
+from gateway.letters import Letters
 from gateway.outbox import Outbox
-from gateway.smtp import MailServer as Address
-from gateway.smtp import SmtpMailer
+from outbound.smtp import SmtpMailer
 from tests.support.certificates import self_signed
 from tests.support.doubles.mail_server import MailServer, only, running, text_of
 
@@ -92,51 +92,3 @@ async def test_without_a_mail_server_nothing_is_sent() -> None:
     outbox.send(LETTERS.reset(ANN, SECRET, HOUR))
     await outbox.close(PATIENT)
     assert not outbox.sends
-
-
-@pytest.mark.parametrize(
-    "address", ["ann@example.test\nBcc: bob@example.test", "ann@example.test\r\n\r\nHello", "ann\n@example.test"]
-)
-def test_no_address_becomes_a_header(address: str) -> None:
-    """None gets so far: `email_addresses.normalized` refuses it."""
-    mailer = SmtpMailer(Address.of("smtp://localhost"), SENDER)
-    with pytest.raises(ValueError, match=r"CR|LF|linefeed|newline|nvalid"):
-        mailer.message(LETTERS.reset(address, SECRET, HOUR))
-
-
-@pytest.mark.parametrize(
-    ("address", "written"),
-    [
-        ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
-        ("o'hara+x@example.test", "o'hara+x@example.test"),
-        ("ann@straße.example", "ann@xn--strae-oqa.example"),
-    ],
-)
-def test_an_address_in_other_letters(address: str, written: str) -> None:
-    mail = SmtpMailer(Address.of("smtp://localhost"), SENDER).message(LETTERS.reset(address, SECRET, HOUR))
-    assert isinstance(mail, EmailMessage)
-    assert mail["To"].addresses[0].addr_spec == written
-
-
-@pytest.mark.parametrize(
-    ("url", "port"),
-    [
-        ("smtp://mail.example", 25),
-        ("smtps://u:p@mail.example", 465),
-        ("smtp+starttls://u:p@mail.example/", 587),
-        ("smtp://u:p@127.0.0.1:1025", 1025),
-    ],
-)
-def test_where_the_mail_server_is(url: str, port: int) -> None:
-    server = Address.of(url)
-    assert server.port == port
-    assert ":p" not in repr(server)
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "mail.example:25", "http://mail.example", "smtp://", "smtp://h:x", "smtp://u:p@mail.example", "smtp://h/p"],
-)
-def test_no_mail_server(url: str) -> None:
-    with pytest.raises(ValueError, match="smtps://"):
-        Address.of(url)
