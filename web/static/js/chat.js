@@ -194,8 +194,8 @@ export class Chat extends HTMLElement {
   }
 
   #about() {
-    const {limit, freeCredits = "0"} = this.dataset;
-    return {model: this.picker?.model.name ?? "", account: this.account ?? false, credits: freeCredits, limit};
+    const {limit, offer = ""} = this.dataset;
+    return {model: this.picker?.model.name ?? "", account: this.account ?? false, offer, limit};
   }
 
   /** A tab that returns says what was charged meanwhile. @param {Answer} answer */

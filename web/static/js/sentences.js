@@ -3,7 +3,7 @@
 /** @typedef {import("./stream.js").Refused} Refused */
 /** @typedef {"shorten" | "choose" | "credits" | "again" | "wait" | "stop" | "sign-in" | "sign-up" | "plans" | "studio" | "drop" | "raise" | "continue" | "copy" | "online" | "cheaper" | "longer" | "nearest"} Way */
 /** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, goes?: string, back?: boolean}} Sentence `wait`: seconds after which it is sent again, which `goes` says. `back`: the question goes back into the composer. */
-/** @typedef {{model: string, account: boolean, credits: string, limit?: string}} About `credits`: what a new account comes with. `limit`: a visitor's messages a day. */
+/** @typedef {{model: string, account: boolean, offer: string, limit?: string}} About `offer`: what a new account comes with, if anything. `limit`: a visitor's messages a day. */
 
 const NOTHING = "Nothing was sent, and nothing was charged.";
 const FREE = "Nothing was charged.";
@@ -87,7 +87,7 @@ function windowOf(message) {
 export function usedUp(more, about, all = false) {
   const most = more.limit ?? about.limit ?? "", limit = `${most} free ${Number(most) === 1 ? "message" : "messages"}`.trim();
   const from = more.resets_at ? `More from ${more.resets_at.slice(11, 16)} UTC, or now with an account` : "More now with an account";
-  const text = `${from}${about.credits === "0" ? "." : `: it comes with ${about.credits} credits.`}`;
+  const text = `${from}${about.offer && `: ${about.offer}`}.`;
   const title = all ? "The free messages of today are used up for everybody." : `Those were your ${limit} for today.`;
   return {kind: "good", icon: "check", title, text, ways: ["sign-up", "sign-in"]};
 }

@@ -67,7 +67,7 @@ test("finished blocks leave the rest", () => {
   assert.equal(later.rest, "three\n");
 });
 
-const about = {model: "GPT", account: true, credits: "50,000", limit: "20"};
+const about = {model: "GPT", account: true, offer: "it comes with 50,000 credits, once for each mailbox", limit: "20"};
 const refused = (code, more = {}, status = 400) => ({status, code, message: "So it is.", param: null, after: 3, request: "req_1", more});
 
 test("every refusal says what happened, and what it did to the money", () => {
@@ -77,7 +77,7 @@ test("every refusal says what happened, and what it did to the money", () => {
   const held = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 5000, limit_source: "balance"}), about);
   assert.match(held.title, /hold 5,000 of your credits/);
   const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), {...about, account: false});
-  assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits.");
+  assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits, once for each mailbox.");
   const often = sentence({...refused("rate_limit_exceeded", {}, 429), message: "This account may have 60 requests per minute."}, about);
   assert.deepEqual([often.title, often.wait, often.ways], ["You asked 60 times this minute, which is your limit.", 3, ["stop"]]);
   const once = sentence({...refused("rate_limit_exceeded", {}, 429), message: "This account may have 1 request per minute."}, about);
