@@ -76,6 +76,7 @@ export class Chat extends HTMLElement {
     composer.addEventListener("stop", () => this.stop());
     composer.addEventListener("edit", () => this.#edit());
     composer.area.addEventListener("input", () => this.price());
+    document.addEventListener("funds", () => this.price());
     picker?.addEventListener("change", () => this.#picked());
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
     this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
@@ -151,7 +152,14 @@ export class Chat extends HTMLElement {
     const {answer} = view;
     this.#running(null);
     this.memory.once = "";
-    if (!answer.id) return this.#nothingCame(view, once);
+    await (answer.id ? this.#came(view) : this.#nothingCame(view, once));
+    const allowance = await refresh();
+    if (allowance && answer.id) this.#allowance(allowance);
+  }
+
+  /** @param {AnswerView} view */
+  async #came(view) {
+    const {answer} = view;
     if (answer.charged === null && this.account) await settle(view);
     this.memory.answers += 1;
     this.memory.charged += answer.charged ?? 0;
@@ -162,9 +170,6 @@ export class Chat extends HTMLElement {
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
     if (answer.ended && !this.#abort) await this.#noteCut(view);
     else if (document.hidden) document.addEventListener("visibilitychange", () => this.#noteDone(answer), {once: true});
-    const allowance = await refresh();
-    if (allowance) this.#allowance(allowance);
-    this.price();
   }
 
   /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
