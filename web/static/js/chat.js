@@ -106,8 +106,8 @@ export class Chat extends HTMLElement {
     this.quote?.clear();
     const {id, name} = this.picker.model;
     this.memory.once = once;
-    const view = this.view(begun(name, !this.account));
-    const order = this.order(), prompt = this.settings?.chosen.system ?? "";
+    const view = this.view({...begun(name, !this.account), system: this.settings?.chosen.system});
+    const order = this.order();
     this.memory.messages.push(view.answer);
     this.memory.model = id;
     view.waits();
@@ -122,7 +122,6 @@ export class Chat extends HTMLElement {
       painted: () => this.follow?.keep(),
       text: (text) => aloud?.push(text),
       held: (credits) => this.#holds(credits),
-      saved: (id) => this.#saved(id, prompt),
       allowance: (left) => this.#allowance(left),
     });
     aloud?.end();
@@ -160,7 +159,11 @@ export class Chat extends HTMLElement {
   /** @param {AnswerView} view */
   async #came(view) {
     const {answer} = view;
-    if (answer.charged === null && this.account) await settle(view);
+    this.#kept(answer);
+    if (answer.charged === null && this.account) {
+      await settle(view);
+      this.#kept(answer);
+    }
     this.memory.answers += 1;
     this.memory.charged += answer.charged ?? 0;
     this.#showCost(view);
@@ -345,12 +348,13 @@ export class Chat extends HTMLElement {
     if (credits) refresh();
   }
 
-  /** The chat is saved, and has an address now. @param {string} id @param {string} prompt the system prompt that was sent */
-  #saved(id, prompt) {
-    this.memory.system = prompt;
-    if (this.conversation === id) return;
-    this.conversation = id;
-    history.replaceState(null, "", `/chat/${id}`);
+  /** A chat that is saved has an address. One that is not is in this tab alone, and is sent whole again. @param {Answer} answer */
+  #kept(answer) {
+    const {kept = this.conversation, system = ""} = answer;
+    if (kept) this.memory.system = system;
+    if (this.conversation === kept || this.memory.messages.at(-1) !== answer) return;
+    this.conversation = kept;
+    history.replaceState(null, "", kept ? `/chat/${kept}` : "/chat");
   }
 
   save() {
