@@ -182,7 +182,7 @@ async def _page_server(wired: Wired) -> Server:
         origin = f"{parts.scheme}://{parts.netloc}"
     own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
     takes = settings.max_body_bytes, settings.webhooks_allow_loopback
-    return Server(*own, origin, *takes, settings.output_lifetime, settings.share_lifetime)
+    return Server(*own, settings.email_verification, origin, *takes, settings.output_lifetime, settings.share_lifetime)
 
 
 @asynccontextmanager

@@ -70,6 +70,7 @@ class StatementEntry(BaseModel):
     charge: str | None
     """The charge id of the call or job, or its bare UUID if it is so old that its details are no longer kept."""
     model: str | None
+    model_name: str | None = Field(repr=False)
     note: str | None = Field(repr=False)
     """The operator's reason, if there is one."""
     balance: int
@@ -113,8 +114,7 @@ async def explain_charge(charge_id: str, caller: MaySeeBilling, resources: Curre
     """
     hold_id = read_id(charge_id)
     receipt = await billing.receipt(resources.database, caller.account_id, hold_id)
-    model = resources.catalog().models.get(receipt.hold.model)
-    return receipts.view(receipt, model.name if model else None)
+    return receipts.view(receipt, _name(receipt.hold.model, resources.catalog().models))
 
 
 @router.get("/statement/")
@@ -137,12 +137,13 @@ async def statement(
             opened = await billing.open_statement(session, account_id, Period(period.since, query.until), certain)
         entries = await billing.movements(session, account_id, opened.span, Page(query.limit, after))
     page, last = paginate(entries, query.limit)
+    models = resources.catalog().models
     return Statement(
         since=opened.since,
         until=opened.until,
         opening=Balance.model_validate(opened.opening),
         closing=Balance.model_validate(opened.closing),
-        data=[_entry(entry) for entry in page],
+        data=[_entry(entry, models) for entry in page],
         has_more=last is not None,
         next=None if last is None else resources.statement_cursor.write(account_id, last, opened),
     )
@@ -154,7 +155,7 @@ def _listed(charge: Charge, models: Mapping[str, Model]) -> ListedCharge:
         id=public_id(hold),
         kind=hold.kind,
         model=hold.model,
-        model_name=models[hold.model].name if hold.model in models else None,
+        model_name=_name(hold.model, models),
         key_id=hold.key_id,
         key_name=charge.key_name,
         state=hold.state,
@@ -165,13 +166,18 @@ def _listed(charge: Charge, models: Mapping[str, Model]) -> ListedCharge:
     )
 
 
-def _entry(entry: Entry) -> StatementEntry:
+def _name(model: str, models: Mapping[str, Model]) -> str | None:
+    return models[model].name if model in models else None
+
+
+def _entry(entry: Entry, models: Mapping[str, Model]) -> StatementEntry:
     return StatementEntry(
         id=entry.id,
         kind=entry.kind,
         created_at=entry.created_at,
         charge=_charge_of(entry),
         model=entry.hold.model if entry.hold else None,
+        model_name=_name(entry.hold.model, models) if entry.hold else None,
         note=entry.note,
         balance=entry.available,
         held=entry.held,

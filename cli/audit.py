@@ -7,6 +7,7 @@ import click
 
 from cli.database import open_database, run
 from cli.terminal import as_json, print_json, say, working
+from domain.counts import counted
 
 if TYPE_CHECKING:
     from db.audit import Report
@@ -43,7 +44,7 @@ def _print_report(report: "Report") -> None:
         say(f"{finding.check} {finding.subject}: {finding.detail}")
     for check, count in report.counts.items():
         say(f"{check}: {count}")
-    outcome = "clean" if report.clean else f"DRIFT of {report.drift_credits} credits"
+    outcome = "clean" if report.clean else f"DRIFT of {counted(report.drift_credits, 'credit')}"
     say(
         f"{outcome}: {report.checks} checks over {report.accounts} accounts, {report.transactions} transactions, "
         f"{report.holds_open} open holds"

@@ -6,6 +6,7 @@ import click
 
 import exits
 from cli.terminal import as_json, fail, print_json, say
+from domain.counts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ def check(as_json: bool) -> None:
         facts = {"models": len(loaded.models), "active": [model.id for model in active]}
         print_json(facts | {"media": {model.id: _facts(model) for model in active if model.media is not None}})
         return
-    say(f"{len(loaded.models)} models, {len(active)} active:")
+    say(f"{counted(len(loaded.models), 'model')}, {len(active)} active:")
     for model in active:
         routes = ", ".join(f"{route.provider.name}/{route.model}" for route in model.routes)
         say(f"  {model.id:<36} {model.modality:<13} {routes}")

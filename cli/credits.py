@@ -8,6 +8,7 @@ import click
 
 from cli.database import account_id, ask, writing_once
 from cli.terminal import account, as_json, fail, print_json, say
+from domain.counts import counted
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def grant(account: str, credits: int, ref: str | None, as_json: bool) -> None:
 
     reference = Reference.of(ref)
     granted = _granted(Grant(account_id(account), credits, f"grant:{reference.text}"), reference)
-    _tell(granted, "was given before under this reference", f"gave {credits:,} credits", as_json=as_json)
+    _tell(granted, "was given before under this reference", f"gave {counted(credits, 'credit')}", as_json=as_json)
 
 
 @click.command(context_settings=NEGATIVE_NUMBERS)
@@ -75,7 +76,7 @@ def adjust(account: str, amount: int, reason: str, ref: str | None, as_json: boo
 
     reference = Reference.of(ref)
     adjusted = _granted(Adjust(account_id(account), amount, f"adjust:{reference.text}", reason), reference)
-    did = f"added {amount:,} credits" if amount > 0 else f"took {-amount:,} credits"
+    did = f"added {counted(amount, 'credit')}" if amount > 0 else f"took {counted(-amount, 'credit')}"
     _tell(adjusted, "was adjusted before under this reference", did, as_json=as_json)
 
 
@@ -107,7 +108,7 @@ def refund(charge: str, reason: str, as_json: bool) -> None:
             }
         )
         return
-    event = "was refunded before" if repeated else f"refunded {refunded.credits:,} credits"
+    event = "was refunded before" if repeated else f"refunded {counted(refunded.credits, 'credit')}"
     say(f"{event}; balance {refunded.available:,}")
 
 

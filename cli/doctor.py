@@ -11,6 +11,7 @@ import environment
 from cli.checks.finding import TIMEOUT_SECONDS, Finding, Level, fault, ok
 from cli.database import run, settings
 from cli.terminal import as_json, print_json, print_table, say
+from domain.counts import counted
 from environment import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -103,10 +104,6 @@ def _print(findings: list[Finding], *, well: bool) -> None:
     warnings = len([one for one in findings if one.level is Level.WARN])
     faults = len(ailing) - warnings
     say(
-        f"{len(findings)} checks, {_counted(faults, 'fault')}, {_counted(warnings, 'warning')}"
+        f"{len(findings)} checks, {counted(faults, 'fault')}, {counted(warnings, 'warning')}"
         + (": all is well" if well and not ailing else "")
     )
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -11,6 +11,7 @@ from cli.credits import reason, refund
 from cli.database import account_id, open_database, reading, run, settings
 from cli.temporal_clients import THREADS_END
 from cli.terminal import as_json, fail, limit, print_json, print_table, say
+from domain.counts import counted
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def jobs_cancel(job: UUID, as_json: bool) -> None:
     if as_json:
         print_json(_listed(after) | {"workflow_asked": sent})
     elif after.state.terminal:
-        say(f"{after.state.value}; {after.credits_refunded:,} credits went back")
+        say(f"{after.state.value}; {counted(after.credits_refunded, 'credit')} went back")
     elif sent:
         say("its workflow was asked: the provider decides")
     else:

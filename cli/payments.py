@@ -7,6 +7,7 @@ import click
 from cli import catalog
 from cli.database import reading, writing_once
 from cli.terminal import account, as_json, limit, print_json, print_table, say
+from domain.counts import counted
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -71,4 +72,4 @@ def payments_assign(payment: str, account: str, credits: int | None, as_json: bo
     if as_json:
         print_json({"payment": payment, "account_id": account_id, "credits": given, "repeated": repeated})
         return
-    say(f"{'was assigned before' if repeated else 'assigned'}: {payment} gave {account_id} {given:,} credits")
+    say(f"{'was assigned before' if repeated else 'assigned'}: {payment} gave {account_id} {counted(given, 'credit')}")

@@ -9,6 +9,7 @@ import click
 from cli import catalog
 from cli.database import reading, writing_once
 from cli.terminal import account, as_json, fail, print_json, print_table, say
+from domain.counts import counted
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _tell(account_id: "UUID", changed: "Changed", words: tuple[str, str], *, as_
         return
     until = f", active until {standing.until:%Y-%m-%d %H:%M} UTC" if standing.until else ", without an end"
     end = until if standing.active else ""
-    given = f", {changed.credits:,} credits given" if changed.credits else ""
+    given = f", {counted(changed.credits, 'credit')} given" if changed.credits else ""
     say(f"{words[changed.repeated]}: {standing.plan or 'no plan'} of {account_id}{end}{given}")
 
 

@@ -11,6 +11,7 @@ import click
 
 from cli.database import settings, snapshot
 from cli.terminal import as_json, fail, print_json, print_table
+from domain.counts import counted
 from exits import CANNOT_RUN
 
 SECONDS = 10
@@ -149,7 +150,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
     first = "-" if row["first_output"] is None else f"{row['first_output']:.2f} s"
     speed = "-" if row["tokens_per_second"] is None else f"{row['tokens_per_second']:.0f}"
     errors = ", ".join(f"{count} {kind}" for kind, count in row["errors"].items()) or "0"
-    resting = f" ({row['resting_accounts']} accounts rest)" if row["resting_accounts"] else ""
+    resting = f" ({counted(row['resting_accounts'], 'account')} resting)" if row["resting_accounts"] else ""
     names = (row["provider"], row["model"], row["health"], row["breaker"] + resting)
     return (*names, f"{row['requests']:,}", errors, first, speed, f"{row['credits']:,}")
 

@@ -7,6 +7,7 @@ import click
 
 from cli.database import open_database, run, settings
 from cli.terminal import as_json, on_terminal, print_json, print_table, say, working
+from domain.counts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +40,7 @@ def secrets_rotate(as_json: bool) -> None:
 
     def report(table: str, rows: int) -> None:
         done[table] = done.get(table, 0) + rows
-        line = f"{table}: {done[table]:,} rows encrypted anew"
+        line = f"{table}: {counted(done[table], 'row')} encrypted anew"
         show(line)
         if not as_json and not on_terminal():
             sys.stderr.write(line + "\n")

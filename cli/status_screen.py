@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cli.status import Standing
 from cli.terminal import duration, say
+from domain.counts import counted
 from domain.media import State
 from domain.task_queues import Backlog
 from workflows.audit import SCHEDULE_ID
@@ -104,10 +105,13 @@ def _summary(standing: Standing) -> Table:
     lines = Table.grid(padding=(0, 2))
     lines.add_row("time", Text(f"{standing.at:%Y-%m-%d %H:%M:%S} UTC"))
     some = _those((accounts.suspended, "suspended"), (accounts.without_credits, "without credits"))
-    lines.add_row("accounts", f"{accounts.number:,}{some}; {accounts.available:,} credits, and {accounts.held:,} held")
+    lines.add_row(
+        "accounts", f"{accounts.number:,}{some}; {counted(accounts.available, 'credit')}, and {accounts.held:,} held"
+    )
     overdue = _those((holds.overdue, "that the sweeper cannot end"))
     lines.add_row(
-        "holds", _marked(f"{holds.open:,} open, {holds.open_credits:,} credits{overdue}", bad=holds.overdue > 0)
+        "holds",
+        _marked(f"{holds.open:,} open, {counted(holds.open_credits, 'credit')}{overdue}", bad=holds.overdue > 0),
     )
     lines.add_row("books", _books(standing))
     late = f", the oldest for {duration(waiting.age)}" if waiting.due else ""
@@ -126,7 +130,10 @@ def _books(standing: Standing) -> Text:
     if audit.clean:
         return _marked(f"{when}: clean", bad=age > LATE)
     findings = sum(audit.counts.values())
-    return _marked(f"{when}: DRIFT of {audit.drift_credits:,} credits, {findings:,} findings: `yout audit`", bad=True)
+    return _marked(
+        f"{when}: DRIFT of {counted(audit.drift_credits, 'credit')}, {counted(findings, 'finding')}: `yout audit`",
+        bad=True,
+    )
 
 
 def _is_new(standing: Standing) -> bool:
@@ -165,7 +172,7 @@ def _jobs(standing: Standing) -> Table:
         table.add_row(one.kind.value, f"{one.queued:,}", oldest, *numbers)
     if standing.overdue.jobs or standing.overdue.outputs:
         jobs, outputs = standing.overdue.jobs, standing.overdue.outputs
-        stuck = f"{jobs:,} jobs, and the outputs of {outputs:,}, cannot be ended: see the log"
+        stuck = f"{counted(jobs, 'job')}, and the outputs of {outputs:,}, cannot be ended: see the log"
         table.caption = _marked(stuck, bad=True)
     return table
 

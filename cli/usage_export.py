@@ -14,6 +14,7 @@ import click
 from cli import usage_parquet
 from cli.database import account_id, open_database, run
 from cli.terminal import fail, working, write
+from domain.counts import counted
 from domain.margins import Span
 from exits import CANNOT_RUN
 
@@ -54,7 +55,7 @@ def export(since: datetime, until: datetime, account: str | None, form: str, out
         nonlocal count
         count += len(rows)
         target((heads if first else "") + write_page(rows))
-        show(f"{count:,} rows")
+        show(counted(count, "row"))
 
     with working("reading") as show, _written(output, form) as path, _target(path) as target:
         run(_pages(span, take), quiet=False)

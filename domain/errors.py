@@ -45,6 +45,7 @@ import traceback
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from domain.counts import counted
 from domain.limits import Left
 
 
@@ -145,13 +146,13 @@ class InsufficientCredits(GatewayError):
 
 
 def _shortage(required: int, available: int, held: int, limit_source: str) -> str:
-    needs = f"This call needs up to {required} credits"
+    needs = f"This call needs up to {counted(required, 'credit')}"
     less = "ask for less output (max_tokens, n, duration)."
     if limit_source == "max_credits":
-        return f"{needs}, more than the {available} of its max_credits. Raise max_credits, or {less}"
+        return f"{needs}, more than the {available:,} of its max_credits. Raise max_credits, or {less}"
     if limit_source == "key_budget":
-        return f"{needs}; this key's budget has {available} left. Raise the budget, or {less}"
-    return f"{needs}; {available} are available and {held} are held by calls in flight. Add credits, or {less}"
+        return f"{needs}; this key's budget has {available:,} left. Raise the budget, or {less}"
+    return f"{needs}; {available:,} available and {held:,} held by calls in flight. Add credits, or {less}"
 
 
 class AllowanceUsedUp(InsufficientCredits):
@@ -171,7 +172,8 @@ class BelowZero(GatewayError):
 
     def __init__(self, taken: int, available: int, held: int) -> None:
         super().__init__(
-            f"The account has {available} credits available and {held} held; taking {taken} would leave less than zero."
+            f"The account has {counted(available, 'credit')} available and {held:,} held; "
+            f"taking {taken:,} would leave less than zero."
         )
 
 

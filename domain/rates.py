@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain import limits
+from domain.counts import counted
 from domain.errors import RateLimited
 from domain.limits import Left, Limits
 from domain.records import record
@@ -68,22 +69,21 @@ def left(rates: Sequence[Rate], now: datetime) -> tuple[Left | None, Left | None
 def _requests(rate: Rate, now: datetime, cost: int) -> datetime:
     limit = rate.limits.requests
     tat = limits.take(rate.counters.requests_tat, now, cost, limit if cost else None)
-    return _taken(tat, rate.whose, "requests", limit)
+    return _taken(tat, rate.whose, "request", limit)
 
 
 def _tokens(rate: Rate, now: datetime, cost: int | None) -> datetime | None:
     if cost is None:
         return rate.counters.tokens_tat
     limit = rate.limits.tokens
-    return _taken(limits.take(rate.counters.tokens_tat, now, cost, limit), rate.whose, "tokens", limit)
+    return _taken(limits.take(rate.counters.tokens_tat, now, cost, limit), rate.whose, "token", limit)
 
 
 def _taken(tat: datetime | timedelta, whose: str, what: str, limit: int | None) -> datetime:
     if isinstance(tat, timedelta):
         seconds = math.ceil(tat.total_seconds())
-        raise RateLimited(
-            f"This {whose} may have {limit} {what} per minute. Try again in {seconds} s.", retry_after=tat
-        )
+        allowed = counted(limit or 0, what)
+        raise RateLimited(f"This {whose} may have {allowed} per minute. Try again in {seconds} s.", retry_after=tat)
     return tat
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain import claims, limits, pricing, rates
+from domain import claims, counts, limits, pricing, rates
 from domain.books import Books, extension, reserved, token_bound
 from domain.bounds import lowest
 from domain.errors import (
@@ -277,7 +277,8 @@ def _hold(books: Books, operation: Reserve, terms: TextTerms | FlatTerms, accoun
 
 def _require_place(open_holds: int, limit: int | None, whose: str) -> None:
     if limit is not None and open_holds >= limit:
-        message = f"This {whose} may have {limit} calls at a time, and has them. Try again when one has ended."
+        most = counts.counted(limit, "call")
+        message = f"This {whose} may have {most} at a time, and has as many. Try again when one has ended."
         raise RateLimited(message, retry_after=WAIT_FOR_A_PLACE)
 
 
@@ -328,9 +329,10 @@ def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Re
     hold.tokens_taken, hold.account_tokens_limit = token_bound(hold), ceiling.tokens
     tokens = _tokens(keys, ceiling)
     if tokens is not None and hold.tokens_taken > tokens:
+        needed = counts.counted(hold.tokens_taken, "token")
         raise RequestInvalid(
-            f"This call may use {hold.tokens_taken} tokens, and only {tokens} are allowed in a minute: no wait "
-            "would help. Ask for less output ('max_tokens'), or raise the limit of the key.",
+            f"This call may use {needed}, and only {tokens:,} are allowed in a minute: no wait would help. "
+            "Ask for less output ('max_tokens'), or raise the limit of the key.",
             param="max_tokens",
         )
     held_by = [rates.of_account(account, ceiling)]

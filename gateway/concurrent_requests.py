@@ -11,9 +11,9 @@ from domain.errors import RateLimited
 Part = TypeVar("Part")
 
 TIMEOUT = timedelta(seconds=30)
-OF_VISITORS = "Without an account, {limit} messages are answered at a time. Wait for them, or sign in."
-OF_ACCOUNTS = "{limit} of your requests are answered at a time. Wait for them, and try again."
-OF_BODIES = "{limit} large bodies of yours are read at a time. Wait for them, and try again."
+OF_VISITORS = "Without an account, no more than {limit} can be answered at a time. Wait a moment, or sign in."
+OF_ACCOUNTS = "No more than {limit} of your requests can be answered at a time. Wait a moment, and try again."
+OF_BODIES = "No more than {limit} of your large bodies can be read at a time. Wait a moment, and try again."
 _RETRY_AFTER = timedelta(seconds=2)
 
 

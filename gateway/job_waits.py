@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from domain.counts import counted
 from domain.errors import RateLimited, ServiceUnavailable
 from domain.media import Job
 from gateway.job_changes import JobChanges
@@ -28,8 +29,8 @@ class JobWaits:
     def place(self, account_id: UUID) -> Iterator[None]:
         """Take a place of the account for the block, in which it may wait. Raises `RateLimited` when there is none."""
         if self._waiting[account_id] >= self._max_waiting:
-            message = f"{self._max_waiting} requests of this account wait for jobs already. Start jobs at /api/media/."
-            raise RateLimited(message, retry_after=_RETRY_AFTER)
+            message = f"No more than {counted(self._max_waiting, 'request')} of this account may wait for jobs."
+            raise RateLimited(f"{message} Start jobs at /api/media/.", retry_after=_RETRY_AFTER)
         self._waiting[account_id] += 1
         try:
             yield

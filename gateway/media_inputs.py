@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.counts import counted
 from domain.errors import NotFound, RequestInvalid
 from domain.media import MediaInput
 from domain.media_files import ROLES, FileFacts, FileLimits, MediaFile
@@ -162,7 +163,7 @@ def _require_number(name: str, rule: Input, number: int) -> None:
     if rule.required and number == 0:
         raise RequestInvalid(f"'{name}' is required: a file.", param=name, code="missing_required_parameter")
     if number > rule.max:
-        raise RequestInvalid(f"'{name}' may have at most {rule.max} files.", param=name)
+        raise RequestInvalid(f"'{name}' may have at most {counted(rule.max, 'file')}.", param=name)
 
 
 def _require_combination(role: str, rule: Input, given: Collection[str], names: Mapping[str, str]) -> None:

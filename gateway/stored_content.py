@@ -44,8 +44,9 @@ ERASED_WORDS: Mapping[str, tuple[str, str]] = {
     "uploads": ("Uploads", f"{_SEALED}. {{uploads}}, or until you delete them"),
     "upload_parts": ("Parts of uploads", f"{_SEALED}, as long as their upload"),
     "idempotency_keys": (
-        "Requests with an Idempotency-Key",
-        "{replays}. Of the request a keyed hash; the answer is sealed so that your API key alone opens it",
+        "Requests that are not charged twice",
+        "{replays}. Sent by these pages: a keyed hash, without the answer. Sent by a program with an Idempotency-Key: "
+        "the answer too, sealed so that its API key alone opens it",
     ),
     "usage_entries": ("Usage rows", "Time, model, tokens, credits. No content. {usage}"),
     "usage_days": ("Usage by day", "Sums by day, model and key. No content. As long as the account"),

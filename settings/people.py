@@ -35,7 +35,7 @@ class PeopleSettings(BaseModel):
     email_verification: bool = True
     """An account is opened when its owner opens a link that was mailed to the address. False: at once."""
     free_tier_credits: int = Field(default=50_000, ge=0)
-    """Credits of a new account, once for each mailbox. 0: none."""
+    """Credits of a new account, once for each mailbox, and for each network if no address is verified. 0: none."""
     smtp_url: Annotated[SecretStr | None, BeforeValidator(absent)] = None
     """smtps://user:password@host, smtp+starttls://…, or smtp://host; omitted: no mail is sent."""
     mail_from: Annotated[str | None, BeforeValidator(absent)] = None

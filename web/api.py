@@ -58,6 +58,8 @@ class Server:
     """How its operator is reached: an e-mail address, or a link."""
     free_credits: int
     """Of a new account."""
+    verifies: bool = True
+    """An account is opened by a link that is mailed. Else each network has the free credits once, too."""
     media_origin: str = ""
     """Where outputs are read, if that is not this server: the origin of the object store."""
     max_body_bytes: int = 0
@@ -68,6 +70,12 @@ class Server:
     """How long files of jobs are stored, unless a plan says another time."""
     share_lifetime: timedelta | None = None
     """How long a shared page lives. None: until it is taken back."""
+
+    @property
+    def offer(self) -> str:
+        """What a new account comes with, to end a sentence about it. Empty: nothing."""
+        each = "mailbox" if self.verifies else "mailbox and network"
+        return f"it comes with {self.free_credits:,} credits, once for each {each}" if self.free_credits else ""
 
 
 class Api(Protocol):

@@ -30,6 +30,7 @@ _COMMENTS = re.compile(
     rb"^[ \t]*//[^\n]*\n|^[ \t]*/\*\*(?:(?!\*/).)*\*/[ \t]*\n|/\*\*(?:(?!\*/).)*\*/ ?", re.DOTALL | re.MULTILINE
 )
 """Types and explanations of our own scripts: for those who read the source, not for browsers."""
+_STYLE_COMMENTS = re.compile(rb"[ \t]*/\*.*?\*/\n?", re.DOTALL)
 _PACKED = (".css", ".js", ".mjs", ".svg", ".txt")
 
 
@@ -68,7 +69,8 @@ def _contents() -> Iterator[tuple[str, bytes]]:
     styles = FOLDER / STYLES
     for folder in (styles, *sorted(each for each in styles.iterdir() if each.is_dir())):
         name = STYLESHEET if folder == styles else f"{folder.name}.css"
-        yield name, b"".join(style.read_bytes() for style in sorted(folder.glob("*.css")))
+        joined = b"".join(style.read_bytes() for style in sorted(folder.glob("*.css")))
+        yield name, _STYLE_COMMENTS.sub(b"", joined)
     for path in sorted(FOLDER.rglob("*")):
         place = path.relative_to(FOLDER)
         if path.suffix in TYPES and path.is_file() and place.parts[0] != STYLES:

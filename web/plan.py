@@ -17,7 +17,8 @@ async def plan(visit: Visit) -> Response:
         if fault.param != "cursor":
             raise
         return visit.redirect("/plan")
-    return visit.render("plan.html", {"own": own, "grants": grants, "first": cursor is None})
+    new = "new" in visit.request.query_params  # an account that was opened a moment ago, and begins without credits
+    return visit.render("plan.html", {"own": own, "grants": grants, "first": cursor is None, "new": new})
 
 
 PAGES = (Page("/plan", plan),)

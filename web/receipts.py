@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 from typing import Any
 
+from domain.counts import counted
 from web.numbers import credits, moment
 
 Receipt = Mapping[str, Any]
@@ -140,13 +141,13 @@ def explain(receipt: Receipt) -> Explained:
 def _question(state: str, total: int) -> str:
     if state == "void":
         return "Why was nothing charged?"
-    return f"What holds {credits(total)} credits?" if state == "open" else f"Why {credits(total)} credits?"
+    return f"What holds {counted(total, 'credit')}?" if state == "open" else f"Why {counted(total, 'credit')}?"
 
 
 def _bar(amounts: Mapping[str, int], *, running: bool) -> tuple[Sequence[tuple[str, int]], str]:
     held, charged, refunded = amounts["held"], amounts["charged"], amounts["refunded"]
     if running:
-        return [("wait", held)], f"{credits(held)} credits are held"
+        return [("wait", held)], f"{counted(held, 'credit')} held"
     back = max(0, held - charged)
     text = f"{credits(charged)} credits were charged of {credits(held)} that were held, {credits(back)} came back"
     text += f", {credits(refunded)} were refunded" if refunded else ""
@@ -177,16 +178,16 @@ def _subject(receipt: Receipt, name: str) -> str:
 def _sentences(receipt: Receipt) -> Iterator[str]:
     amounts = receipt["credits"]
     if receipt["state"] == "open":
-        yield f"It is still running. It holds {credits(amounts['held'])} credits. What it does not need comes back."
+        yield f"It is still running. It holds {counted(amounts['held'], 'credit')}. What it does not need comes back."
     if receipt["state"] == "void" and amounts["held"]:
-        yield f"It was released. Nothing was charged, and all {credits(amounts['held'])} credits came back."
+        yield f"It was released. Nothing was charged, and all {counted(amounts['held'], 'credit')} came back."
     if receipt["state"] == "void" and not amounts["held"]:
         yield "It never began. Nothing was held, and nothing was charged."
     if amounts["refunded"]:
-        yield f"The operator gave {credits(amounts['refunded'])} credits back after it was charged."
+        yield f"The operator gave {counted(amounts['refunded'], 'credit')} back after it was charged."
     if amounts["written_off"]:
         yield (
-            f"It cost {credits(amounts['written_off'])} credits more than you had or allowed. "
+            f"It cost {counted(amounts['written_off'], 'credit')} more than you had or allowed. "
             "The operator pays them, not you."
         )
     if receipt["closed_by"] == "sweeper" and receipt["state"] == "settled":

@@ -170,7 +170,8 @@ def _notes(schema: Schema) -> Iterator[str]:
         yield "one of " + ", ".join(f"`{one}`" for one in schema["enum"] if one is not None)
     for key, written in (*_BOUNDS, *_MORE_BOUNDS):
         if key in schema and (key, schema[key]) not in _SELF_EVIDENT:
-            yield written.format(f"{schema[key]:,}")
+            words = written.format(f"{schema[key]:,}")
+            yield words.removesuffix("s") if schema[key] == 1 else words
     if schema.get("default") is not None:
         yield f"otherwise `{schema['default']}`".replace("True", "true").replace("False", "false")
     if "format" in schema:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from domain.counts import counted
 from web import numbers
 
 STEPS = ("Credits held", "Sent", "Rendering", "Checking", "Ready")
@@ -162,11 +163,11 @@ class ShownJob:
         """What became of it, as a screen reader says it."""
         match self.job["status"]:
             case "succeeded":
-                return f"{self.noun} ready. {numbers.credits(self.charged)} credits charged."
+                return f"{self.noun} ready. {counted(self.charged, 'credit')} charged."
             case "failed":
-                return f"{self.noun} failed. {numbers.credits(self.back)} credits came back."
+                return f"{self.noun} failed. {counted(self.back, 'credit')} came back."
             case "cancelled":
-                return f"{self.noun} cancelled. {numbers.credits(self.back)} credits came back."
+                return f"{self.noun} cancelled. {counted(self.back, 'credit')} came back."
         return f"{self.noun}: {self.doing.lower()}."
 
 

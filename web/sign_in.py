@@ -5,7 +5,7 @@ from starlette.responses import Response
 from web.api import Fault
 from web.visit import THEME, THEMES, YEAR_SECONDS, Page, Visit, local
 
-_ACCEPTED = 202
+_CREATED, _ACCEPTED = 201, 202
 
 
 async def sign_in(visit: Visit) -> Response:
@@ -16,7 +16,10 @@ async def sign_in(visit: Visit) -> Response:
 
 
 async def sign_up(visit: Visit) -> Response:
-    """Show the form, or open an account with it. Where addresses are verified, a page says to open the mailed link."""
+    """Show the form, or open an account with it. Where addresses are verified, a page says to open the mailed link.
+
+    An account that begins without credits goes on to the page that says why.
+    """
     if visit.account is not None and visit.request.method == "GET":
         return visit.redirect(_next(visit))
     return await _enter(visit, "sign-up.html", "/api/auth/signup/")
@@ -38,7 +41,8 @@ async def _enter(visit: Visit, template: str, endpoint: str) -> Response:
         )
     if answer.status == _ACCEPTED:
         return visit.render("mailed.html", {"message": answer.body["message"], "address_given": email})
-    return visit.redirect(goal, answer)
+    without_credits = answer.status == _CREATED and visit.api.server.free_credits and not answer.body["balance"]
+    return visit.redirect("/plan?new" if without_credits else goal, answer)
 
 
 async def sign_out(visit: Visit) -> Response:

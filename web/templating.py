@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from domain.counts import counted
 from web import assets, numbers
 from web.icons import Icons
 
@@ -38,6 +39,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"asset": assets.load().url, "rects": numbers.rects, "theme": ""}
     environment.filters |= {
+        "counted": counted,
         "credits": numbers.credits,
         "dollars": numbers.dollars,
         "time": numbers.time,

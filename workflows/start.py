@@ -16,6 +16,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.payloads import DeliveryRef, JobRef, PurgeState
+from domain.counts import counted
 from domain.current_request import working_for
 from domain.errors import ServiceUnavailable
 from domain.ids import delivery_workflow_id, purge_workflow_id, workflow_id
@@ -165,7 +166,7 @@ def _details(job: Job) -> str:
     return "\n\n".join(
         (
             f"Job {job.id} of account {job.account_id}",
-            f"{job.credits_cost} credits were held for it. They go back if it has not ended by "
+            f"Held for it: {counted(job.credits_cost, 'credit')}. They go back if it has not ended by "
             f"{job.deadline:%Y-%m-%d %H:%M:%S} UTC",
             f"`yout jobs show {job.id}` has its state and movements, `yout jobs cancel {job.id}` stops it",
         )

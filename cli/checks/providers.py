@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli.checks.finding import Finding, fault, ok
 from domain.catalog import Catalog, CatalogInvalid
+from domain.counts import counted
 from settings.fields import split_url
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ async def check(settings: "Settings") -> list[Finding]:
         return [fault("catalog", "no model has a provider with a key", remedy)]
     names = sorted({route.provider.name for model in active for route in model.routes})
     return [
-        ok("catalog", f"{len(active)} of {len(catalog.models)} models are active"),
+        ok("catalog", f"{len(active)} of {counted(len(catalog.models), 'model')} active"),
         ok("provider keys", f"there for {', '.join(names)}"),
         *await _reached(catalog, names),
     ]

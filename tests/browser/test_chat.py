@@ -4,7 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
@@ -13,6 +13,7 @@ import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Locator, Page, Route, expect
 
+from dev import ports
 from tests.browser.conftest import VISITOR_MESSAGES, Member, NewContext, NewMember
 from tests.support.pages_site import PASSWORD
 from tests.support.stack import Stack
@@ -24,6 +25,7 @@ SELECT holds.charged FROM holds JOIN users USING (account_id) WHERE email = %s A
 ORDER BY holds.created_at
 """
 SLOW = "[seconds=30] Count to 200."
+QUICK = "[seconds=1] Hello!"
 
 
 @dataclass
@@ -195,8 +197,7 @@ async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
 
 async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat: Chat) -> None:
     page, prompt = chat.page, chat.page.get_by_label("System prompt")
-    answer = await chat.member.api.patch("/api/chat/settings/", json={"keep_history": True})
-    assert answer.is_success
+    await keep(chat)
     await chat.open()
     await prompt.fill('Say "banana".')
     for text in ("Hello!", "And now?"):
@@ -219,6 +220,68 @@ async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat
     await page.reload()
     await expect(page.locator(".answer .prose")).to_have_count(4)
     await expect(prompt).to_have_value("")
+
+
+async def keep(chat: Chat) -> None:
+    answer = await chat.member.api.patch("/api/chat/settings/", json={"keep_history": True})
+    assert answer.is_success
+
+
+async def kept_chats(chat: Chat) -> list[str]:
+    """Return the addresses of the pages of what is saved."""
+    answer = await chat.member.api.get("/api/chat/conversations/")
+    return [f"{chat.site.url}/chat/{one['id']}" for one in answer.json()["data"]]
+
+
+async def test_a_chat_is_saved_when_its_answer_is(chat: Chat) -> None:
+    await keep(chat)
+    await chat.open("demo-chat-slow")
+    await chat.ask(SLOW)
+    await expect(chat.answers.locator(".prose")).to_contain_text("3")
+    assert (await kept_chats(chat), chat.page.url.split("?")[0]) == ([], f"{chat.site.url}/chat")
+    await chat.reload()
+    await chat.shown()
+    await expect(chat.questions).to_have_text([SLOW])
+    assert await kept_chats(chat) == [chat.page.url]
+
+
+async def test_a_chat_that_was_deleted_meanwhile_goes_on_in_its_tab(chat: Chat) -> None:
+    await keep(chat)
+    await chat.open("demo-chat-slow")
+    await chat.ask(QUICK)
+    await chat.shown()
+    [before] = await kept_chats(chat)
+    await chat.ask(SLOW)
+    await expect(chat.answers.last.locator(".prose")).to_contain_text("3")
+    assert (await chat.member.api.delete("/api/chat/conversations/")).is_success
+    await chat.page.keyboard.press("Escape")
+    await expect(chat.note).to_contain_text("credits for what you have")
+    assert chat.page.url == f"{chat.site.url}/chat"
+    await chat.reload()
+    await expect(chat.questions).to_have_text([QUICK, SLOW])
+    await chat.ask(QUICK)
+    await expect(chat.answers).to_have_count(3)
+    await chat.shown()
+    [after] = await kept_chats(chat)
+    assert after == chat.page.url != before
+
+
+async def test_a_chat_whose_server_died_is_not_taken_for_saved(chat: Chat, site: Stack, tmp_path: Path) -> None:
+    await keep(chat)
+    mortal = replace(chat, site=replace(site, port=ports.free(), state=tmp_path))
+    with mortal.site.running("api") as process:
+        await mortal.open("demo-chat-slow")
+        await mortal.ask(SLOW)
+        await expect(mortal.answers.locator(".prose")).to_contain_text("3")
+        process.kill()
+        await expect(mortal.page.locator(".send.stop")).to_be_hidden()
+    with mortal.site.running("api"):
+        await mortal.reload()
+        await expect(mortal.questions).to_have_text([SLOW])
+        await mortal.ask(QUICK)
+        await expect(mortal.answers).to_have_count(2)
+        await mortal.shown()
+        assert await kept_chats(mortal) == [mortal.page.url]
 
 
 async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> None:

@@ -82,6 +82,23 @@ async def test_a_button_that_is_pressed_stays_until_it_is_released(member: Membe
     await page.close()
 
 
+@pytest.mark.parametrize("kind", ["image", "speech"])
+async def test_the_price_follows_the_balance(kind: str, whole_site: Stack, new_member: NewMember) -> None:
+    member = await new_member(whole_site)
+    text = "input" if kind == "speech" else "prompt"
+    job = await started(member, kind, f"demo-{kind}-slow", **{text: f"[seconds=60] {PROMPT}"})
+    page = await member.context.new_page()
+    await page.goto(f"{whole_site.url}/studio/{kind}?model=demo-{kind}")
+    balance, after = page.locator(".funds b"), page.locator("[data-after]")
+    before = await balance.inner_text()
+    await expect(after).to_contain_text(f"You have {before}")
+    await member.post(f"/api/media/jobs/{job}/cancel/", {})
+    await expect(balance).not_to_have_text(before, timeout=LONG)
+    await expect(page.locator(".funds")).not_to_contain_text("held", timeout=LONG)
+    await expect(after).to_contain_text(f"You have {await balance.inner_text()}")
+    await page.close()
+
+
 async def opened(page: Page, place: str) -> None:
     await expect(page.locator(".viewer .job-page")).to_be_visible()
     await expect(page.locator(".viewer > header")).to_contain_text(place)

@@ -128,6 +128,15 @@ async def test_what_cannot_be_leads_back_to_the_page(member: httpx2.AsyncClient)
         assert (answer.status_code, answer.headers["location"]) == (303, back)
 
 
+async def test_a_statement_names_models_as_the_list_of_charges_does(member: httpx2.AsyncClient) -> None:
+    await call(member, "demo-chat")
+    [charge] = await charges(member)
+    assert charge["model_name"] != charge["model"]
+    statement = await page(member, "/activity/statement")
+    assert f'dir="auto">{charge["model_name"]}<' in statement
+    assert charge["model"] not in statement
+
+
 async def test_hostile_names_are_escaped_and_compute_nothing(member: httpx2.AsyncClient) -> None:
     created = await create_key(member, name=HOSTILE)
     token = re.search(r"yout-[0-9A-Za-z]{40,}", created.text)

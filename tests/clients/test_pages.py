@@ -63,6 +63,17 @@ async def test_the_door_opens_and_closes(member: httpx2.AsyncClient) -> None:
     assert (await member.get("/keys")).headers["location"] == "/sign-in?next=/keys"
 
 
+async def test_an_account_that_begins_without_credits_says_why(browser: httpx2.AsyncClient) -> None:
+    offered = (await browser.get("/sign-up")).text
+    assert "It comes with 50,000 credits, once for each mailbox and network." in offered
+    for goal in ("/keys", "/plan?new"):
+        form = {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "next": "/keys"}
+        assert (await browser.post("/sign-up", data=form)).headers["location"] == goal
+        shown = (await browser.get("/plan?new")).text
+        assert ("begins without credits" in shown) == (goal != "/keys")
+        await browser.post("/sign-out")
+
+
 async def test_a_forgotten_password_says_where_its_link_goes(browser: httpx2.AsyncClient) -> None:
     answer = await browser.post("/forgot", data={"email": "ann@example.com"})
     assert (answer.status_code, re.findall("It goes to <b[^>]*>([^<]*)<", answer.text)) == (200, ["ann@example.com"])

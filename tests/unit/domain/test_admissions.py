@@ -95,6 +95,7 @@ def test_without_requests_left_nobody_is_admitted_and_waits_no_longer_for_asking
     assert isinstance(last, RateLimited)
     assert last.retry_after is not None
     assert last.retry_after.total_seconds() <= 30
+    assert "may have 2 requests per minute. " in last.message
     assert last.message.endswith(f"Try again in {math.ceil(last.retry_after.total_seconds())} s.")
 
 
@@ -185,3 +186,10 @@ def test_a_stream_that_grows_takes_its_tokens_from_the_account_too() -> None:
         known, reserve(2, ceiling=ceiling, digest=None, account_id=ANN, terms=replace(TERMS, input_bound=400))
     )
     assert isinstance(refused, RateLimited)
+
+
+def test_one_request_per_minute_is_no_plural() -> None:
+    known = limited(1, balance=0)
+    last = [run(known, ADMIT)[0][0] for _ in range(2)][-1]
+    assert isinstance(last, RateLimited)
+    assert "may have 1 request per minute. " in last.message

@@ -22,5 +22,5 @@ def test_a_fault_beside_its_field_does_not_name_it_again(message: str, words: st
 
 def test_a_form_has_it_so() -> None:
     fault = {"message": "'password' is too easy to guess.", "param": "password", "retry_after": None}
-    values = {"fault": fault, "address_given": "", "next": "/chat", "server": {"free_credits": 0}}
+    values = {"fault": fault, "address_given": "", "next": "/chat", "server": {"offer": ""}}
     assert "</svg>Is too easy to guess." in templating.html("sign-up.html", values)

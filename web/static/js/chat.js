@@ -76,6 +76,7 @@ export class Chat extends HTMLElement {
     composer.addEventListener("stop", () => this.stop());
     composer.addEventListener("edit", () => this.#edit());
     composer.area.addEventListener("input", () => this.price());
+    document.addEventListener("funds", () => this.price());
     picker?.addEventListener("change", () => this.#picked());
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
     this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
@@ -105,8 +106,8 @@ export class Chat extends HTMLElement {
     this.quote?.clear();
     const {id, name} = this.picker.model;
     this.memory.once = once;
-    const view = this.view(begun(name, !this.account));
-    const order = this.order(), prompt = this.settings?.chosen.system ?? "";
+    const view = this.view({...begun(name, !this.account), system: this.settings?.chosen.system});
+    const order = this.order();
     this.memory.messages.push(view.answer);
     this.memory.model = id;
     view.waits();
@@ -121,7 +122,6 @@ export class Chat extends HTMLElement {
       painted: () => this.follow?.keep(),
       text: (text) => aloud?.push(text),
       held: (credits) => this.#holds(credits),
-      saved: (id) => this.#saved(id, prompt),
       allowance: (left) => this.#allowance(left),
     });
     aloud?.end();
@@ -151,8 +151,19 @@ export class Chat extends HTMLElement {
     const {answer} = view;
     this.#running(null);
     this.memory.once = "";
-    if (!answer.id) return this.#nothingCame(view, once);
-    if (answer.charged === null && this.account) await settle(view);
+    await (answer.id ? this.#came(view) : this.#nothingCame(view, once));
+    const allowance = await refresh();
+    if (allowance && answer.id) this.#allowance(allowance);
+  }
+
+  /** @param {AnswerView} view */
+  async #came(view) {
+    const {answer} = view;
+    this.#kept(answer);
+    if (answer.charged === null && this.account) {
+      await settle(view);
+      this.#kept(answer);
+    }
     this.memory.answers += 1;
     this.memory.charged += answer.charged ?? 0;
     this.#showCost(view);
@@ -162,9 +173,6 @@ export class Chat extends HTMLElement {
     say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
     if (answer.ended && !this.#abort) await this.#noteCut(view);
     else if (document.hidden) document.addEventListener("visibilitychange", () => this.#noteDone(answer), {once: true});
-    const allowance = await refresh();
-    if (allowance) this.#allowance(allowance);
-    this.price();
   }
 
   /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
@@ -194,8 +202,8 @@ export class Chat extends HTMLElement {
   }
 
   #about() {
-    const {limit, freeCredits = "0"} = this.dataset;
-    return {model: this.picker?.model.name ?? "", account: this.account ?? false, credits: freeCredits, limit};
+    const {limit, offer = ""} = this.dataset;
+    return {model: this.picker?.model.name ?? "", account: this.account ?? false, offer, limit};
   }
 
   /** A tab that returns says what was charged meanwhile. @param {Answer} answer */
@@ -340,12 +348,13 @@ export class Chat extends HTMLElement {
     if (credits) refresh();
   }
 
-  /** The chat is saved, and has an address now. @param {string} id @param {string} prompt the system prompt that was sent */
-  #saved(id, prompt) {
-    this.memory.system = prompt;
-    if (this.conversation === id) return;
-    this.conversation = id;
-    history.replaceState(null, "", `/chat/${id}`);
+  /** A chat that is saved has an address. One that is not is in this tab alone, and is sent whole again. @param {Answer} answer */
+  #kept(answer) {
+    const {kept = this.conversation, system = ""} = answer;
+    if (kept) this.memory.system = system;
+    if (this.conversation === kept || this.memory.messages.at(-1) !== answer) return;
+    this.conversation = kept;
+    history.replaceState(null, "", kept ? `/chat/${kept}` : "/chat");
   }
 
   save() {

@@ -1,4 +1,4 @@
-// What the account has, beside the page: credits to spend, and what is held.
+// What the account has, beside the page: credits to spend, and what is held. When they are shown anew, `funds` happens.
 
 import {credits, element, fill} from "./dom.js";
 import {get} from "./stream.js";
@@ -12,6 +12,7 @@ export async function refresh() {
   const own = ++reads, limit = await get("/api/chat/limit/").catch(() => null);
   if (!limit || limit.anonymous || own < reads) return limit?.anonymous ?? null;
   for (const funds of document.querySelectorAll(".funds")) show(funds, limit.balance, limit.held);
+  document.dispatchEvent(new Event("funds"));
   return null;
 }
 

@@ -119,12 +119,15 @@ function swap(here, there) {
   here.replaceChildren(...[...there.childNodes].map((node) => document.importNode(node, true)));
 }
 
-/** Renew what else has changed with a job: the credits, the number of running jobs, the rest of the job's page. @param {Document} page */
+/** Renew what else has changed with a job: the credits (then `funds` happens), the number of running jobs, the rest of the job's page. @param {Document} page */
 function around(page) {
   const live = [...document.querySelectorAll("[data-live]")].map((one) => `[data-live="${one.getAttribute("data-live")}"]`);
   for (const place of [".funds", '.nav a[href="/studio"]', ...live]) {
     const here = document.querySelector(place), there = page.querySelector(place);
-    if (here && there) swap(here, there);
+    if (!here || !there) continue;
+    const changed = here.textContent !== there.textContent;
+    swap(here, there);
+    if (changed && here.matches(".funds")) document.dispatchEvent(new Event("funds"));
   }
 }
 

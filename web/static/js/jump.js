@@ -1,7 +1,7 @@
 // Jump to: pages, models, keys, the last charges and places in the docs by a few letters. It lists and leads there, and never acts.
 
 import {call} from "./api.js";
-import {credits, element} from "./dom.js";
+import {counted, element} from "./dom.js";
 
 const MOST = 50, LAST = 10;
 
@@ -85,7 +85,7 @@ async function more(add) {
   if (document.querySelector('form[action="/sign-out"]')) {
     lists.push(call("/api/chat/keys/").then(({data}) => data.map((/** @type {any} */ key) => ({kind: "Key", name: key.name, note: `Key ${key.masked}`, href: `/keys/${key.id}`}))));
     lists.push(call(`/api/billing/charges/?limit=${LAST}`).then(({data}) => data.map((/** @type {any} */ charge) => ({
-      kind: "Charge", name: `${credits(charge.credits.charged)} credits`, note: `Charge, ${charge.model}, ${charge.created_at.slice(0, 16).replace("T", " ")} UTC`, href: `/activity/charges/${encodeURIComponent(charge.id)}`,
+      kind: "Charge", name: counted(charge.credits.charged, "credit"), note: `Charge, ${charge.model_name ?? charge.model}, ${charge.created_at.slice(0, 16).replace("T", " ")} UTC`, href: `/activity/charges/${encodeURIComponent(charge.id)}`,
     }))));
   }
   lists.push(call("/docs/places.json").then(({data}) => data));

@@ -1,6 +1,6 @@
 // The most that the next answer can cost, beside the button, 500 ms after the last keystroke.
 
-import {credits, element} from "./dom.js";
+import {counted, credits, element} from "./dom.js";
 import {send} from "./stream.js";
 
 const AFTER_MS = 500;
@@ -40,7 +40,7 @@ export class Quote {
     try {
       const quote = await (await send("/api/billing/quote/", order, {signal: this.#abort.signal})).json();
       this.#shown.replaceChildren(...bound(quote));
-      this.#shown.title = `${credits(quote.credits.held)} credits are held first. What the answer does not need comes back.`;
+      this.#shown.title = `Held first: ${counted(quote.credits.held, "credit")}. What the answer does not need comes back.`;
       this.#shown.classList.toggle("bad", !quote.affordable);
     } catch (error) {
       if (!(error instanceof DOMException)) this.clear();

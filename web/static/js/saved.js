@@ -1,6 +1,6 @@
 // A chat of the account's history, as the tab shows it.
 
-import {get} from "./stream.js";
+import {Failure, get} from "./stream.js";
 
 /** @param {string} id @param {(model: string) => string} nameOf what people call a model */
 export async function readChat(id, nameOf) {
@@ -21,6 +21,18 @@ export async function readChat(id, nameOf) {
     next = page.has_more ? `&cursor=${encodeURIComponent(page.next)}` : "";
   } while (next);
   return {messages, model, charged, answers, system};
+}
+
+/** The saved chat that has an answer. Empty: its server died before it was saved. @param {import("./thread.js").Answer} answer */
+export async function placeOf({goes = "", id}) {
+  const {messages} = await readChat(goes, () => "").catch(gone);
+  return messages.some((message) => "id" in message && message.id === id) ? goes : "";
+}
+
+/** @param {unknown} error @returns {{messages: {id?: string}[]}} */
+function gone(error) {
+  if (error instanceof Failure && error.refused.status === 404) return {messages: []};
+  throw error;
 }
 
 /** @param {Record<string, any>} message @param {string} content @returns {import("./thread.js").Answer} */

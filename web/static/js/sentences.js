@@ -3,7 +3,7 @@
 /** @typedef {import("./stream.js").Refused} Refused */
 /** @typedef {"shorten" | "choose" | "credits" | "again" | "wait" | "stop" | "sign-in" | "sign-up" | "plans" | "studio" | "drop" | "raise" | "continue" | "copy" | "online" | "cheaper" | "longer" | "nearest"} Way */
 /** @typedef {{kind: string, icon: string, title: string, text: string, ways: Way[], wait?: number, goes?: string, back?: boolean}} Sentence `wait`: seconds after which it is sent again, which `goes` says. `back`: the question goes back into the composer. */
-/** @typedef {{model: string, account: boolean, credits: string, limit?: string}} About `credits`: what a new account comes with. `limit`: a visitor's messages a day. */
+/** @typedef {{model: string, account: boolean, offer: string, limit?: string}} About `offer`: what a new account comes with, if anything. `limit`: a visitor's messages a day. */
 
 const NOTHING = "Nothing was sent, and nothing was charged.";
 const FREE = "Nothing was charged.";
@@ -11,6 +11,9 @@ const FOR_ACCOUNTS = ["save", "conversation_id", "Idempotency-Key"];
 
 /** @param {number} amount */
 const number = (amount) => amount.toLocaleString("en-US");
+
+/** @param {number} amount @param {string} [noun] */
+const counted = (amount, noun = "credit") => `${number(amount)} ${noun}${amount === 1 ? "" : "s"}`;
 
 /** @param {Refused} refused @param {About} about @returns {Sentence} */
 export function sentence(refused, about) {
@@ -57,7 +60,7 @@ function shortage({more, message}, about) {
   const {required = 0, available = 0, held = 0, limit_source: source = "balance"} = more;
   if (source === "anonymous_allowance") return usedUp(more, about, message.includes("everybody"));
   if (source === "max_credits") {
-    const title = `This answer could cost ${number(required)} credits. You allow ${number(available)}.`;
+    const title = `This answer could cost ${counted(required)}. You allow ${number(available)}.`;
     return wait("card", title, NOTHING, ["raise", "shorten", "cheaper"]);
   }
   if (source !== "balance") return wait("card", message, NOTHING, ["shorten", "cheaper"]);
@@ -65,12 +68,12 @@ function shortage({more, message}, about) {
     const title = `Other calls and jobs hold ${number(held)} of your credits.`;
     return wait("clock", title, "What they do not need comes back when they end.", ["studio", "again"]);
   }
-  return wait("card", `This answer could cost ${number(required)} credits. You have ${number(available)}.`, NOTHING, ["shorten", "cheaper", "credits"]);
+  return wait("card", `This answer could cost ${counted(required)}. You have ${number(available)}.`, NOTHING, ["shorten", "cheaper", "credits"]);
 }
 
 /** @param {string} message */
 function limited(message) {
-  const [, limit] = /may have ([\d,]+) requests per minute/.exec(message) ?? [];
+  const [, limit] = /may have ([\d,]+) requests? per minute/.exec(message) ?? [];
   return limit ? `You asked ${limit === "1" ? "once" : `${limit} times`} this minute, which is your limit.` : message;
 }
 
@@ -82,9 +85,9 @@ function windowOf(message) {
 
 /** @param {Record<string, any>} more @param {About} about @param {boolean} [all] those of everybody @returns {Sentence} */
 export function usedUp(more, about, all = false) {
-  const limit = `${more.limit ?? about.limit ?? ""} free messages`.trim();
+  const most = more.limit ?? about.limit ?? "", limit = `${most} free ${Number(most) === 1 ? "message" : "messages"}`.trim();
   const from = more.resets_at ? `More from ${more.resets_at.slice(11, 16)} UTC, or now with an account` : "More now with an account";
-  const text = `${from}${about.credits === "0" ? "." : `: it comes with ${about.credits} credits.`}`;
+  const text = `${from}${about.offer && `: ${about.offer}`}.`;
   const title = all ? "The free messages of today are used up for everybody." : `Those were your ${limit} for today.`;
   return {kind: "good", icon: "check", title, text, ways: ["sign-up", "sign-in"]};
 }
@@ -110,7 +113,7 @@ export function cut(how) {
 /** An answer that was completed while nobody looked. @param {number} words @param {{free: boolean, charged: number | null, held: number}} money @returns {Sentence} */
 export function came(words, {free, charged, held}) {
   const rest = charged !== null && held > charged ? ` The other ${number(held - charged)} came back.` : "";
-  const text = `${number(words)} ${words === 1 ? "word" : "words"}${free || charged === null ? "." : `: ${number(charged)} credits were charged.${rest}`}`;
+  const text = `${counted(words, "word")}${free || charged === null ? "." : `: ${counted(charged)} charged.${rest}`}`;
   return plain("check", "The answer came while you were away.", text, []);
 }
 
@@ -118,8 +121,8 @@ export function came(words, {free, charged, held}) {
 export function paid(how, words, money) {
   if (!money) return "";
   const rest = money.held > money.charged ? ` The other ${number(money.held - money.charged)} came back.` : "";
-  if (how === "stopped") return `${number(money.charged)} credits for what you have.${rest}`;
-  return `You paid for the ${number(words)} ${words === 1 ? "word" : "words"} above: ${number(money.charged)} credits.${rest}`;
+  if (how === "stopped") return `${counted(money.charged)} for what you have.${rest}`;
+  return `You paid for the ${counted(words, "word")} above: ${counted(money.charged)}.${rest}`;
 }
 
 /** @param {Refused} refused @returns {Sentence} */

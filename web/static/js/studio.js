@@ -29,6 +29,7 @@ class Order extends HTMLElement {
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !this.sending) form.requestSubmit();
     });
+    document.addEventListener("funds", () => this.quote());
     const fill = takeFill(this.kind);
     if (fill) this.fill(fill.fields);
     this.counts();
@@ -132,11 +133,10 @@ class Order extends HTMLElement {
     const wrong = this.fields.find((field) => field !== text && !field.validity.valid);
     const hint = wrong?.validity.patternMismatch && document.getElementById(`${wrong.id}-hint`)?.textContent;
     if (wrong) return shown.refuse(hint || wrong.validationMessage);
-    if (empty && shown.hasAttribute("per-characters")) return shown.reset();
     this.asking = new AbortController();
     try {
       const body = {...this.body(), [text.name]: text.value || "-", webhook_url: undefined};
-      shown.show(await call("/api/billing/quote/", {body, signal: this.asking.signal}), empty && shown.hasAttribute("text"));
+      shown.show(await call("/api/billing/quote/", {body, signal: this.asking.signal}), empty);
     } catch (fault) {
       if (fault instanceof Fault) shown.refuse(fault.message);
     }
@@ -232,29 +232,22 @@ class Order extends HTMLElement {
   }
 }
 
-/** `noun`: what is made. `text`: the price depends on the text. `per-characters`: on nothing else. */
+/** `noun`: what is made. `text`: the price depends on the text. `per-characters`: on nothing else, and 1,000 cost this. */
 class Quote extends HTMLElement {
   connectedCallback() {
     this.price = this.querySelector("[data-price]");
     this.after = this.querySelector("[data-after]");
-    this.first = [this.price, this.after].map((one) => [...(one?.cloneNode(true).childNodes ?? [])]);
   }
 
-  /** What the server wrote. */
-  reset() {
-    this.price?.replaceChildren(...(this.first?.[0] ?? []).map((node) => node.cloneNode(true)));
-    this.after?.replaceChildren(...(this.first?.[1] ?? []).map((node) => node.cloneNode(true)));
-  }
-
-  /** @param {{credits: {held: number}, balance: number, affordable: boolean}} quote @param {boolean} least */
-  show(quote, least) {
-    const credits = quote.credits.held, dollars = document.createElement("small");
-    dollars.className = "faint";
-    dollars.textContent = `$${cents.format(Math.ceil(credits / CREDITS_PER_CENT) / 100)}`;
-    this.price?.replaceChildren(`${least ? "from " : ""}${numbers.format(credits)} credits `, dollars);
-    const has = `You have ${numbers.format(quote.balance)}`;
-    const then = `Held when you start, charged only when the ${this.getAttribute("noun")} is there. ${has}, and ${numbers.format(quote.balance - credits)} after it.`;
-    if (this.after) this.after.textContent = quote.affordable ? then : `${has}: that is not enough.`;
+  /** @param {{credits: {held: number}, balance: number, affordable: boolean}} quote @param {boolean} empty there is no text yet */
+  show({credits: {held}, balance, affordable}, empty) {
+    const open = empty && this.hasAttribute("text"), rate = open && this.getAttribute("per-characters"), small = document.createElement("small");
+    small.className = "faint";
+    small.textContent = rate ? "per 1,000 characters" : `$${cents.format(Math.ceil(held / CREDITS_PER_CENT) / 100)}`;
+    this.price?.replaceChildren(rate || (open ? "from " : "") + numbers.format(held), held === 1 && !rate ? " credit " : " credits ", small);
+    const has = `You have ${numbers.format(balance)}`, then = open ? "" : `, and ${numbers.format(balance - held)} after it`;
+    for (const other of document.querySelectorAll("[data-have]")) other.textContent = numbers.format(balance);
+    if (this.after) this.after.textContent = affordable ? `Held when you start, charged only when the ${this.getAttribute("noun")} is there. ${has}${then}.` : `${has}: that is not enough.`;
   }
 
   /** @param {string} why */

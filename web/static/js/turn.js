@@ -4,8 +4,8 @@ import {Failure, events, send, settled} from "./stream.js";
 
 /** @typedef {import("./thread.js").AnswerView} AnswerView */
 /**
- * What a turn tells of: its text, the hold, the id of a saved chat, what is left of a visitor's day.
- * @typedef {{signal: AbortSignal, once?: string, painted: () => void, text?: (text: string) => void, held: (credits: number) => void, saved: (id: string) => void, allowance: (left: any) => void}} Hooks
+ * What a turn tells of: its text, the hold, what is left of a visitor's day.
+ * @typedef {{signal: AbortSignal, once?: string, painted: () => void, text?: (text: string) => void, held: (credits: number) => void, allowance: (left: any) => void}} Hooks
  */
 
 /** The part that writes answers: it comes with the first one. @type {Promise<typeof import("./answer.js")> | null} */
@@ -41,7 +41,7 @@ export async function run(view, order, hooks) {
       writer.end();
     }
   } catch (error) {
-    if (hooks.signal.aborted) answer.ended = "stopped";
+    if (hooks.signal.aborted) [answer.ended, answer.kept] = ["stopped", answer.goes];
     else if (error instanceof Failure) view.failure = error.refused;
     else answer.ended = "lost";
   }
@@ -54,7 +54,7 @@ function take(event, view, writer, hooks) {
   switch (event.type) {
     case "start":
       answer.id = event.id;
-      if (event.conversation_id) hooks.saved(event.conversation_id);
+      answer.goes = event.conversation_id;
       holds(event.held, view, hooks);
       break;
     case "hold":
@@ -84,13 +84,14 @@ function holds(held, view, hooks) {
 function ends(event, {answer}, hooks) {
   answer.ended = event.type === "error" ? "broken" : event.finish_reason === "length" ? "length" : "";
   answer.charged = event.credits_charged ?? null;
+  if (answer.charged !== null) answer.kept = event.conversation_id ?? "";
   answer.held = event.held ?? answer.held;
   answer.input = event.usage?.prompt_tokens ?? 0;
   answer.output = event.usage?.completion_tokens ?? 0;
   if (event.anonymous) hooks.allowance(event.anonymous);
 }
 
-/** Asks for the charge of an answer that was cut off, until it is settled. @param {AnswerView} view */
+/** Asks for the charge of an answer that was cut off, until it is settled, and whether the answer is saved. @param {AnswerView} view */
 export async function settle(view) {
   const {answer} = view;
   view.costs();
@@ -100,4 +101,5 @@ export async function settle(view) {
   answer.charged = charge.credits.charged;
   answer.input = charge.usage?.input_tokens ?? 0;
   answer.output = charge.usage?.output_tokens ?? 0;
+  if (answer.goes) answer.kept = await import("./saved.js").then(({placeOf}) => placeOf(answer)).catch(() => undefined);
 }

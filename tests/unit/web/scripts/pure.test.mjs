@@ -67,7 +67,7 @@ test("finished blocks leave the rest", () => {
   assert.equal(later.rest, "three\n");
 });
 
-const about = {model: "GPT", account: true, credits: "50,000", limit: "20"};
+const about = {model: "GPT", account: true, offer: "it comes with 50,000 credits, once for each mailbox", limit: "20"};
 const refused = (code, more = {}, status = 400) => ({status, code, message: "So it is.", param: null, after: 3, request: "req_1", more});
 
 test("every refusal says what happened, and what it did to the money", () => {
@@ -77,9 +77,13 @@ test("every refusal says what happened, and what it did to the money", () => {
   const held = sentence(refused("insufficient_credits", {required: 1324, available: 310, held: 5000, limit_source: "balance"}), about);
   assert.match(held.title, /hold 5,000 of your credits/);
   const day = sentence(refused("insufficient_credits", {limit_source: "anonymous_allowance", resets_at: "2026-12-01T00:00:00Z"}), {...about, account: false});
-  assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits.");
+  assert.equal(`${day.title} ${day.text}`, "Those were your 20 free messages for today. More from 00:00 UTC, or now with an account: it comes with 50,000 credits, once for each mailbox.");
   const often = sentence({...refused("rate_limit_exceeded", {}, 429), message: "This account may have 60 requests per minute."}, about);
   assert.deepEqual([often.title, often.wait, often.ways], ["You asked 60 times this minute, which is your limit.", 3, ["stop"]]);
+  const once = sentence({...refused("rate_limit_exceeded", {}, 429), message: "This account may have 1 request per minute."}, about);
+  assert.equal(once.title, "You asked once this minute, which is your limit.");
+  const one = sentence(refused("insufficient_credits", {required: 1, available: 0, held: 0, limit_source: "balance"}), about);
+  assert.equal(one.title, "This answer could cost 1 credit. You have 0.");
   const long = sentence({...refused("context_length_exceeded"), message: "The context window of this model is 32768 tokens (context_length_exceeded)."}, about);
   assert.equal(long.title, "This chat is longer than the model can read (32,768 tokens).");
   const unknown = sentence({...refused("model_not_found", {}, 404), message: "The model 'x' does not exist or is not active here."}, about);
@@ -96,7 +100,7 @@ test("a cut answer says what was paid", () => {
   assert.equal(paid("broken", 96, {charged: 112, held: 1324}), "You paid for the 96 words above: 112 credits. The other 1,212 came back.");
   assert.equal(paid("stopped", 9, {charged: 61, held: 61}), "61 credits for what you have.");
   assert.equal(cut("stopped").title, "Stopped.");
-  assert.equal(came(214, {free: false, charged: 438, held: 1324}).text, "214 words: 438 credits were charged. The other 886 came back.");
+  assert.equal(came(214, {free: false, charged: 438, held: 1324}).text, "214 words: 438 credits charged. The other 886 came back.");
   assert.equal(came(1, {free: true, charged: 0, held: 0}).text, "1 word.");
 });
 
