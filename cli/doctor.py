@@ -10,7 +10,7 @@ import click
 import environment
 from cli.checks.finding import TIMEOUT_SECONDS, Finding, Level, fault, ok
 from cli.database import run, settings
-from cli.terminal import as_json, print_json, print_table, say
+from cli.terminal import as_json, print_json, print_table, say, say_folded
 from environment import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _print(findings: list[Finding], *, well: bool) -> None:
     if ailing:
         say("")
         for line in dict.fromkeys(f"{one.level.value}, {one.check}: {one.remedy}" for one in ailing):
-            say(line)
+            say_folded(line)
     say("")
     warnings = len([one for one in findings if one.level is Level.WARN])
     faults = len(ailing) - warnings
