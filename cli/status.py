@@ -122,7 +122,7 @@ async def _read(database: "Database", clients: "tuple[Client, Client]", ours: "S
         recent, waiting = await operator_figures.recent_jobs(session), await operator_figures.deliveries(session)
     backlogs, begun = await asyncio.gather(
         Backlogs(jobs, QUEUES, {MAINTENANCE: ours.maintenance_namespace}).read(),
-        rounds.read(upkeep, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)),
+        rounds.read(upkeep, jobs, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)),
     )
     now = datetime.now(UTC)
     return Standing(now, figures, held, last, opened, recent, overdue, waiting, backlogs, begun)
