@@ -17,6 +17,7 @@ import structlog
 
 import exits
 from domain.current_request import REQUEST_ID
+from domain.faults import Fault
 
 _SILENT = ("psycopg",)
 """Warns of each query that it could not cancel: `db.outage` has told of the server by then."""
@@ -151,7 +152,7 @@ class OperatorFaults:
         lasting = self._lasting.get(where, {}).get(what) or self._begun(what, where, now)
         if lasting is None:
             return
-        lasting.last = now
+        lasting.last, lasting.remedy = now, remedy
         if now < lasting.next_line:
             lasting.repeats += 1
             return
@@ -160,12 +161,15 @@ class OperatorFaults:
         lasting.next_line = now + lasting.pause
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
 
-    def showing(self) -> Mapping[str, int]:
-        """At how many places each fault has shown lately, for the metrics."""
+    def showing(self) -> list[Fault]:
+        """Return what has shown lately, for the metrics."""
         since = self._clock() - SHOWING_SECONDS
-        return Counter(
-            what for faults in self._lasting.values() for what, lasting in faults.items() if lasting.last >= since
-        )
+        return [
+            Fault(what, where, lasting.remedy)
+            for where, faults in self._lasting.items()
+            for what, lasting in faults.items()
+            if lasting.last >= since
+        ]
 
     def _begun(self, what: str, where: str, now: float) -> "_LastingFault | None":
         if self._named[what] >= MAX_NAMED:
@@ -213,5 +217,6 @@ class _LastingFault:
     since: float
     next_line: float
     last: float = 0.0
+    remedy: str = ""
     pause: float = MIN_LOG_PAUSE.total_seconds()
     repeats: int = 0

@@ -54,12 +54,13 @@ async def _findings() -> list[Finding]:
 
 
 def _groups(ours: "Settings") -> list[Group]:
-    from cli.checks import database, deployment, providers, secrets, storage, temporal
+    from cli.checks import database, deployment, providers, secrets, storage, temporal, workers
 
     return [
         ("database", lambda: database.check(ours.database_url.get_secret_value())),
         ("master secret", lambda: secrets.check(ours)),
         ("temporal", lambda: temporal.check(ours)),
+        ("worker faults", lambda: workers.check(ours)),
         ("storage", lambda: storage.check(ours)),
         ("catalog", lambda: providers.check(ours)),
         ("mail", lambda: deployment.check_mail(ours)),

@@ -1,4 +1,4 @@
-"""Tries an object store: a small object is written, read, listed and deleted again."""
+"""Tries an object store: its objects are listed, a small one is written, read and deleted again."""
 
 import os
 from collections.abc import AsyncIterator
@@ -18,10 +18,10 @@ async def probe(storage: Storage) -> None:
     async def content() -> AsyncIterator[bytes]:
         yield CONTENT
 
+    await storage.listed("", 1)  # first: a store that is away, or refuses our key, is one line in the log
     try:
         await storage.put(key, content(), content_type="text/plain", max_bytes=len(CONTENT))
         read = b"".join([chunk async for chunk in storage.read(key, 0, len(CONTENT))])
-        await storage.listed("", 1)
     finally:
         await storage.delete(key)
     if read != CONTENT:

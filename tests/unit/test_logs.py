@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 import logs
 from domain.current_request import REQUEST_ID
+from domain.faults import Fault
 from logs import OperatorFaults
 from tests.support.stack import ROOT
 
@@ -107,12 +108,12 @@ def test_alerts_are_of_faults_that_show() -> None:
         for where in ("read", "write"):
             faults.report("the store is away", where=where, remedy="mend it")
         clock.now = logs.SHOWING_SECONDS
-        assert faults.showing() == {"the store is away": 2}
+        assert faults.showing() == [Fault("the store is away", where, "mend it") for where in ("read", "write")]
         faults.report("the store is away", where="read", remedy="mend it")
         clock.now += 1
-        assert faults.showing() == {"the store is away": 1}
+        assert faults.showing() == [Fault("the store is away", "read", "mend it")]
         faults.clear("read")
-        assert faults.showing() == {}
+        assert faults.showing() == []
 
 
 def test_a_line_has_the_ids_of_its_request_whoever_writes_it() -> None:
