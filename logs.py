@@ -17,6 +17,7 @@ import structlog
 
 import exits
 from domain.current_request import REQUEST_ID
+from domain.faults import Fault
 
 _SILENT = ("psycopg",)
 """Warns of each query that it could not cancel: `db.outage` has told of the server by then."""
@@ -149,32 +150,35 @@ class OperatorFaults:
     def report(self, what: str, *, where: str, remedy: str, **values: object) -> None:
         """Call it whenever the fault shows."""
         with self._lock:
-            self._report(what, where, {"remedy": remedy, **values})
+            self._report(Fault(what, where, remedy), values)
 
     def clear(self, where: str) -> None:
         """All is well there again: says so once, if anything was wrong."""
         with self._lock:
             self._clear(where)
 
-    def showing(self) -> Mapping[str, int]:
-        """At how many places each fault has shown lately, for the metrics."""
+    def showing(self) -> list[Fault]:
+        """Return what has shown lately, for the metrics."""
         since = self._clock() - SHOWING_SECONDS
         with self._lock:
-            return Counter(
-                what for faults in self._lasting.values() for what, lasting in faults.items() if lasting.last >= since
-            )
+            return [
+                Fault(what, where, lasting.remedy)
+                for where, faults in self._lasting.items()
+                for what, lasting in faults.items()
+                if lasting.last >= since
+            ]
 
-    def _report(self, what: str, where: str, values: Mapping[str, object]) -> None:
-        now = self._clock()
+    def _report(self, fault: Fault, values: Mapping[str, object]) -> None:
+        what, where, now = fault.what, fault.where, self._clock()
         self._forget(now)
         lasting = self._lasting.get(where, {}).get(what) or self._begun(what, where, now)
         if lasting is None:
             return
-        lasting.last = now
+        lasting.last, lasting.remedy = now, fault.remedy
         if now < lasting.next_line:
             lasting.repeats += 1
             return
-        self._log.error(what, where=where, repeats=lasting.repeats, **values)
+        self._log.error(what, where=where, remedy=fault.remedy, repeats=lasting.repeats, **values)
         lasting.repeats = 0
         lasting.next_line = now + lasting.pause
         lasting.pause = min(lasting.pause * 2, MAX_LOG_PAUSE.total_seconds())
@@ -224,5 +228,6 @@ class _LastingFault:
     since: float
     next_line: float
     last: float = 0.0
+    remedy: str = ""
     pause: float = MIN_LOG_PAUSE.total_seconds()
     repeats: int = 0

@@ -17,16 +17,17 @@ import structlog
 import settings as configuration
 from catalog import files
 from catalog.current import CurrentCatalog
-from db import clock_check
+from db import clock_check, sweeper, worker_faults
 from db.data_keys import Sealing
 from db.deliveries import PendingDeliveries
 from db.engine import Database
 from db.media import MediaJobs
 from db.outage import Outage
 from db.stored_outputs import StoredOutputs
+from domain import rounds
 from domain.catalog import Catalog
-from domain.errors import RequestInvalid, ServiceUnavailable, where
-from domain.faults import FaultLog
+from domain.errors import GatewayError, RequestInvalid, where
+from domain.faults import Fault, FaultLog
 from domain.media import ProviderLimits
 from domain.rounds import MaintenanceErrors
 from domain.secrets import Purpose
@@ -48,6 +49,7 @@ from providers.media_http import media_client
 from providers.registry import KINDS, Registry, Upstream
 from settings import Settings
 from storage.objects import ObjectStorage
+from storage.probe import probe
 from temporal.client import Address
 from temporal.codec import Keyring
 from temporal.faults import RequestFaults
@@ -146,11 +148,16 @@ def _lifetimes(catalog: Catalog) -> dict[str, timedelta]:
 
 
 async def _watch(storage: ObjectStorage) -> None:
-    """Ask the object store again and again: the operator learns what is wrong there before jobs fail of it."""
+    """Try the object store again and again: the operator learns what is wrong there before jobs fail of it."""
     while True:
-        with suppress(ServiceUnavailable):
-            await storage.listed("", 1)
+        with suppress(GatewayError):
+            await probe(storage)
         await asyncio.sleep(STORAGE_PAUSE.total_seconds())
+
+
+def _of_parts(faults: OperatorFaults) -> list[Fault]:
+    """Return what shows, without that of single rows, whose places are ids: it has alerts of its own."""
+    return [fault for fault in faults.showing() if fault.what not in (rounds.FAILED, sweeper.FAULT)]
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -159,7 +166,8 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 @asynccontextmanager
-async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
+async def open_wired(settings: Settings, *, reports: bool = False) -> AsyncIterator[Wired]:
+    """With `reports`, the database has what this process meets: it has no metrics of its own."""
     async with AsyncExitStack() as stack:
         catalog = CurrentCatalog(lambda: load_catalog(settings.catalog))
         faults = OperatorFaults(log)
@@ -189,6 +197,9 @@ async def open_wired(settings: Settings) -> AsyncIterator[Wired]:
         stack.push_async_callback(_ended, comparing)
         trying = asyncio.create_task(_watch(storage), name="storage")
         stack.push_async_callback(_ended, trying)
+        if reports:
+            reporting = asyncio.create_task(worker_faults.watch(database, lambda: _of_parts(faults)), name="faults")
+            stack.push_async_callback(_ended, reporting)
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
         await stack.enter_async_context(outbound)
         yield Wired(

@@ -151,7 +151,7 @@ async def build(settings: Settings, traces: Untraced = NO_TRACES) -> AsyncIterat
     from wiring import maintenance_of, open_wired  # here: fleets without a database driver are built too
     from workflows.start import Starter
 
-    async with open_wired(settings) as wired:
+    async with open_wired(settings, reports=True) as wired:
         with wired.catalog.reloading():
             yield (
                 Temporal(

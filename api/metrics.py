@@ -2,7 +2,8 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 from api.deps import CurrentResources
 from api.health import answers
 from api.queue_metrics import Queues, UnendedJobs
-from db import holds, media_figures, operator_figures, payment_lists
+from db import holds, media_figures, operator_figures, payment_lists, worker_faults
 from db.audit import latest
 from db.engine import Database
 from db.holds import Figures
@@ -22,6 +23,7 @@ from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
 from db.tables import AuditRow
 from db.writer import LedgerWriter
 from domain.errors import CallerUnknown, ServiceUnavailable
+from domain.faults import Fault
 from domain.rounds import MaintenanceErrors
 from gateway.calls import Calls
 from gateway.distributions import Distribution
@@ -214,8 +216,8 @@ class _Maintenance(Collector):
 class _Faults(Collector):
     """What the log of this process has as wrong at present."""
 
-    def __init__(self, showing: Mapping[str, int]) -> None:
-        self._showing = showing
+    def __init__(self, showing: Sequence[Fault]) -> None:
+        self._showing = Counter(fault.what for fault in showing)
 
     def collect(self) -> Iterator[Metric]:
         faults = GaugeMetricFamily(
@@ -223,6 +225,21 @@ class _Faults(Collector):
         )
         for what, places in self._showing.items():
             faults.add_metric([what], places)
+        yield faults
+
+
+class _WorkerFaults(Collector):
+    """What the logs of workers have as wrong at present."""
+
+    def __init__(self, showing: Sequence[Fault]) -> None:
+        self._showing = showing
+
+    def collect(self) -> Iterator[Metric]:
+        faults = GaugeMetricFamily(
+            "yout_worker_faults", "Faults of workers that only the operator can mend", labels=["fault", "place"]
+        )
+        for fault in self._showing:
+            faults.add_metric([fault.what, fault.where], 1)
         yield faults
 
 
@@ -247,10 +264,18 @@ class _Operator(Collector):
             "yout_webhook_endpoints_disabled", "Endpoints that were disabled for failing", waiting.disabled_endpoints
         )
         recent = GaugeMetricFamily("yout_jobs_recent", "Media jobs of the last day", labels=["kind", "state"])
-        for kind, states in self._jobs.items():
+        for kind, states in self._jobs.by_kind.items():
             for state, number in states.items():
                 recent.add_metric([kind.value, state.value], number)
         yield recent
+        ended = GaugeMetricFamily(
+            "yout_jobs_ended_lately",
+            "Of them, those that ended within the last hour",
+            labels=["kind", "provider", "end"],
+        )
+        for one, number in self._jobs.ended.items():
+            ended.add_metric([one.kind.value, one.provider, one.end], number)
+        yield ended
 
 
 class _Payments(Collector):
@@ -315,6 +340,7 @@ async def _stored(database: Database) -> list[Collector]:
             _Ledger(await holds.figures(session), await latest(session)),
             _Overdue(await media_figures.overdue(session)),
             UnendedJobs(await media_figures.open_jobs(session)),
+            _WorkerFaults(await worker_faults.showing(session)),
             _Payments(await payment_lists.figures(session)),
             _Operator(
                 await operator_figures.accounts(session),

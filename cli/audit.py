@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import open_database, run
-from cli.terminal import as_json, print_json, say, working
+from cli.terminal import as_json, print_json, say, say_folded, working
 from domain.counts import counted
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ async def _audit() -> "Report":
 
 def _print_report(report: "Report") -> None:
     for finding in report.findings:
-        say(f"{finding.check} {finding.subject}: {finding.detail}")
+        say_folded(f"{finding.check} {finding.subject}: {finding.detail}")
     for check, count in report.counts.items():
         say(f"{check}: {count}")
     outcome = "clean" if report.clean else f"DRIFT of {counted(report.drift_credits, 'credit')}"
-    say(
+    say_folded(
         f"{outcome}: {report.checks} checks over {report.accounts} accounts, {report.transactions} transactions, "
         f"{report.holds_open} open holds"
     )
+    if not report.clean:
+        say_folded("Stop changes by hand, keep a dump, and go on with `Ledger drift` in docs/runbooks.md.")

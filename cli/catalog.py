@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import exits
-from cli.terminal import as_json, fail, print_json, say
+from cli.terminal import as_json, fail, print_json, print_table, say, say_folded
 from domain.counts import counted
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ def check(as_json: bool) -> None:
         print_json(facts | {"media": {model.id: _facts(model) for model in active if model.media is not None}})
         return
     say(f"{counted(len(loaded.models), 'model')}, {len(active)} active:")
+    rows = []
     for model in active:
         routes = ", ".join(f"{route.provider.name}/{route.model}" for route in model.routes)
-        say(f"  {model.id:<36} {model.modality:<13} {routes}")
+        rows.append((model.id, f"{model.modality}: {routes}"))
         if model.media is not None:
-            say(f"  {'':<36} {_media(model)}")
+            rows.append(("", _media(model)))
+    print_table(("model", "routes; prices, parameters and input files of media"), rows)
     for warning in losses(active):
-        say(f"warning: {warning}")
+        say_folded(f"warning: {warning}")
 
 
 def losses(models: "Iterable[Model]") -> list[str]:

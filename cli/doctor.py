@@ -10,7 +10,7 @@ import click
 import environment
 from cli.checks.finding import TIMEOUT_SECONDS, Finding, Level, fault, ok
 from cli.database import run, settings
-from cli.terminal import as_json, print_json, print_table, say
+from cli.terminal import as_json, print_json, print_table, say, say_folded
 from domain.counts import counted
 from environment import SettingsInvalid
 
@@ -55,12 +55,13 @@ async def _findings() -> list[Finding]:
 
 
 def _groups(ours: "Settings") -> list[Group]:
-    from cli.checks import database, deployment, providers, secrets, storage, temporal
+    from cli.checks import database, deployment, providers, secrets, storage, temporal, workers
 
     return [
         ("database", lambda: database.check(ours.database_url.get_secret_value())),
         ("master secret", lambda: secrets.check(ours)),
         ("temporal", lambda: temporal.check(ours)),
+        ("worker faults", lambda: workers.check(ours)),
         ("storage", lambda: storage.check(ours)),
         ("catalog", lambda: providers.check(ours)),
         ("mail", lambda: deployment.check_mail(ours)),
@@ -99,7 +100,7 @@ def _print(findings: list[Finding], *, well: bool) -> None:
     if ailing:
         say("")
         for line in dict.fromkeys(f"{one.level.value}, {one.check}: {one.remedy}" for one in ailing):
-            say(line)
+            say_folded(line)
     say("")
     warnings = len([one for one in findings if one.level is Level.WARN])
     faults = len(ailing) - warnings

@@ -1,18 +1,19 @@
 """`yout providers`: how the routes to providers fare in running API processes, and what each provider has billed."""
 
+import http.client
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from cli.database import settings, snapshot
+from cli.database import reading, settings, snapshot
 from cli.terminal import as_json, fail, print_json, print_table
 from domain.counts import counted
-from exits import CANNOT_RUN
+from exits import CANNOT_RUN, Failure
 
 SECONDS = 10
 DAYS = 30
@@ -25,6 +26,12 @@ AVERAGES = {
     "tokens_per_second": "tokens_per_second",
 }
 OF_PROVIDERS = {"yout_provider_keys_resting": "keys_resting", "yout_provider_retaining": "retaining"}
+NAME_ONE = "see that an API process runs there, or name one with --url, such as --url http://127.0.0.1:8080"
+REMEDIES = {
+    401: "set YOUT_METRICS_TOKEN to what the API process has",
+    404: "a proxy keeps it from the outside. Name the processes behind it, each with --url, or run this where one is, "
+    "as `docker compose exec api yout providers`",
+}
 WORST_FIRST = ("down", "poor", "good", "unused")
 Routes = dict[tuple[str, str], dict[str, Any]]
 
@@ -35,20 +42,27 @@ Routes = dict[tuple[str, str], dict[str, Any]]
 def providers(urls: tuple[str, ...], as_json: bool) -> None:
     """Health, breaker, speed and spend of each route, as running API processes have seen it since they started.
 
-    `billed` is what each provider has billed for calls of the last 30 days, in credits, from the database.
+    Workers ask the routes of media: their requests are the jobs of the last day, from the database. `billed` is what
+    each provider has billed for calls of the last 30 days, in credits.
     """
     from cli.catalog import load
 
     routes: Routes = {}
     notes: dict[str, dict[str, int]] = {}
     ours = settings()
-    for url in urls or (ours.public_url,):
-        text = _metrics(url, ours.metrics_secret)
+    here = f"http://127.0.0.1:{ours.port}"  # of a container, behind a proxy that keeps /metrics from the outside
+    for text in [_metrics(ours.metrics_secret, url) for url in urls] or [
+        _metrics(ours.metrics_secret, ours.public_url, here)
+    ]:
         _add(routes, text)
         _add_notes(notes, text)
+    keys: dict[tuple[str, str], tuple[str, str]] = {}
     for model in load().active_models():
         for route in model.routes:
             routes.setdefault(route.key, _empty())["models"].append(model.id)
+            keys[route.provider.name, model.id] = route.key
+    for place, jobs in _jobs().items():
+        _add_jobs(routes.setdefault(keys.get(place, place), _empty()), jobs)
     billed = _billed()
     rows = [_row(provider, model, state) for (provider, model), state in sorted(routes.items())]
     if as_json:
@@ -62,7 +76,19 @@ def providers(urls: tuple[str, ...], as_json: bool) -> None:
     print_table(columns, [_noted(name, billed, notes.get(name, {})) for name in names], numbers=columns[1:3])
 
 
-def _metrics(url: str, token: str | None) -> str:
+def _metrics(token: str | None, *urls: str) -> str:
+    """Return the figures of the first address that answers. Raises `Failure` with what the first one lacks."""
+    failures = []
+    for url in urls:
+        try:
+            return _read(url, token)
+        except Failure as failure:
+            failures.append(failure)
+    raise failures[0]
+
+
+def _read(url: str, token: str | None) -> str:
+    place = url.rpartition("@")[2]
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     try:
         request = urllib.request.Request(f"{url.rstrip('/')}/metrics", headers=headers)  # noqa: S310  # an operator's
@@ -71,9 +97,9 @@ def _metrics(url: str, token: str | None) -> str:
             return text
     except urllib.error.HTTPError as refused:
         refused.close()
-        fail(f"GET /metrics there answers {refused.code}: see YOUT_METRICS_TOKEN, and the address", CANNOT_RUN)
-    except (OSError, ValueError, urllib.error.URLError):
-        fail("no API process answers GET /metrics there; name one with --url", CANNOT_RUN)
+        fail(f"GET /metrics at {place} answers {refused.code}: {REMEDIES.get(refused.code, NAME_ONE)}", CANNOT_RUN)
+    except (OSError, ValueError, http.client.HTTPException):
+        fail(f"no API process answers GET /metrics at {place}: {NAME_ONE}", CANNOT_RUN)
 
 
 def _empty() -> dict[str, Any]:
@@ -100,6 +126,13 @@ def _add_notes(notes: dict[str, dict[str, int]], text: str) -> None:
             for sample in family.samples:
                 known = notes.setdefault(sample.labels["provider"], dict.fromkeys(OF_PROVIDERS.values(), 0))
                 known[name] = max(known[name], int(sample.value))
+
+
+def _add_jobs(state: dict[str, Any], jobs: Mapping[str | None, int]) -> None:
+    for code, number in jobs.items():
+        state["requests"] += number
+        if code is not None:
+            state["errors"][code] += number
 
 
 def _count(state: dict[str, Any], name: str, sample: Any) -> None:
@@ -158,6 +191,13 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 def _noted(name: str, billed: dict[str, str], known: dict[str, int]) -> tuple[str, ...]:
     retaining = "yes: off for them" if known.get("retaining") else "-"
     return name, billed.get(name, "-"), str(known.get("keys_resting", 0)), retaining
+
+
+def _jobs() -> dict[tuple[str, str], dict[str | None, int]]:
+    """Media jobs of the last day: which routes they had, and what they failed of."""
+    from db import operator_figures
+
+    return reading(operator_figures.jobs_at_routes)
 
 
 def _billed() -> dict[str, str]:

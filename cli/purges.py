@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.database import account_id, reading
-from cli.terminal import as_json, duration, limit, print_json, print_table, say
+from cli.terminal import as_json, duration, limit, print_json, print_table, say_folded
 
 if TYPE_CHECKING:
     from gateway.erasure import Standing
@@ -48,7 +48,7 @@ def purges_list(account: str | None, limit: int, as_json: bool) -> None:
     )
     for standing in standings:
         if stuck := standing.stuck_for(now):
-            say(_complaint(standing, stuck))
+            say_folded(_complaint(standing, stuck))
 
 
 def _listed(standing: "Standing", now: datetime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import open_database, run, settings
-from cli.terminal import as_json, on_terminal, print_json, print_table, say, working
+from cli.terminal import as_json, on_terminal, print_json, print_table, say_folded, working
 from domain.counts import counted
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _tell(tables: "tuple[Opened, ...]", *, as_json: bool, rewrapped: dict[str, i
         print_json({"tables": rows, "done": not previous and not unknown} | counts)
     else:
         _print(tables)
-        say(_summary(previous, unknown))
+        say_folded(_summary(previous, unknown))
     sys.exit(LEFT if previous or unknown else 0)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from db.media_figures import OpenJobs, Overdue
     from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
     from db.tables import AuditRow
+    from domain.faults import Fault
     from domain.task_queues import Backlog
     from settings import Settings
     from temporal.rounds import LastRound
@@ -40,6 +41,8 @@ class Standing:
     backlogs: "Sequence[Backlog] | None"
     """None: Temporal does not answer. So are `rounds`."""
     rounds: "Sequence[LastRound] | None"
+    faults: "Sequence[Fault]" = ()
+    """What workers report."""
 
 
 @click.command()
@@ -107,7 +110,7 @@ async def _for_ever(update: "Callable[[Standing | None], None]", every: timedelt
 
 
 async def _read(database: "Database", clients: "tuple[Client, Client]", ours: "Settings") -> Standing:
-    from db import holds, media_figures, operator_figures
+    from db import holds, media_figures, operator_figures, worker_faults
     from db.audit import latest
     from temporal import rounds
     from temporal.backlogs import Backlogs
@@ -120,9 +123,10 @@ async def _read(database: "Database", clients: "tuple[Client, Client]", ours: "S
         held, last = await holds.figures(session), await latest(session)
         opened, overdue = await media_figures.open_jobs(session), await media_figures.overdue(session)
         recent, waiting = await operator_figures.recent_jobs(session), await operator_figures.deliveries(session)
+        faults = await worker_faults.showing(session)
     backlogs, begun = await asyncio.gather(
         Backlogs(jobs, QUEUES, {MAINTENANCE: ours.maintenance_namespace}).read(),
-        rounds.read(upkeep, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)),
+        rounds.read(upkeep, jobs, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)),
     )
     now = datetime.now(UTC)
-    return Standing(now, figures, held, last, opened, recent, overdue, waiting, backlogs, begun)
+    return Standing(now, figures, held, last, opened, recent, overdue, waiting, backlogs, begun, faults)

@@ -44,7 +44,7 @@ def document(standing: Standing) -> dict[str, Any]:
         },
         "jobs": {
             one.kind.value: {"queued": one.queued, "running": one.running, "oldest_queued_seconds": _seconds(one.age)}
-            | {f"{state.value}_last_day": standing.recent_jobs[one.kind][state] for state in ENDED}
+            | {f"{state.value}_last_day": standing.recent_jobs.by_kind[one.kind][state] for state in ENDED}
             for one in standing.open_jobs
         },
         "jobs_overdue": standing.overdue.jobs,
@@ -55,6 +55,7 @@ def document(standing: Standing) -> dict[str, Any]:
         },
         "temporal_up": standing.backlogs is not None,
         "queues": _queues(standing),
+        "worker_faults": [{"what": one.what, "where": one.where, "remedy": one.remedy} for one in standing.faults],
         "rounds": None if standing.rounds is None else [asdict(one) for one in standing.rounds],
     }
 
@@ -118,6 +119,8 @@ def _summary(standing: Standing) -> Table:
     text = f"{waiting.pending:,} wait, {waiting.due:,} due{late}; {waiting.failed:,} failed in the last day"
     lines.add_row("webhooks", text + _those((waiting.disabled_endpoints, "endpoints disabled")))
     lines.add_row("rounds", _rounds(standing))
+    for fault in standing.faults:
+        lines.add_row("worker", _marked(f"{fault.what} ({fault.where}): `yout doctor` says what to do", bad=True))
     return lines
 
 
@@ -166,7 +169,7 @@ def _rounds(standing: Standing) -> Text:
 def _jobs(standing: Standing) -> Table:
     table = _table("jobs", "queued", "oldest", "running", *(f"{state.value}, last day" for state in ENDED))
     for one in standing.open_jobs:
-        recent = standing.recent_jobs[one.kind]
+        recent = standing.recent_jobs.by_kind[one.kind]
         oldest = duration(one.age) if one.queued else "-"
         numbers = [f"{number:,}" for number in (one.running, *(recent[state] for state in ENDED))]
         table.add_row(one.kind.value, f"{one.queued:,}", oldest, *numbers)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import sys
 import unicodedata
@@ -23,6 +24,7 @@ account = click.argument("account")
 limit = click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True)
 """The most rows of a list."""
 _GAP = "  "
+_HARD = "\N{NO-BREAK SPACE}"
 _MIN_FOLDED = 30
 """Columns that the last one needs to be folded."""
 _MAX_BLOCKS = 20
@@ -41,6 +43,17 @@ def fail(message: str, code: int = REFUSED) -> NoReturn:
 
 def say(line: str) -> None:
     write(line + "\n")
+
+
+def say_folded(line: str) -> None:
+    """Print a sentence, folded at words where a terminal is too narrow for it. A command in backticks stays whole."""
+    columns = _columns()
+    if columns is None:
+        say(line)
+        return
+    whole = re.sub(r"`[^`]*`", lambda command: command[0].replace(" ", _HARD), line)
+    for part in wrap(whole, columns, subsequent_indent=_GAP, break_long_words=False, break_on_hyphens=False):
+        say(part.replace(_HARD, " "))
 
 
 def print_json(value: Any) -> None:

@@ -5,7 +5,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Double, ForeignKey, Index, LargeBinary, SmallInteger, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -143,6 +154,16 @@ class StorageScanRow(SQLModel, table=True):
     position: str = Field(default="", sa_column=text_column(default=""), repr=False)
     """The last object key that was checked; empty between two searches."""
     finished_at: datetime | None = Field(default=None, sa_column=time())
+
+
+class WorkerFaultRow(SQLModel, table=True):
+    """A fault that workers meet at present. All of its texts are ours; the place is named as in the log."""
+
+    __tablename__ = "worker_faults"
+    what: str = Field(sa_column=Column(Text, primary_key=True))
+    place: str = Field(sa_column=Column(Text, primary_key=True))
+    remedy: str = Field(sa_column=text_column())
+    seen_at: datetime = Field(sa_column=now())
 
 
 class JobInputRow(SQLModel, table=True):

@@ -1,6 +1,7 @@
 """Counts what an operator looks at first: accounts, media jobs, deliveries of webhooks."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +20,16 @@ _ACCOUNTS = """
 SELECT count(*), count(*) FILTER (WHERE suspended_at IS NOT NULL), count(*) FILTER (WHERE available <= 0),
        coalesce(sum(available), 0), coalesce(sum(held), 0) FROM accounts
 """
-_JOBS = "SELECT kind, state, count(*) FROM media_jobs WHERE id >= :first GROUP BY 1, 2"
+LATELY = timedelta(hours=1)
+"""Recent jobs that ended within this time say how jobs fare now."""
+_JOBS = """
+SELECT kind, state, provider, error ->> 'code', count(*), count(*) FILTER (WHERE finished_at > now() - :lately)
+FROM media_jobs WHERE id >= :first GROUP BY 1, 2, 3, 4
+"""
+_AT_ROUTES = """
+SELECT provider, model, error ->> 'code', count(*) FROM media_jobs
+WHERE id >= :first AND state IN ('running', 'succeeded', 'failed') GROUP BY 1, 2, 3
+"""
 _DELIVERIES = """
 SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),
        (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND next_attempt_at < now()),
@@ -29,7 +39,23 @@ SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 'pending'),
        (SELECT count(*) FROM webhook_endpoints WHERE NOT enabled AND disabled_reason IS NOT NULL)
 """
 
-RecentJobs = Mapping[Kind, Mapping[State, int]]
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How jobs have ended lately."""
+
+    kind: Kind
+    provider: str
+    """As in the catalog."""
+    end: str
+    """The code of its error, or else the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentJobs:
+    by_kind: Mapping[Kind, Mapping[State, int]]
+    """Also where there are none."""
+    ended: Mapping[Ended, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +87,23 @@ async def accounts(session: AsyncSession) -> AccountFigures:
 
 
 async def recent_jobs(session: AsyncSession) -> RecentJobs:
-    """Return how many of each kind and state were made recently, also where there are none."""
-    numbers = {kind: dict.fromkeys(State, 0) for kind in Kind}
-    for kind, state, number in await (await session.connection()).execute(text(_JOBS), {"first": _first()}):
-        numbers[Kind(kind)][State(state)] = number
-    return numbers
+    numbers, ended = {kind: dict.fromkeys(State, 0) for kind in Kind}, Counter[Ended]()
+    values = {"first": _first(), "lately": LATELY}
+    for kind, state, provider, code, number, lately in await (await session.connection()).execute(text(_JOBS), values):
+        numbers[Kind(kind)][State(state)] += number
+        if lately:
+            ended[Ended(Kind(kind), provider, code or state)] += lately
+    return RecentJobs(numbers, ended)
+
+
+async def jobs_at_routes(session: AsyncSession) -> dict[tuple[str, str], dict[str | None, int]]:
+    """Count the recent jobs of each provider and model of the catalog by the code of their error. None: without one."""
+    routes: dict[tuple[str, str], dict[str | None, int]] = {}
+    for provider, model, code, number in await (await session.connection()).execute(
+        text(_AT_ROUTES), {"first": _first()}
+    ):
+        routes.setdefault((provider, model), {})[code] = number
+    return routes
 
 
 async def deliveries(session: AsyncSession) -> DeliveryFigures:

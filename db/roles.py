@@ -39,6 +39,7 @@ CHANGING: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("output_bytes", "phase", "cancel_requested_at", "cancel_sent_at", "deleted_at"),
         ),
         "storage_scans": ("position", "finished_at"),
+        "worker_faults": ("remedy", "seen_at"),
         "conversations": ("title", "messages", "size", "updated_at"),
         "plan_terms": ("ends_at", "months_given", "next_grant_at"),
         "payments": (
@@ -73,13 +74,13 @@ ADDING = (
     *("plan_terms", "payments", "payment_charges", "payment_customers", "payment_subscriptions", "payment_events"),
     *("visitor_days", "visitor_counts"),
     *("events", "webhook_endpoints", "webhook_secrets", "webhook_deliveries"),
-    *("uploads", "upload_parts", "job_files"),
+    *("uploads", "upload_parts", "job_files", "worker_faults"),
 )
 DELETING = (
     *("job_inputs", "sessions", "one_time_links", "throttles", "shares"),
     *("conversations", "messages", "visitor_days", "visitor_counts"),
     *("events", "webhook_endpoints", "webhook_secrets", "webhook_deliveries"),
-    *("uploads", "upload_parts", "job_files"),
+    *("uploads", "upload_parts", "job_files", "worker_faults"),
 )
 
 SINGLE_ROLE = (

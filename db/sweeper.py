@@ -23,7 +23,7 @@ BATCH = 500
 MAX_SINGLE_HOLDS = 100
 """The most holds of an account that are tried one by one in a round, after all of them together have failed."""
 MAX_NAMED_HOLDS = 10
-_FAULT = "expired holds cannot be ended"
+FAULT = "expired holds cannot be ended"
 _REMEDY = "run `yout audit`: it names what is wrong with these holds, their account or their key"
 
 
@@ -84,7 +84,7 @@ class Sweeper:
         if swept.faults:
             named = [str(hold_id) for hold_id in list(swept.faults)[:MAX_NAMED_HOLDS]]
             faults = sorted(set(swept.faults.values()))
-            self.faults.report(_FAULT, where=where, remedy=_REMEDY, holds=named, count=len(swept.faults), faults=faults)
+            self.faults.report(FAULT, where=where, remedy=_REMEDY, holds=named, count=len(swept.faults), faults=faults)
         else:
             self.faults.clear(where)
         return swept

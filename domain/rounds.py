@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 MAX_UNAVAILABLE_IN_A_ROW = 3
 """Items of as many groups in a row could not reach a service: it is away, and the round ends."""
+FAILED = "maintenance failed"
 TASKS = (
     "cancel",
     "collect_returned",
@@ -52,7 +53,7 @@ class MaintenanceErrors:
         if reported:
             return
         remedy = "the round goes on without it and tries it again; if it stays, look at this row"
-        self._log.report("maintenance failed", where=f"{task} {item}", remedy=remedy, fault=self._describe(error))
+        self._log.report(FAILED, where=f"{task} {item}", remedy=remedy, fault=self._describe(error))
 
     def succeeded(self, task: str, item: str) -> None:
         self._log.clear(f"{task} {item}")

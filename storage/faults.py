@@ -24,9 +24,25 @@ UNAVAILABLE = (
     "the object store does not answer",
     "see that it runs, and that AWS_ENDPOINT and AWS_REGION are its own; what waits for it is tried again",
 )
+FULL = (
+    "the object store has no room for more",
+    "make room there, or raise its quota; what waits for it is tried again",
+)
+CLOCK = (
+    "the object store's clock and this machine's differ",
+    "let both machines follow a time server (chrony, systemd-timesyncd): signatures of requests have the time",
+)
 _STATUS = re.compile(r"non-2xx status code: ([0-9]{3})")
 _BUCKET_CODE = "<Code>NoSuchBucket</Code>"
 _DENYING = ("401", "403")
+_NO_ROOM = "507"
+_CODES = {
+    _BUCKET_CODE: NO_BUCKET,
+    "<Code>RequestTimeTooSkewed</Code>": CLOCK,
+    "<Code>XMinioStorageFull</Code>": FULL,
+    "<Code>QuotaExceeded</Code>": FULL,
+}
+"""Of S3 and of others that speak it. They say more than the status."""
 _DENIED_CODE = "AccessDenied"
 """In the answer to a deletion of several objects, whose status is 200."""
 
@@ -69,8 +85,11 @@ def _where(act: str) -> str:
 
 def _cause(error: Exception) -> tuple[str, str]:
     text = str(error)
+    for code, cause in _CODES.items():
+        if code in text:
+            return cause
     status = _STATUS.search(text)
+    if status is not None and status[1] == _NO_ROOM:
+        return FULL
     denied = _DENIED_CODE in text or (status is not None and status[1] in _DENYING)
-    if denied or isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
-        return DENIED
-    return NO_BUCKET if _BUCKET_CODE in text else UNAVAILABLE
+    return DENIED if denied or isinstance(error, (PermissionDeniedError, UnauthenticatedError)) else UNAVAILABLE

@@ -17,7 +17,7 @@ _TYPES = {
     Tasks.WORKFLOW: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     Tasks.ACTIVITY: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
 }
-_NOT_HERE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
+NOT_HERE = (RPCStatusCode.NOT_FOUND, RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED)
 
 
 class Backlogs:
@@ -49,7 +49,7 @@ class Backlogs:
         try:
             return await self._describe_in(namespace, queue, tasks)
         except RPCError as error:
-            if namespace == self._client.namespace or error.status not in _NOT_HERE:
+            if namespace == self._client.namespace or error.status not in NOT_HERE:
                 raise
         return await self._describe_in(self._client.namespace, queue, tasks)
 

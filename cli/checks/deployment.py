@@ -15,6 +15,7 @@ from cli.checks.providers import connected
 from domain.hosts import is_loopback
 from domain.media_files import MIB
 from environment import SettingsInvalid
+from outbound.smtp import SmtpMailer
 from settings.fields import split_url
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ async def check_mail(settings: "Settings") -> list[Finding]:
             "set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false; `yout accounts verify-link` prints links until then"
         )
         return [warn("mail", "without a mail server nobody can sign up without the operator", remedy)]
-    from outbound.smtp import SmtpMailer
-
     place = f"{server.host}:{server.port}"
     try:
         await asyncio.to_thread(SmtpMailer(server, settings.sender).check)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 TIMEOUT_SECONDS = 15.0
-"""How long a group of checks may take."""
+"""How long a group of checks may take. Modules of checks import all that they need at their top, before that time runs:
+on a busy machine the imports alone take longer."""
 
 
 class Level(StrEnum):

@@ -10,6 +10,7 @@ from cli.checks.finding import Finding, fault, ok
 from domain.catalog import Catalog, CatalogInvalid
 from domain.counts import counted
 from settings.fields import split_url
+from wiring import load_catalog
 
 if TYPE_CHECKING:
     from settings import Settings
@@ -24,8 +25,6 @@ Place = tuple[str, str, int]
 
 
 async def check(settings: "Settings") -> list[Finding]:
-    from wiring import load_catalog
-
     try:
         catalog = await asyncio.to_thread(load_catalog, settings.catalog)
     except CatalogInvalid as invalid:

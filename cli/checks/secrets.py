@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from cli.checks.finding import Finding, fault, ok, warn
+from db.engine import Database
 from domain.errors import ServiceUnavailable
 from gateway.secret_check import REMEDY, opens
 
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 
 
 async def check(settings: "Settings") -> list[Finding]:
-    from db.engine import Database
-
     database = await asyncio.to_thread(Database.open, settings.database_url.get_secret_value(), pool=1)
     try:
         ours = await opens(database, settings.wrapping)

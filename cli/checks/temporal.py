@@ -7,7 +7,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from cli import temporal_clients
-from cli.checks.finding import TIMEOUT_SECONDS, Finding, Level, fault, ok, warn
+from cli.checks.finding import TIMEOUT_SECONDS, Finding, fault, ok, warn
 from temporal import attributes, faults, namespaces, rounds
 from temporal.attributes import DEFINITIONS, AttributesMissing
 from temporal.backlogs import Backlogs
@@ -30,8 +30,8 @@ async def check(settings: "Settings") -> list[Finding]:
             await faults.look(client)
             return [
                 ok("temporal", f"{address.target} answers, and has the namespace {address.namespace}"),
-                namespace := await _maintenance(upkeep),
-                *await _schedules(upkeep if namespace.level is Level.OK else client),
+                await _maintenance(upkeep),
+                *await _schedules(upkeep, client),
                 await _attributes(client),
                 await _workers(client, settings.maintenance_namespace),
             ]
@@ -53,17 +53,19 @@ async def _maintenance(client: Client) -> Finding:
     return warn("maintenance namespace", f"there is no namespace {client.namespace} that we may use", remedy)
 
 
-async def _schedules(client: Client) -> list[Finding]:
-    read = await rounds.read(client, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID))
+async def _schedules(upkeep: Client, jobs: Client) -> list[Finding]:
+    read = await rounds.read(upkeep, jobs, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID))
     if read is None:
         return [warn("schedules", "they could not be read in time", "try again; see Temporal's load")]
-    findings, place = [], f"--namespace {client.namespace}"
+    findings = []
     if missing := [one.schedule for one in read if not one.exists]:
         remedy = f"restart a worker of the queue {MAINTENANCE}: it makes them"
         findings.append(warn("schedules", f"{', '.join(missing)}: not there, so that no round begins", remedy))
-    if paused := [one.schedule for one in read if one.paused]:
-        remedy = f"`temporal schedule toggle --unpause --schedule-id {paused[0]} {place}`, or Temporal's UI"
-        findings.append(warn("schedules", f"{', '.join(paused)}: paused by somebody, so that no round begins", remedy))
+    if paused := [one for one in read if one.paused]:
+        place = f"--schedule-id {paused[0].schedule} --namespace {paused[0].namespace}"
+        remedy = f"`temporal schedule toggle --unpause {place}`, or Temporal's UI"
+        names = ", ".join(one.schedule for one in paused)
+        findings.append(warn("schedules", f"{names}: paused by somebody, so that no round begins", remedy))
     return findings or [ok("schedules", f"all {len(read)} are there, and none is paused")]
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -25,8 +27,9 @@ from dev.temporal import EmbeddedTemporal
 from settings import Settings
 from temporal import attributes, namespaces
 from tests.support.media_stack import maintenance_of, temporal_of
-from tests.support.stack import AWAY, SECRET, Stack
-from workflows import audit, grants, maintenance
+from tests.support.stack import AWAY, ROOT, SECRET, Stack
+from workflows import audit, grants, maintenance, schedules
+from workflows.options import MAINTENANCE
 
 HIDDEN = "a-password-that-nobody-may-read"
 Checks = dict[str, tuple[str, str, str | None]]
@@ -98,6 +101,43 @@ def test_temporal_before_and_after_its_set_up(stack: Stack, temporal: EmbeddedTe
     ]
     _, checks = examined(stack, YOUT_TEMPORAL_NAMESPACE="elsewhere")
     assert checks["temporal"][:2] == ("fault", f"Temporal has no namespace elsewhere ({temporal.address})")
+
+
+def test_schedules_that_a_worker_has_put_among_the_jobs(stack: Stack, temporal: EmbeddedTemporal) -> None:
+    """It may not make the namespace of maintenance: doctor and status read the same."""
+    stack.temporal_address, nowhere = temporal.address, {"YOUT_TEMPORAL_MAINTENANCE_NAMESPACE": "nowhere"}
+    names = (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)
+
+    async def put() -> None:
+        jobs = await temporal_of(temporal)
+        await maintenance.ensure_schedules(jobs)
+        await audit.ensure_schedule(jobs)
+        await grants.ensure_schedule(jobs)
+
+    async def removed() -> None:
+        await schedules.remove(await temporal_of(temporal), names, MAINTENANCE)
+
+    asyncio.run(put())
+    try:
+        _, checks = examined(stack, **nowhere)
+        shown = CliRunner().invoke(yout, ["status", "--json"], env=stack.environment | nowhere)
+    finally:
+        asyncio.run(removed())
+    assert checks["maintenance namespace"][0] == "warn"
+    assert checks["schedules"][:2] == ("ok", "all 3 are there, and none is paused")
+    rounds = {one["schedule"]: (one["exists"], one["namespace"]) for one in json.loads(shown.stdout)["rounds"]}
+    assert rounds == dict.fromkeys(names, (True, "default"))
+
+
+def test_what_checks_need_is_imported_before_their_time_runs() -> None:
+    """On a busy machine the imports take longer than the checks may, and a sound catalog was called a fault."""
+    names = ("wiring", "catalog.files", "storage.objects", "db.engine", "gateway.smtp", "temporal.backlogs")
+    program = (
+        "import sys, cli.doctor; cli.doctor._groups(None); "
+        f"print([name for name in {names} if name not in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"
 
 
 def test_everything_is_away(stack: Stack, tmp_path: Path) -> None:

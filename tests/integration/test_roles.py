@@ -128,6 +128,7 @@ FIXED = {
         *("epoch", "size", "seconds", "share", "priority", "request_id", "traceparent"),
     ),
     "storage_scans": ("id",),
+    "worker_faults": ("what", "place"),
     "job_inputs": ("job_id", "epoch", "sealed", "account_id"),
     "conversations": ("id", "account_id", "epoch", "created_at"),
     "messages": ("conversation_id", "position", "account_id", "epoch", "hold_id", "sealed", "created_at"),
@@ -203,7 +204,7 @@ async def test_the_applications_role_deletes_no_row_that_is_kept(app_url: str) -
     of_webhooks = ["webhook_deliveries", "webhook_endpoints", "webhook_secrets"]
     assert sorted(deletable) == [
         *("conversations", "events", "job_files", "job_inputs", "messages", "one_time_links", "sessions", "shares"),
-        *("throttles", "upload_parts", "uploads", *of_visitors, *of_webhooks),
+        *("throttles", "upload_parts", "uploads", *of_visitors, *of_webhooks, "worker_faults"),
     ]
     unwritable = [table for table in TABLES if await _refused(app_url, f"INSERT INTO {table} SELECT * FROM {table}")]
     assert sorted(unwritable) == ["pruned", "purges", "roll_ups", "running_balances"]

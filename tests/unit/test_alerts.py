@@ -1,5 +1,6 @@
 """Each alert of `deploy/prometheus` fires for what it is about, and not before: by Prometheus' own test of rules."""
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ ILL: dict[str, dict[str, str]] = {
     "YoutOperatorFault": {
         'yout_operator_faults{fault="the object store does not answer"}': f"_x{BREAK} 1x{LONG - BREAK}"
     },
+    "YoutWorkerFault": {
+        'yout_worker_faults{fault="a key is refused",place="p"}': f"_x{BREAK} 1x{LONG - BREAK}",
+        'yout_worker_faults{fault="known",place="p"}': f"_x{BREAK} 1x{LONG - BREAK}",
+        'yout_operator_faults{fault="known"}': f"_x{BREAK} 1x{LONG - BREAK}",
+    },
     "YoutDatabaseDown": {"yout_database_up": _breaks(1, 0)},
     "YoutErrorsHigh": {
         'yout_http_requests_total{status="200"}': f"{GROWS}{LONG}",
@@ -58,6 +64,14 @@ ILL: dict[str, dict[str, str]] = {
     "YoutQueueSlow": {'yout_task_queue_backlog_age_seconds{queue="q"}': _breaks(1, 301)},
     "YoutJobsQueuedLong": {'yout_jobs_queued_age_seconds{kind="image"}': _breaks(1, 601)},
     "YoutJobsStuck": {"yout_jobs_overdue": _breaks(0, 1)},
+    "YoutJobsFailing": {
+        'yout_jobs_ended_lately{provider="p",kind="image",end="upstream_error"}': _breaks(2, 3),
+        'yout_jobs_ended_lately{provider="p",kind="video",end="upstream_timeout"}': _breaks(0, 1),
+        'yout_jobs_ended_lately{provider="p",kind="image",end="succeeded"}': _breaks(0, 12),
+        'yout_jobs_ended_lately{provider="other",kind="image",end="invalid_value"}': _breaks(0, 9),
+        'yout_jobs_ended_lately{provider="large",kind="image",end="upstream_error"}': _breaks(0, 3),
+        'yout_jobs_ended_lately{provider="large",kind="image",end="succeeded"}': _breaks(0, 100),
+    },
     "YoutOutputsStuck": {"yout_outputs_overdue": _breaks(0, 1)},
     "YoutMaintenanceFailing": {'yout_maintenance_errors_total{task="t"}': f"_x{BREAK} 1+1x{LONG - BREAK}"},
     "YoutWebhooksLate": {"yout_webhook_deliveries_due_age_seconds": _breaks(0, 601)},
@@ -66,10 +80,10 @@ ILL: dict[str, dict[str, str]] = {
 
 def _fires(alert: str, series: dict[str, str], minute: int) -> dict[str, Any]:
     """A test by which it fires in the hour after the break, and did not before."""
-    rule, labels = ALERTS[alert], {}
-    if alert != "YoutErrorsHigh" and "{" in (first := next(iter(series))):
-        name, _, value = first.partition("{")[2].rstrip("}").partition("=")
-        labels = {name: value.strip('"')}
+    rule = ALERTS[alert]
+    grouped = set(", ".join(re.findall(r"by \(([^)]+)\)", rule["expr"])[:1]).split(", "))
+    labels = {} if alert == "YoutErrorsHigh" else dict(re.findall(r'(\w+)="([^"]*)"', next(iter(series))))
+    labels = {name: value for name, value in labels.items() if name in grouped or alert == "YoutApiDown"}
     firing = {"exp_labels": rule["labels"] | labels, "exp_annotations": rule["annotations"]}
     return {
         "interval": "1m",

@@ -18,10 +18,11 @@ from api.queue_metrics import Queues, UnendedJobs
 from api.request_figures import RequestFigures
 from db.holds import Figures
 from db.media_figures import OpenJobs, Overdue
-from db.operator_figures import AccountFigures, DeliveryFigures
+from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
 from db.payment_lists import Figures as PaymentFigures
 from db.tables import AuditRow
-from domain.media import Kind, State
+from domain.faults import Fault
+from domain.media import Kind
 from domain.rounds import MaintenanceErrors
 from gateway.route_states import RouteStates
 from tests.support.stack import ROOT
@@ -55,11 +56,10 @@ def families() -> dict[str, str]:
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
         metrics._Overdue(Overdue(0, 0)),
         metrics._Maintenance(MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
-        metrics._Faults({"it is away": 1}),
+        metrics._Faults([Fault("it is away", "there", "mend it")]),
+        metrics._WorkerFaults([]),
         metrics._Payments(PaymentFigures(0, 0)),
-        metrics._Operator(
-            AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), {Kind.IMAGE: {State.QUEUED: 0}}
-        ),
+        metrics._Operator(AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), RecentJobs({}, {})),
         Queues(None),
         UnendedJobs([OpenJobs(Kind.IMAGE)]),
         RequestFigures(),

@@ -51,7 +51,8 @@ SHOWN = {
         LastRound.schedule _Links.inactive
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
-        check dropped error faults problem remedy until what where Finding.detail Finding.subject
+        check dropped error faults problem remedy until what where Finding.detail Finding.subject Ended.end
+        WorkerFaultRow.place
         MaintenanceTask.name Retained.fields Retained.reason StoredKind.name StoredKind.reason
         StoredKind.rule StoredKindView.name StoredKindView.reason StoredKindView.rule _Sentence.text _Sentence.ways
         Trait.filter Trait.tag Visit.places

@@ -1,15 +1,20 @@
 """What API and worker share: for how long a link of the object store works, and who looks whether it answers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import structlog
 
 import wiring
+from db import sweeper
 from domain.errors import ServiceUnavailable
+from domain.faults import Fault
+from domain.rounds import MaintenanceErrors
+from logs import OperatorFaults
 from storage.objects import ObjectStorage
 from wiring import Wired
 
@@ -41,26 +46,48 @@ def test_without_the_setting_there_are_no_links() -> None:
     assert presigned(0) is None
 
 
-class AwayThenBack:
-    """A store that does not answer at first."""
+def test_a_worker_reports_parts_and_no_rows() -> None:
+    """The places of faults of rows are ids, and metrics count them."""
+    faults = OperatorFaults(structlog.get_logger())
+    MaintenanceErrors(faults, str).failed("sweep", "an id", ValueError())
+    faults.report(sweeper.FAULT, where="account an id", remedy="look")
+    faults.report("a provider is away", where="lab", remedy="wait")
+    assert wiring._of_parts(faults) == [Fault("a provider is away", "lab", "wait")]
+
+
+class FullThenEmptied:
+    """A store that answers, and has no room at first."""
 
     def __init__(self) -> None:
-        self.answers: list[bool] = []
-        self.back = asyncio.Event()
+        self.writes: list[bool] = []
+        self.objects: dict[str, bytes] = {}
+        self.emptied = asyncio.Event()
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], **_: object) -> None:
+        self.writes.append(len(self.writes) > 1)
+        if not self.writes[-1]:
+            raise ServiceUnavailable(reported=True)
+        self.objects[key] = b"".join([chunk async for chunk in chunks])
+
+    async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        yield self.objects[key][start:end]
 
     async def listed(self, after: str, limit: int) -> list[str]:
-        self.answers.append(len(self.answers) > 1)
-        if not self.answers[-1]:
-            raise ServiceUnavailable(reported=True)
-        self.back.set()
-        return []
+        return list(self.objects)
+
+    async def delete(self, key: str) -> None:
+        if self.objects.pop(key, None):
+            self.emptied.set()
 
 
-async def test_a_process_without_work_looks_again_whether_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_without_work_tries_again_whether_the_store_can_be_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that is full, or where the key may not write, answers what is asked: jobs would be the first to meet it."""
     monkeypatch.setattr(wiring, "STORAGE_PAUSE", timedelta())
-    store = AwayThenBack()
+    store = FullThenEmptied()
     watching = asyncio.create_task(wiring._watch(cast(ObjectStorage, store)))
     async with asyncio.timeout(60):
-        await store.back.wait()
+        await store.emptied.wait()
     watching.cancel()
-    assert store.answers[:3] == [False, False, True]
+    assert store.writes[:3] == [False, False, True]

@@ -1,11 +1,15 @@
 """What `yout providers` makes of the metrics of several processes."""
 
+import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from cli import providers
+from exits import Failure
 
 METRICS = """
 # TYPE yout_route_requests_total counter
@@ -44,6 +48,48 @@ def test_what_processes_know_of_a_provider() -> None:
     assert notes == {"p": {"keys_resting": 2, "retaining": 0}, "q": {"keys_resting": 0, "retaining": 1}}
     assert providers._noted("p", {"p": "1.000"}, notes["p"]) == ("p", "1.000", "2", "-")
     assert providers._noted("q", {}, notes["q"])[1:] == ("-", "0", "yes: off for them")
+
+
+def test_jobs_are_requests_of_their_routes() -> None:
+    state = providers._empty()
+    providers._add_jobs(state, {None: 3, "upstream_error": 4})
+    row = providers._row("p", "m", state)
+    assert (row["requests"], row["errors"], row["health"]) == (7, {"upstream_error": 4}, "poor")
+
+
+class Answering(BaseHTTPRequestHandler):
+    """An API process, and proxies in front of it: the first part of the path is the status."""
+
+    def do_GET(self) -> None:
+        status = int(self.path.split("/")[1])
+        self.send_response(status)
+        self.end_headers()
+        if status == 200:
+            self.wfile.write(METRICS.encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(404, "docker compose exec api yout providers"), (401, "YOUT_METRICS_TOKEN"), (502, "--url")]
+)
+def test_a_proxy_that_does_not_answer_is_named_with_what_to_do(server: str, status: int, words: str) -> None:
+    with pytest.raises(Failure) as failure:
+        providers._metrics(None, f"{server}/{status}", "http://127.0.0.1:1")
+    assert f"GET /metrics at {server}/{status} answers {status}: " in failure.value.line
+    assert words in failure.value.line
+
+
+def test_behind_a_proxy_the_process_on_this_machine_is_read(server: str) -> None:
+    assert providers._metrics(None, f"{server}/404", f"{server}/200/") == METRICS
 
 
 @pytest.mark.parametrize(

@@ -33,3 +33,23 @@ def test_a_table_takes_the_room_that_there_is(
     monkeypatch.setattr(terminal, "_columns", lambda: columns)
     terminal.print_table(HEADS, ROWS, numbers=("n",))
     assert capsys.readouterr().out.splitlines() == expected
+
+
+SENTENCE = "fault, schedules: `temporal schedule toggle --unpause` does it, or Temporal's own UI"
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (None, [SENTENCE]),
+        (90, [SENTENCE]),
+        (40, ["fault, schedules:", "  `temporal schedule toggle --unpause`", "  does it, or Temporal's own UI"]),
+        (20, ["fault, schedules:", "  `temporal schedule toggle --unpause`", "  does it, or", "  Temporal's own UI"]),
+    ],
+)
+def test_a_sentence_is_folded_at_words_and_a_command_in_it_stays_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int | None, expected: list[str]
+) -> None:
+    monkeypatch.setattr(terminal, "_columns", lambda: columns)
+    terminal.say_folded(SENTENCE)
+    assert capsys.readouterr().out.splitlines() == expected

@@ -18,6 +18,7 @@ OF_THE_INSTALLATION = {
     "audits": "results of audits",
     "pruned": "how far rows were deleted",
     "storage_scans": "how far the store was searched",
+    "worker_faults": "what workers have met, of no account",
     "mailbox_keys": "the key of hashes of mailboxes",
     "receipt_keys": "keys that sign receipts",
     "throttles": "tries to sign in, of nobody yet",
