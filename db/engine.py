@@ -141,11 +141,14 @@ class Database:
                 await driver.set_autocommit(True)
                 return await (await driver.execute(query, values)).fetchall()
             finally:
-                if driver.info.transaction_status is TransactionStatus.IDLE:
-                    await driver.set_autocommit(False)
-                    await greenlet_spawn(lent.close)
-                else:  # it ended, or was left in the middle
-                    await greenlet_spawn(lent.invalidate)
+                try:
+                    if driver.info.transaction_status is TransactionStatus.IDLE:
+                        await driver.set_autocommit(False)
+                        await greenlet_spawn(lent.close)
+                finally:
+                    if lent.is_valid:  # it ended, was left in the middle, or its return was cancelled
+                        driver.pgconn.finish()  # then there is nothing to wait for, which another one could cancel
+                        await greenlet_spawn(lent.invalidate)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncSession]:

@@ -1,5 +1,6 @@
 """A connection of the pool is asked whether it lives, unless it has answered a moment ago."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -87,3 +88,29 @@ async def test_a_read_that_fails_leaves_transactions_as_they_are(single: Databas
     async with single.transaction() as session:
         driver = await raw(session)
         assert (driver.info.backend_pid, driver.autocommit) == (before, False)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("at", [1, 2, 3])
+async def test_a_read_that_is_cancelled_gives_its_connection_back(
+    single: Database, monkeypatch: pytest.MonkeyPatch, at: int, times: int
+) -> None:
+    """In a busy process the driver lets others run first, whatever it does: each await may be the one."""
+    await single.rows(OWN, {})
+    steps, wait = 0, psycopg.AsyncConnection.wait
+
+    async def busy(connection: Any, *given: Any, **options: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        done = await wait(connection, *given, **options)
+        if at <= steps < at + times:
+            raise asyncio.CancelledError
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.AsyncConnection, "wait", busy)
+        with pytest.raises(asyncio.CancelledError):
+            await single.rows(OWN, {})
+    assert single._engine.sync_engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    async with single.transaction() as session:
+        assert (await raw(session)).autocommit is False
