@@ -131,7 +131,7 @@ def test_schedules_that_a_worker_has_put_among_the_jobs(stack: Stack, temporal: 
 
 def test_what_checks_need_is_imported_before_their_time_runs() -> None:
     """On a busy machine the imports take longer than the checks may, and a sound catalog was called a fault."""
-    names = ("wiring", "catalog.files", "storage.objects", "db.engine", "gateway.smtp", "temporal.backlogs")
+    names = ("wiring", "catalog.files", "storage.objects", "db.engine", "outbound.smtp", "temporal.backlogs")
     program = (
         "import sys, cli.doctor; cli.doctor._groups(None); "
         f"print([name for name in {names} if name not in sys.modules])"
