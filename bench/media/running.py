@@ -88,9 +88,9 @@ class Running:
         assert postgres is not None and temporal is not None  # noqa: PT018, S101  # they run
         return {"API": self.api, "PostgreSQL": postgres, "Temporal": temporal}
 
-    async def until(self, query: str, count: int) -> None:
+    async def until(self, query: str, count: int, *values: object) -> None:
         """Until it counts exactly so many. Raises `CannotStart` if it does not."""
-        if (counted := await self.counted(query, count, TIMEOUT)) != count:
+        if (counted := await self.counted(query, count, TIMEOUT, *values)) != count:
             raise CannotStart(f"{counted} instead of {count}: {query}")
 
     async def counted(self, query: str, count: int, max_seconds: float, *values: object) -> int:

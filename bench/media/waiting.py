@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 
 from temporalio.client import Client
 
@@ -12,8 +13,11 @@ from bench.media.running import ENDLESS, Costs, Running
 
 SAMPLE = 20
 """Histories that are looked at."""
-AT_PROVIDER = "SELECT count(*) FROM media_jobs WHERE state = 'running' AND provider_job_id IS NOT NULL"
-SOME = AT_PROVIDER.replace("count(*)", "id") + " ORDER BY random() LIMIT %s"
+SOME = "SELECT id FROM media_jobs WHERE state = 'running' AND provider_job_id IS NOT NULL ORDER BY random() LIMIT %s"
+AT_PROVIDER = """
+SELECT count(*) FROM media_jobs WHERE state = 'running' AND provider_job_id IS NOT NULL AND created_at >= %s
+"""
+"""Of this part: those that other parts have left may end meanwhile."""
 BEGINNING = """
 SELECT count(*) FROM media_jobs WHERE state IN ('queued', 'running') AND provider_job_id IS NULL
 """
@@ -34,15 +38,15 @@ ALONE, BESIDE = "", ", beside those that wait"
 
 async def waited(running: Running, plan: Plan) -> list[Figure]:
     async with running.working(1) as (worker,):
-        others = await running.stack.number(AT_PROVIDER) + 1  # with those of other parts
+        since = datetime.now(UTC)
         await running.customer.order(1, "video", ENDLESS)
-        await running.until(AT_PROVIDER, others)  # all is imported by then
+        await running.until(AT_PROVIDER, 1, since)  # all is imported by then
         alone = await _others(running, plan)
         stored = await _stored(running, worker.pid)
         began = time.perf_counter()
         jobs = len(await running.customer.order(plan.waiting, "video", ENDLESS, plan.timeout))
         ordered = time.perf_counter() - began
-        at_vendor = await running.counted(AT_PROVIDER, jobs + others, plan.timeout) - others
+        at_vendor = await running.counted(AT_PROVIDER, jobs + 1, plan.timeout, since) - 1
         reached = time.perf_counter() - began
         grown = [
             (after - before) / jobs for before, after in zip(stored, await _stored(running, worker.pid), strict=True)

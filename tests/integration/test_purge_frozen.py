@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from providers.demo.spool import Spool
+from storage import probe
 from tests.support.fork_server import Process
 from tests.support.media_stack import Customer, World, embedded, until
 from tests.support.stack import Stack
@@ -69,7 +70,8 @@ async def purged(customer: Customer, **body: object) -> None:
 def outputs(world: World) -> list[Path]:
     """What our storage and the provider have made of any job."""
     state = world.stack.state.resolve()
-    ours = [path for path in (state / "media").rglob("*") if path.is_file()]
+    accounts = [folder for folder in (state / "media").iterdir() if folder.name != probe.PREFIX]  # no job's
+    ours = [path for folder in accounts for path in folder.rglob("*") if path.is_file()]
     spool = Spool(state / "demo")
     theirs = [spool.path(job, file) for job in spool.submissions() for file in job.files]
     return ours + [path for path in theirs if path.exists()]

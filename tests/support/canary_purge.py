@@ -10,6 +10,7 @@ from db.data_keys import wrapping_aad
 from db.erasure import ERASED as ERASED_TABLES
 from domain import shares
 from domain.sealing import SealBroken, Wrapping, unseal
+from storage import probe
 from tests.support.canaries import ERASED
 from tests.support.canary_endpoints import Made
 from tests.support.media_stack import Customer, World, until
@@ -46,7 +47,8 @@ async def purged(world: World, customer: Customer, made: Made) -> Purged:
     assert {sealed, wrapped} <= set(stored_before)
     stored = [path for path in _objects(world, customer) if path.is_file()]
     media = world.stack.state / "media"
-    others = [path for path in media.rglob("*") if path.is_file() and path not in stored]
+    accounts = [folder for folder in media.iterdir() if folder.name != probe.PREFIX]
+    others = [path for folder in accounts for path in folder.rglob("*") if path.is_file() and path not in stored]
     assert len(stored) == len(made.jobs) + 2  # each film has a poster
     outputs = [_only_in(path, others) for path in stored if path.suffix not in TRANSCRIPTS]
     started = await customer.http.post("/api/chat/purge/", json={"confirm": "erase"})
