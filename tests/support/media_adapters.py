@@ -73,17 +73,17 @@ async def fetched(provider: MediaProvider, job_id: str) -> list[tuple[str, bytes
 
 
 async def submission_fails(
-    provider: MediaProvider, model: str, accepted: Callable[[], int], error: type[UpstreamError], not_accepted: bool
-) -> None:
-    """Require this error of a submission; and that its vendor accepted nothing, if the error says so."""
+    provider: MediaProvider, model: str, accepted: Callable[[], int], error: type[UpstreamError]
+) -> UpstreamError:
+    """Return this error of a submission. Its vendor must have accepted nothing, if the error says so."""
     with pytest.raises(error) as raised:
         await provider.submit(submission(model))
-    assert raised.value.not_accepted is not_accepted
     assert "SECRET" not in str(raised.value)
-    certain = issubclass(error, UpstreamBusy | UpstreamRefused) or not_accepted
+    certain = issubclass(error, UpstreamBusy | UpstreamRefused) or raised.value.not_accepted
     assert accepted() == 0 or not certain
     assert await provider.find(REFERENCE) is None
     assert not provider.find_is_complete
+    return raised.value
 
 
 async def stage_of_cancelled(provider: MediaProvider, model: str, polls: int) -> Stage:

@@ -95,7 +95,8 @@ async def cancelled_during(world: World, step: str, cancel: Cancel) -> list[str]
 async def test_a_cancel_before_the_first_step(anywhere: Client) -> None:
     world = World(anywhere)
     await by_handle(await world.begin())
-    await does_nothing(world, CANCELED)
+    await decided(world, CANCELED)
+    assert world.script.calls == ["jobs.end"]
 
 
 async def test_an_update_before_the_first_step(anywhere: Client) -> None:
@@ -105,8 +106,9 @@ async def test_an_update_before_the_first_step(anywhere: Client) -> None:
     update = handle.start_update(MediaWorkflow.request_cancel, id="cancel", wait_for_stage=stage)
     accepted = asyncio.create_task(update)
     await until(lambda: is_admitted(world, "cancel"))
-    await does_nothing(world, COMPLETED)
+    await decided(world, COMPLETED)
     await accepted
+    assert world.script.calls == ["jobs.end"]
 
 
 async def is_admitted(world: World, update: str) -> bool:
@@ -122,10 +124,9 @@ async def is_admitted(world: World, update: str) -> bool:
     return True
 
 
-async def does_nothing(world: World, how: WorkflowExecutionStatus) -> None:
+async def decided(world: World, how: WorkflowExecutionStatus) -> None:
     async with doing(world.client, world.fakes), deciding(world.client):
         await ended(world, State.CANCELLED, how)
-    assert world.script.calls == ["jobs.end"]
 
 
 @pytest.mark.parametrize("cancel", [by_handle, by_update])
