@@ -191,7 +191,7 @@ class OperatorFaults:
         return lasting
 
     def _forget(self, now: float) -> None:
-        """Say once of each fault that it does not show any more, though nobody said that it is mended."""
+        """Say once of each fault that it does not show any more, though nobody has cleared it."""
         if now < self._next_look:
             return
         self._next_look = now + MIN_LOG_PAUSE.total_seconds()

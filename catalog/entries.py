@@ -32,7 +32,7 @@ from domain.privacy import PrivacyClass
 
 def _not_removed(capability: object) -> object:
     if capability == "stream_usage":
-        raise ValueError("stream_usage is gone, every server is asked for usage: delete it here")
+        raise ValueError("stream_usage is gone, usage is requested of every server: delete it here")
     return capability
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
 TRUSTED_SECONDS = 0.25
-"""So long after its last answer a server is not asked whether it is frozen."""
+"""So long after its last answer a server is not tried."""
 _RETURNED = "returned"
 _TRUSTING: ContextVar[bool] = ContextVar("trusting", default=False)
 

@@ -12,5 +12,5 @@ from settings.fields import Seconds
 class ProcessSettings(BaseModel):
     state_dir: Path = Path(environment.DEFAULT_STATE_DIR)
     shutdown_timeout: Seconds = timedelta(seconds=25)
-    """How long a process that was told to stop lets running calls and activities finish."""
+    """How long a process that has been stopped lets running calls and activities finish."""
     log_format: str = Field(default="console", pattern="^(console|json)$")

@@ -71,7 +71,7 @@ class RequestFaults:
 
     @contextmanager
     def asking(self, act: str, item: UUID) -> Iterator[None]:
-        """`act` is what is asked of Temporal, "start a job"; `item` is the id of the job, purge or delivery.
+        """`act` is the request to Temporal, "start a job"; `item` is the id of the job, purge or delivery.
 
         Raises errors that are `reported`, and `TimeoutError`.
         """

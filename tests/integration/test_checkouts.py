@@ -1,4 +1,4 @@
-"""A connection of the pool is asked whether it lives, unless it has answered a moment ago."""
+"""A connection of the pool is tried before it is lent, unless it has answered a moment ago."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -83,7 +83,7 @@ class FullThenEmptied:
 async def test_a_process_without_work_tries_again_whether_the_store_can_be_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One that is full, or where the key may not write, answers what is asked: jobs would be the first to meet it."""
+    """One that is full, or where the key may not write, answers reads: jobs would be the first to meet it."""
     monkeypatch.setattr(wiring, "STORAGE_PAUSE", timedelta())
     store = FullThenEmptied()
     watching = asyncio.create_task(wiring._watch(cast(ObjectStorage, store)))

@@ -263,7 +263,7 @@ routes = [{ provider = "openai", model = "nobody-knows" }]
 
 def test_a_capability_of_an_earlier_version_is_refused_with_what_to_do(tmp_path: Path) -> None:
     text = '[providers.fal]\ncapabilities = ["store", "stream_usage"]\n'
-    sentence = "stream_usage is gone, every server is asked for usage: delete it here"
+    sentence = "stream_usage is gone, usage is requested of every server: delete it here"
     assert problems(tmp_path, text) == [f"my.toml:2: providers.fal.capabilities.1: {sentence}"]
 
 

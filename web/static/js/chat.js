@@ -159,10 +159,10 @@ export class Chat extends HTMLElement {
   /** @param {AnswerView} view */
   async #came(view) {
     const {answer} = view;
-    this.#kept(answer);
+    this.#settled(answer);
     if (answer.charged === null && this.account) {
       await settle(view);
-      this.#kept(answer);
+      this.#settled(answer);
     }
     this.memory.answers += 1;
     this.memory.charged += answer.charged ?? 0;
@@ -349,12 +349,12 @@ export class Chat extends HTMLElement {
   }
 
   /** A chat that is saved has an address. One that is not is in this tab alone, and is sent whole again. @param {Answer} answer */
-  #kept(answer) {
-    const {kept = this.conversation, system = ""} = answer;
-    if (kept) this.memory.system = system;
-    if (this.conversation === kept || this.memory.messages.at(-1) !== answer) return;
-    this.conversation = kept;
-    history.replaceState(null, "", kept ? `/chat/${kept}` : "/chat");
+  #settled(answer) {
+    const {place = this.conversation, system = ""} = answer;
+    if (place) this.memory.system = system;
+    if (this.conversation === place || this.memory.messages.at(-1) !== answer) return;
+    this.conversation = place;
+    history.replaceState(null, "", place ? `/chat/${place}` : "/chat");
   }
 
   save() {

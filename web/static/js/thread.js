@@ -6,7 +6,7 @@ import {bar, button, copier, counted, credits, element, icon} from "./dom.js";
  * An answer, as the tab keeps it. `ended`: how it was cut, or "writing". `charged`: null until it is known.
  * @typedef {{role: "assistant", content: string, reasoning: string, name: string, id: string, held: number, charged: number | null,
  *   input: number, output: number, seconds: number, first: number, thought?: number, ended: string, free: boolean,
- *   goes?: string, kept?: string, system?: string}} Answer `thought`: seconds. `goes`: the saved chat that it is for. `kept`: the one
+ *   goes?: string, place?: string, system?: string}} Answer `thought`: seconds. `goes`: the saved chat that it is for. `place`: the one
  *   that has it, empty for none, with the system prompt `system`.
  */
 

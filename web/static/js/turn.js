@@ -41,7 +41,7 @@ export async function run(view, order, hooks) {
       writer.end();
     }
   } catch (error) {
-    if (hooks.signal.aborted) [answer.ended, answer.kept] = ["stopped", answer.goes];
+    if (hooks.signal.aborted) [answer.ended, answer.place] = ["stopped", answer.goes];
     else if (error instanceof Failure) view.failure = error.refused;
     else answer.ended = "lost";
   }
@@ -84,7 +84,7 @@ function holds(held, view, hooks) {
 function ends(event, {answer}, hooks) {
   answer.ended = event.type === "error" ? "broken" : event.finish_reason === "length" ? "length" : "";
   answer.charged = event.credits_charged ?? null;
-  if (answer.charged !== null) answer.kept = event.conversation_id ?? "";
+  if (answer.charged !== null) answer.place = event.conversation_id ?? "";
   answer.held = event.held ?? answer.held;
   answer.input = event.usage?.prompt_tokens ?? 0;
   answer.output = event.usage?.completion_tokens ?? 0;
@@ -101,5 +101,5 @@ export async function settle(view) {
   answer.charged = charge.credits.charged;
   answer.input = charge.usage?.input_tokens ?? 0;
   answer.output = charge.usage?.output_tokens ?? 0;
-  if (answer.goes) answer.kept = await import("./saved.js").then(({placeOf}) => placeOf(answer)).catch(() => undefined);
+  if (answer.goes) answer.place = await import("./saved.js").then(({placeOf}) => placeOf(answer)).catch(() => undefined);
 }
