@@ -153,9 +153,9 @@ def _lifespan(
             engine = Engine(temporal, wired.request_faults)
             starts = JobStarts(engine.start_job, wired.jobs.owned, Beginnings(wired.jobs.beginning))
             stack.push_async_callback(starts.close)
-            app.state.resources = resources = _resources(wired, calls, temporal, people, starts)
+            app.state.resources = resources = _resources(wired, calls, engine, people, starts)
             calls.conversation_turns = ConversationTurns(wired.database, wired.sealing, resources.conversations.whole)
-            app.state.shared_pages = SharedPages(app.state.resources.shares, settings.operator_contact)
+            app.state.shared_pages = SharedPages(resources.shares, settings.operator_contact)
             app.state.page_server = await _page_server(wired)
             app.state.ledger = ledger
             app.state.maintenance_errors, app.state.faults = wired.errors, wired.faults
@@ -165,11 +165,11 @@ def _lifespan(
             )
             app.state.outputs = Outputs(wired.storage, wired.urls, wired.jobs.serves, wired.presigned)
             stack.enter_context(wired.catalog.reloading())
-            changes = asyncio.create_task(app.state.resources.job_changes.run(), name="job changes")
+            changes = asyncio.create_task(resources.job_changes.run(), name="job changes")
             await stack.enter_async_context(_running([changes, *_background(wired, calls, temporal, starts)]))
             _settle_garbage()
             yield
-            app.state.resources.stopping = True
+            resources.stopping = True
             await calls.drain()
 
     return lifespan
@@ -206,8 +206,8 @@ def _settle_garbage() -> None:
     gc.enable()
 
 
-def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, starts: JobStarts) -> Resources:
-    engine, settings = Engine(temporal, wired.request_faults), wired.settings
+def _resources(wired: Wired, calls: Calls, engine: Engine, people: People, starts: JobStarts) -> Resources:
+    settings = wired.settings
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
@@ -248,7 +248,7 @@ def _resources(wired: Wired, calls: Calls, temporal: Client, people: People, sta
         webhooks=Webhooks(wired.database, wired.sealing, url_check(wired.outbound), settings.max_webhook_endpoints),
         delivery_log=DeliveryLog(wired.database, wired.sealing),
         temporal_answers=engine.answers,
-        backlogs=Backlogs(temporal, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
+        backlogs=Backlogs(engine.client, QUEUES, {MAINTENANCE: settings.maintenance_namespace}).read,
         payments=Payments(wired.database, wired.catalog, _event_reader(settings), wired.faults),
     )
 

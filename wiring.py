@@ -189,17 +189,16 @@ async def open_wired(settings: Settings, *, reports: bool = False) -> AsyncItera
         upstream = Upstream(transport, timeouts, demo, settings.referer, media)
         storage, errors = open_storage(settings, faults), MaintenanceErrors(faults, where)
         sealing = Sealing(settings.wrapping)
-        checking = asyncio.create_task(check_secret(database, settings.wrapping, faults), name="secret")
-        stack.push_async_callback(_ended, checking)
-        watching = asyncio.create_task(database.watch_outage(), name="database")
-        stack.push_async_callback(_ended, watching)
-        comparing = asyncio.create_task(clock_check.watch(database, faults), name="clock")
-        stack.push_async_callback(_ended, comparing)
-        trying = asyncio.create_task(_watch(storage), name="storage")
-        stack.push_async_callback(_ended, trying)
+        watches = {
+            "secret": check_secret(database, settings.wrapping, faults),
+            "database": database.watch_outage(),
+            "clock": clock_check.watch(database, faults),
+            "storage": _watch(storage),
+        }
         if reports:
-            reporting = asyncio.create_task(worker_faults.watch(database, lambda: _of_parts(faults)), name="faults")
-            stack.push_async_callback(_ended, reporting)
+            watches["faults"] = worker_faults.watch(database, lambda: _of_parts(faults))
+        for name, watch in watches.items():
+            stack.push_async_callback(_ended, asyncio.create_task(watch, name=name))
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)
         await stack.enter_async_context(outbound)
         yield Wired(

@@ -20,23 +20,23 @@ START_TIMEOUT_SECONDS = 2.0
 
 class Engine:
     def __init__(self, client: Client, faults: RequestFaults) -> None:
-        self._client, self._faults = client, faults
+        self.client, self._faults = client, faults
 
     async def start_job(self, job: Job) -> bool:
         """Start the job's workflow. False when it could not be started, or has already ended: maintenance decides."""
         async with self._asking(start.START_JOB, job.id, START_TIMEOUT_SECONDS):
-            return await start.start(self._client, job)
+            return await start.start(self.client, job)
         return False
 
     async def cancel_job(self, job_id: UUID) -> bool:
         """Ask the job's workflow to cancel it. False when it could not be asked."""
         async with self._asking(start.CANCEL_JOB, job_id, 2 * START_TIMEOUT_SECONDS):
-            return await start.cancel(self._client, job_id, max_wait=timedelta(seconds=START_TIMEOUT_SECONDS))
+            return await start.cancel(self.client, job_id, max_wait=timedelta(seconds=START_TIMEOUT_SECONDS))
         return False
 
     async def start_purge(self, purge: PurgeKey) -> None:
         async with self._asking(start.START_PURGE, purge.id, START_TIMEOUT_SECONDS):
-            await start.start_purge(self._client, purge)
+            await start.start_purge(self.client, purge)
 
     @asynccontextmanager
     async def _asking(self, what: str, item: UUID, seconds: float) -> AsyncIterator[None]:
@@ -48,6 +48,6 @@ class Engine:
     async def answers(self) -> bool:
         try:
             async with asyncio.timeout(1):
-                return await self._client.service_client.check_health()
+                return await self.client.service_client.check_health()
         except Exception:  # whatever it is, Temporal does not answer
             return False
