@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from itertools import groupby
+from operator import add
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -46,7 +46,10 @@ class UsedOfDay(NamedTuple):
     day: date
     place: int
     """Among the groups that were named, from 0; after the last: all others."""
-    used: Used
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    credits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +75,6 @@ class Split:
 def _column(grouping: Grouping) -> Any:
     columns = {Grouping.DAY: UsageDayRow.day, Grouping.MODEL: UsageDayRow.model, Grouping.KEY: UsageDayRow.key_id}
     return col(columns[grouping])
-
-
-@dataclass(slots=True)
-class _Row:
-    """A row of a split: sums of a model or key, of a part of a day, or of what was returned."""
-
-    kind: str
-    day: date | None
-    model: str | None
-    key_id: UUID | None
-    key_name: str | None = field(repr=False)
-    place: int | None
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    credits: int
-
-    def used(self, group: Any) -> Used:
-        return Used(
-            None if group == _NO_KEY else group, self.calls, self.input_tokens, self.output_tokens, self.credits
-        )
 
 
 _PART, _RETURNED = "part", "returned"
@@ -145,26 +127,35 @@ async def usage(session: AsyncSession, account_id: UUID, grouping: Grouping, day
 async def split(reader: Reader, account_id: UUID, by: Grouping, days: tuple[date, date], top: int) -> Split:
     """Sum usage over the days by each grouping, and each day by the `top` that have cost most: all of one moment."""
     values = {"account_id": account_id, "since": days[0], "until": days[1], "top": top}
-    rows = [_Row(*row) for row in await reader.rows(_SPLITS[by], values)]
-    models = [row.used(row.model) for row in rows if row.kind == Grouping.MODEL]
-    keys = [row.used(row.key_id) for row in rows if row.kind == Grouping.KEY]
+    models: list[Used] = []
+    keys: list[Used] = []
+    parts: list[UsedOfDay] = []
+    names: dict[UUID, str] = {}
+    returned = Returned(0, 0)
+    for kind, day, model, key_id, key_name, place, *sums in await reader.rows(_SPLITS[by], values):
+        if kind == _PART:
+            parts.append(UsedOfDay(day, place, *sums))
+        elif kind == Grouping.MODEL:
+            models.append(Used(model, *sums))
+        elif kind == Grouping.KEY:
+            keys.append(Used(None if key_id == _NO_KEY else key_id, *sums))
+            names |= {key_id: key_name} if key_name is not None else {}
+        else:
+            returned = Returned(credits=sums[-1], calls=sums[0])
     named = sorted(models if by is Grouping.MODEL else keys, key=lambda one: -one.credits)[:top]
-    groups = [*(one.group for one in named), None]
-    parts = [
-        UsedOfDay(row.day, row.place, row.used(groups[row.place]))
-        for row in rows
-        if row.day is not None and row.place is not None
-    ]
-    (returned,) = (Returned(row.credits, row.calls) for row in rows if row.kind == _RETURNED)
-    names = {row.key_id: row.key_name for row in rows if row.key_id is not None and row.key_name is not None}
     used = {Grouping.DAY: _days(parts), Grouping.MODEL: models, Grouping.KEY: keys}
     return Split(used, named, parts, returned, names)
 
 
 def _days(parts: Sequence[UsedOfDay]) -> list[Used]:
     """Sum up each day. `parts` are in the order of days."""
-    days = groupby(parts, key=lambda part: part.day)
-    return [Used(day, *map(sum, zip(*(part.used[1:] for part in several), strict=True))) for day, several in days]
+    days: list[Used] = []
+    for day, _, *sums in parts:
+        if days and days[-1].group == day:
+            days[-1] = Used(day, *map(add, days[-1][1:], sums))
+        else:
+            days.append(Used(day, *sums))
+    return days
 
 
 def _used(group: Any, sums: Sequence[Any]) -> Used:

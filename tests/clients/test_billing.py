@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.usage import UsageReport
 from bench.chaos.receipts import faults
 from db import refunds
 from db.data_keys import Sealing
@@ -304,6 +305,17 @@ async def test_days_are_split_by_what_cost_most(owner: AccountClient) -> None:
     empty = await owner.get("/usage/", split_by="key", since="2020-01-01", to="2020-02-01")
     assert (empty["data"], empty["groups"], empty["models"], empty["keys"]) == ([], [], [], [])
     assert empty["returned"] == {"credits": 0, "calls": 0}
+
+
+async def test_a_report_is_written_as_its_model_has_it(owner: AccountClient) -> None:
+    for model in ("test-plain", "test-tiered"):
+        await owner.charged(model)
+    split = [f"split_by={by}&top={top}" for by in ("model", "key") for top in (1, 2)]
+    for query in ("", "group_by=model", "group_by=key", *split):
+        answer = await owner.http.get(f"/api/billing/usage/?{query}")
+        fields = answer.json()
+        report = UsageReport.model_validate({**fields, "since": fields["from"], "until": fields["to"]})
+        assert report.model_dump_json(exclude_unset=True, by_alias=True) == answer.text
 
 
 async def test_a_report_for_people_names_all_and_tells_what_came_back(owner: AccountClient) -> None:
