@@ -126,7 +126,7 @@ class Jobs(Protocol):
         """`queued` becomes `running`; any other state stays as it is and is returned."""
 
     async def intend_submit(self, job: Job) -> SubmitIntent:
-        """Record that this attempt is about to submit, in place of an earlier one that was.
+        """Record that this attempt is about to submit, in place of an earlier one that was. Look whether it may.
 
         Raises `UpstreamBusy`, with a pause, while the provider's limits leave no place: then nothing is recorded.
         Raises `NotFound` for a job that has ended since it was loaded, and `ServiceUnavailable` for one that has

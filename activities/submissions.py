@@ -26,7 +26,7 @@ from domain.errors import (
     UpstreamTimeout,
     where,
 )
-from domain.media import Job, MediaInput, MediaRequest, Output, SubmitIntent
+from domain.media import Job, MediaInput, MediaRequest, Output, State, SubmitIntent
 from domain.uninterrupted import uninterrupted
 from providers.base import MediaProvider, MediaSubmission, Submitted
 
@@ -119,6 +119,9 @@ class Submissions:
                 return await self.jobs.load(job.id)
             if not complete:
                 raise failures.submission_in_doubt()
+        if intent.unwanted:
+            await self.jobs.end(job.id, State.CANCELLED, None)
+            raise failures.job_ended()
         lease = Lease(self.jobs, job.id, intent, self.limits.submit_lease)
         return await self._handed_over(job, intent, MediaSubmission(request, str(job.id), inputs, lease), beat)
 

@@ -19,12 +19,15 @@ async def take(session: AsyncSession, row: MediaJobRow, job: Job, limits: Provid
     if row.provider != job.provider:
         raise ServiceUnavailable("This job goes to another provider by now.")
     before, now = row.submit_intended_at, datetime.now(UTC)
+    unwanted = row.cancel_requested_at is not None
+    if unwanted and before is None:
+        return SubmitIntent(now, again=False, unwanted=True)
     pause = None if before else await media_slots.wait(session, row, limits)
     if pause is not None:
         row.slot_wanted_at = now
         return pause
     row.submit_intended_at, row.slot_wanted_at = now if before is None else max(now, before + _NEXT), None
-    return SubmitIntent(row.submit_intended_at, again=before is not None)
+    return SubmitIntent(row.submit_intended_at, again=before is not None, unwanted=unwanted)
 
 
 def has(row: MediaJobRow, intent: SubmitIntent) -> bool:

@@ -221,6 +221,8 @@ class SubmitIntent:
     """Later than that of any attempt before."""
     again: bool
     """An earlier attempt had one, so the provider may have the job."""
+    unwanted: bool = False
+    """The job's owner has cancelled it: nobody may submit it any more. With no earlier intent, none is recorded."""
 
 
 class Job(BaseModel):

@@ -131,6 +131,20 @@ async def test_a_late_attempt_submits_no_job_that_has_ended_or_moved(site: Site)
         await site.jobs.intend_submit(moved)
 
 
+async def test_nobody_may_submit_a_job_that_its_owner_has_cancelled(site: Site) -> None:
+    """The wish and the intent are in one row: the one that comes first holds."""
+    site.limits = ProviderLimits(max_concurrent=1)
+    customer = await open_account(site.database, site.ledger, 1000)
+    unsent, late = await site.running(customer), await site.running(customer)
+    await site.jobs.request_cancel(customer.account_id, unsent.id)
+    assert (await site.jobs.intend_submit(unsent)).unwanted
+    assert (await site.jobs.load(unsent.id)).submit_intended_at is None
+    first = await site.jobs.intend_submit(late)  # the only place: the other one has taken none
+    await site.jobs.request_cancel(customer.account_id, late.id)
+    second = await site.jobs.intend_submit(late)
+    assert [(each.again, each.unwanted) for each in (first, second)] == [(False, False), (True, True)]
+
+
 async def test_no_more_jobs_are_at_a_provider_than_it_takes(site: Site) -> None:
     site.limits = ProviderLimits(max_concurrent=3)
     customer = await open_account(site.database, site.ledger, 10_000)

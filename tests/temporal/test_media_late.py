@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +16,8 @@ from tests.support.temporal.bench import Bench
 from tests.support.temporal.fakes import QUICK
 
 SECOND = JobRoute(provider="second", model="second-model")
+CANCELLED = {"cancel_requested_at": datetime.now(UTC)}
+"""By its owner: the wish is in the row."""
 
 
 @pytest.fixture
@@ -43,6 +45,44 @@ async def test_a_job_that_has_ended_is_not_submitted(bench: Bench, state: State,
     failure = await frozen_at(bench, "jobs.intend_submit", {"state": state})
     assert (failure.type, failure.non_retryable) == (JOB_ENDED, True)
     assert bench.provider.submitted == []
+
+
+BEFORE_IT_IS_SENT = ["jobs.request", "jobs.intend_submit"]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+@pytest.mark.parametrize("step", BEFORE_IT_IS_SENT)
+async def test_a_job_that_its_owner_has_cancelled_is_not_submitted(bench: Bench, step: str, *, complete: bool) -> None:
+    """The row says so, before Temporal does."""
+    bench.provider.find_is_complete = complete
+    failure = await frozen_at(bench, step, CANCELLED)
+    assert (failure.type, failure.non_retryable) == (JOB_ENDED, True)
+    bench.fakes.assert_ended_once(bench.job, State.CANCELLED)
+    assert (bench.provider.submitted, bench.job.submit_intended_at) == ([], None)
+
+
+async def test_a_cancelled_job_goes_to_no_other_route(bench: Bench) -> None:
+    bench.fakes.jobs.update(bench.ref.job_id, routes=(SECOND,))
+    bench.script.fail("provider.submit", UpstreamBusy(retry_after=timedelta(minutes=1)))
+    await frozen_at(bench, "jobs.change_route", CANCELLED)
+    bench.fakes.assert_ended_once(bench.job, State.CANCELLED)
+    assert (bench.provider.submitted, bench.script.calls.count("provider.submit")) == ([], 1)
+
+
+@pytest.mark.parametrize(("cut", "sent"), [("provider.submit", 0), ("provider.submitted", 1)])
+async def test_a_cancelled_job_that_may_be_there_is_looked_for_and_not_sent_again(
+    bench: Bench, cut: str, sent: int
+) -> None:
+    bench.script.fail(cut, UpstreamError())
+    await bench.fails(bench.does.submit)
+    bench.fakes.jobs.update(bench.ref.job_id, **CANCELLED)
+    if sent:
+        await bench.run(bench.does.submit)
+        assert bench.job.provider_job_id == bench.work
+    else:
+        assert (await bench.fails(bench.does.submit)).type == JOB_ENDED
+        bench.fakes.assert_ended_once(bench.job, State.CANCELLED)
+    assert len(bench.provider.submitted) == sent
 
 
 @pytest.mark.parametrize("step", ["provider.submit", "provider.leaves"])

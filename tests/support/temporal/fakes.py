@@ -100,7 +100,10 @@ class FakeJobs:
             raise NotFound
         if row.job.provider != job.provider:
             raise ServiceUnavailable
-        intent = SubmitIntent(datetime.now(UTC), again=row.job.submit_intended_at is not None)
+        unwanted, again = row.job.cancel_requested_at is not None, row.job.submit_intended_at is not None
+        intent = SubmitIntent(datetime.now(UTC), again=again, unwanted=unwanted)
+        if unwanted and not again:
+            return intent
         self._change(row, submit_intended_at=intent.at)
         return intent
 
