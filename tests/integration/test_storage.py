@@ -3,12 +3,13 @@
 import errno
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from domain.errors import NotFound, OutputTooLarge, ServiceUnavailable, UpstreamError
-from storage import folders
+from storage import folders, probe
 from storage.base import Listed, Storage
 from storage.faults import SETTING
 from storage.objects import CHUNK, WHOLE, ObjectStorage
@@ -22,6 +23,7 @@ PLENTY = 10**9
 @pytest.fixture
 def s3() -> Iterator[S3Server]:
     with S3Server().serving() as server:
+        server.written_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         yield server
 
 
@@ -211,3 +213,30 @@ async def test_a_disk_that_fails_is_a_fault_for_its_operator(tmp_path: Path, mon
 def test_another_kind_of_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="storage URL"):
         ObjectStorage.from_url(url)
+
+
+async def test_a_probe_deletes_what_a_killed_one_left(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one's that runs at present stays, and so does everything else."""
+    for key in (KEY, f"{probe.PREFIX}/left.txt", "other/0.png"):
+        await storage.put(key, chunks(probe.CONTENT), content_type="text/plain", max_bytes=PLENTY)
+    await probe.probe(storage)
+    assert await keys(storage) == {KEY, f"{probe.PREFIX}/left.txt", "other/0.png"}
+    monkeypatch.setattr(probe, "LEFT_AFTER", -probe.LEFT_AFTER)
+    await probe.probe(storage)
+    assert await keys(storage) == {KEY, "other/0.png"}
+
+
+async def test_a_probe_deletes_an_unfinished_file_of_a_killed_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = folder(tmp_path)
+    await probe.probe(storage)
+    (tmp_path / "my media" / probe.PREFIX).mkdir(exist_ok=True)
+    (tmp_path / "my media" / probe.PREFIX / "left.txt#1").write_bytes(probe.CONTENT[:3])
+    monkeypatch.setattr(probe, "LEFT_AFTER", -probe.LEFT_AFTER)
+    await probe.probe(storage)
+    assert left(tmp_path) == []
+
+
+async def keys(storage: Storage) -> set[str]:
+    return {one.key for one in await storage.listed("", 1000)}

@@ -15,6 +15,7 @@ from domain.errors import ServiceUnavailable
 from domain.faults import Fault
 from domain.rounds import MaintenanceErrors
 from logs import OperatorFaults
+from storage.base import Listed
 from storage.objects import ObjectStorage
 from wiring import Wired
 
@@ -72,8 +73,8 @@ class FullThenEmptied:
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
         yield self.objects[key][start:end]
 
-    async def listed(self, after: str, limit: int) -> list[str]:
-        return list(self.objects)
+    async def listed(self, after: str, limit: int) -> list[Listed]:
+        return []
 
     async def delete(self, key: str) -> None:
         if self.objects.pop(key, None):
