@@ -46,8 +46,9 @@ def test_the_newest_instructions_stand_first_and_alone(saved: str, new: str, rea
 
 @pytest.mark.parametrize("nothing", ["", None, [], [{"type": "text", "text": ""}], [{"type": "text", "text": ""}] * 2])
 def test_instructions_without_a_text_end_those_before_them(nothing: Any) -> None:
-    saved = [SavedMessage(1, WHEN, message("s:brief"), {}), SavedMessage(2, WHEN, message("u:1"), {})]
-    assert continued(saved, [{"role": "system", "content": nothing}, message("u:2")]) == [message("u:1"), message("u:2")]
+    one, two = message("u:1"), message("u:2")
+    saved = [SavedMessage(1, WHEN, message("s:brief"), {}), SavedMessage(2, WHEN, one, {})]
+    assert continued(saved, [{"role": "system", "content": nothing}, two]) == [one, two]
 
 
 @pytest.mark.parametrize("part", [{"type": "text", "text": "loud"}, {"type": "image_url", "image_url": {"url": "x"}}])
