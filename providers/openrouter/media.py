@@ -78,7 +78,7 @@ class OpenRouterMedia(PolledJobs):
         return await self._answer(order)
 
     async def _answer(self, request: HttpRequest) -> Mapping[str, Any]:
-        """Return an answer. Raises the error that one with status 200 may be; the state of a video may have one, too."""
+        """Return an answer. Raises the error that one with status 200 may be. The state of a video may have one."""
         value = (await self._http.json(request)).value
         if not isinstance(value, Mapping):
             raise UpstreamError
