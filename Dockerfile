@@ -24,8 +24,8 @@ RUN python -m venv /opt/build \
     && python -m pip --python /opt/venv/bin/python --disable-pip-version-check install --no-deps --no-index /tmp/wheels/*.whl \
     && rm -r /opt/ffmpeg/include /opt/ffmpeg/lib/pkgconfig
 COPY . /app
-# The root file system is read-only later: what can be compiled is compiled now.
-RUN /opt/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /app \
+# The root file system is read-only later: what can be compiled is compiled now, whatever times a builder gives the files.
+RUN /opt/venv/bin/python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /opt/venv/lib /app \
     && printf '#!/bin/sh\nexec python -m cli "$@"\n' > /opt/venv/bin/yout \
     && chmod 755 /opt/venv/bin/yout
 
@@ -34,6 +34,8 @@ FROM python:3.12-slim-trixie
 RUN groupadd --gid 10001 yout \
     && useradd --uid 10001 --gid yout --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin yout \
     && install --directory --owner yout --group yout --mode 700 /var/lib/yout
+# The base image has the standard library as sources alone: each process and each health check would compile it anew.
+RUN python -m compileall -q -f -j 0 --invalidation-mode unchecked-hash /usr/local/lib/python3.*
 COPY --from=build /opt/ffmpeg/lib /opt/ffmpeg/lib
 COPY --from=build /opt/venv /opt/venv
 # The build ends here where the library does not find what it was built for.
@@ -49,6 +51,6 @@ ENV PATH=/opt/venv/bin:$PATH \
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8080
-HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \
+HEALTHCHECK --interval=15s --timeout=5s --start-period=180s --retries=3 \
     CMD ["python", "-I", "-c", "import http.client, os, sys; api = http.client.HTTPConnection('localhost', int(os.environ.get('YOUT_PORT', '8080')), timeout=4); api.request('GET', '/healthz'); sys.exit(api.getresponse().status != 200)"]
 CMD ["python", "-m", "api"]

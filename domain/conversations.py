@@ -126,7 +126,7 @@ def for_the_model(saved: Sequence[SavedMessage]) -> list[dict[str, Any]]:
         fields = {name: one.message[name] for name in _FOR_THE_MODEL if one.message.get(name) is not None}
         if one.about.get("partial"):
             fields.pop("tool_calls", None)
-        if one.role == "assistant" and not any(fields.get(name) for name in ("content", "tool_calls", "refusal")):
+        if one.role == "assistant" and _is_empty(fields) and not (fields.get("tool_calls") or fields.get("refusal")):
             continue
         if calls := fields.get("tool_calls"):
             fields["tool_calls"] = [{name: call[name] for name in call if name != "index"} for call in calls]
@@ -145,11 +145,19 @@ def continued(saved: Sequence[SavedMessage], new: Sequence[Mapping[str, Any]]) -
     for one in messages:
         role = one.get("role")
         if role in _INSTRUCTIONS:
-            together = in_force if before in _INSTRUCTIONS and one.get("content") else []
+            together = in_force if before in _INSTRUCTIONS and not _is_empty(one) else []
             in_force = [*together, one]
         before = role
     others = [one for one in messages if one.get("role") not in _INSTRUCTIONS]
-    return [one for one in in_force if one.get("content")] + others
+    return [one for one in in_force if not _is_empty(one)] + others
+
+
+def _is_empty(message: Mapping[str, Any]) -> bool:
+    """Tell whether a message has no content: no text, no parts, or parts that are empty texts."""
+    content = message.get("content")
+    if isinstance(content, list):
+        return all(isinstance(part, dict) and part.get("text") == "" for part in content)
+    return not content
 
 
 def require_bounded(messages: Sequence[Mapping[str, Any]]) -> list[bytes]:

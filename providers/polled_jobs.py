@@ -27,7 +27,7 @@ class PolledJobs(ABC):
 
     async def poll(self, provider_job_id: str) -> Progress:
         try:
-            answer = await self._state(provider_job_id)
+            progress = await self._progress(provider_job_id, await self._state(provider_job_id))
         except UpstreamError as error:
             if self._lost.counts(error):
                 if self._lost.lost(provider_job_id):
@@ -35,7 +35,7 @@ class PolledJobs(ABC):
                 error.retryable = True
             raise
         self._lost.seen(provider_job_id)
-        return await self._progress(provider_job_id, answer)
+        return progress
 
     async def cancel(self, provider_job_id: str) -> Progress:
         return replace(await self.poll(provider_job_id), unstoppable=True)

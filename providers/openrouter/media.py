@@ -13,14 +13,16 @@ from domain.privacy import PrivacyClass
 from providers import media_data, several_calls, signals, upstream_json
 from providers.base import Headers, MediaSubmission, OutputFile, Progress, Submitted
 from providers.media_data import DataFile
-from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in
+from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in, of_status
 from providers.openrouter import images, videos
 from providers.polled_jobs import PolledJobs
 
 TIMEOUT = timedelta(seconds=240)
 _WITH_ANSWER = "made:"
 _POLICY = frozenset({"content_policy_violation", "refusal"})
-_REFUSED = frozenset({"invalid_request", "invalid_prompt", "invalid_image", "image_too_large", "unprocessable"})
+_OF_THE_INPUT = frozenset({"invalid_prompt", "invalid_image", "image_too_large"})
+_OF_THE_REQUEST = frozenset({"invalid_request", "unprocessable"})
+"""Of one that brings the input, it means the input."""
 
 
 class OpenRouterMedia(PolledJobs):
@@ -63,31 +65,31 @@ class OpenRouterMedia(PolledJobs):
         if submission.request.privacy is not PrivacyClass.UNKNOWN:
             raise RetentionDenied
         order = HttpRequest(f"{self._base}/{videos.VIDEOS}", json=videos.body(submission))
-        return videos.name(_checked((await self._http.json(order)).value))
+        return videos.name(await self._answer(order))
 
     async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
-        answer = await self._http.json(HttpRequest(self._url(provider_job_id), "GET"))
-        return _checked(answer.value)
+        return await self._answer(HttpRequest(self._url(provider_job_id), "GET"))
 
     async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
         return videos.progress(answer)
 
     async def _made(self, path: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         order = HttpRequest(f"{self._base}/{path}", json=body, timeout=TIMEOUT, answers=True)
-        return _checked((await self._http.json(order)).value)
+        return await self._answer(order)
+
+    async def _answer(self, request: HttpRequest) -> Mapping[str, Any]:
+        """Return an answer. Raises the error that one with status 200 may be. The state of a video may have one."""
+        value = (await self._http.json(request)).value
+        if not isinstance(value, Mapping):
+            raise UpstreamError
+        error = value.get("error")
+        if isinstance(error, Mapping) and "status" not in value:
+            general = of_status(400, {}, orders=request.orders) if _kind(error) in _OF_THE_REQUEST else UpstreamError()
+            raise _explained(error) or general
+        return value
 
     def _url(self, video_id: str) -> str:
         return f"{self._base}/{videos.VIDEOS}/{video_id}"
-
-
-def _checked(value: Any) -> Mapping[str, Any]:
-    """Return an answer with status 200. Raises the error that it may be in place of one."""
-    if not isinstance(value, Mapping):
-        raise UpstreamError
-    error = value.get("error")
-    if isinstance(error, Mapping):
-        raise _explained(error) or UpstreamError()
-    return value
 
 
 def media(provider: Provider, client: httpx2.AsyncClient) -> OpenRouterMedia:
@@ -107,7 +109,11 @@ def explain(status: int, headers: Headers, body: bytes) -> UpstreamError | None:
 
 def _explained(error: Mapping[str, Any]) -> UpstreamError | None:
     metadata = error.get("metadata")
-    kind = metadata.get("error_type") if isinstance(metadata, Mapping) else None
-    if kind in _POLICY or (isinstance(metadata, Mapping) and metadata.get("flagged_input")):
+    if _kind(error) in _POLICY or (isinstance(metadata, Mapping) and metadata.get("flagged_input")):
         return ContentPolicyViolation()
-    return UpstreamRefused() if kind in _REFUSED else None
+    return UpstreamRefused() if _kind(error) in _OF_THE_INPUT else None
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    metadata = error.get("metadata")
+    return str(metadata.get("error_type")) if isinstance(metadata, Mapping) else ""

@@ -225,6 +225,23 @@ def test_the_image_is_built_of_hashed_wheels_for_a_user_without_rights() -> None
         assert json.loads(line)[0] == "python"
 
 
+def test_all_that_the_image_imports_is_compiled_in_it() -> None:
+    """Nobody writes there later: each process would compile it anew, for longer than all the rest of its start."""
+    compiled = re.findall(r"python -m compileall (.*?)(?: \\\\)?$", DOCKERFILE, re.MULTILINE)
+    places = {word for words in compiled for word in words.split() if word.startswith("/")}
+    assert places == {"/usr/local/lib/python3.*", "/opt/venv/lib", "/app"}
+    assert all("-f" in words.split() and "--invalidation-mode unchecked-hash" in words for words in compiled)
+    base, runtime = DOCKERFILE.rsplit("\nFROM ", 1)
+    assert re.match(r"python:3\.\d+-slim", runtime)
+    assert base.index("COPY . /app") < base.index("compileall") > base.index("/tmp/wheels/*.whl")
+
+
+def test_a_slow_start_is_not_unhealthy() -> None:
+    """On a machine that is busy a start takes minutes; `docker compose up --wait` would give up."""
+    (period,) = re.findall(r"--start-period=(\d+)s", DOCKERFILE)
+    assert timedelta(seconds=int(period)) >= timedelta(minutes=3)
+
+
 def test_the_production_lock_is_the_tested_versions_without_servers_and_encoders() -> None:
     production, everything = _lock("requirements-production.lock"), _lock("requirements.lock")
     assert production.items() <= everything.items()

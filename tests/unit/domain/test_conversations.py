@@ -42,3 +42,21 @@ def seen(saved: str, new: str) -> str:
 )
 def test_the_newest_instructions_stand_first_and_alone(saved: str, new: str, read: str) -> None:
     assert seen(saved, new) == read
+
+
+@pytest.mark.parametrize("nothing", ["", None, [], [{"type": "text", "text": ""}], [{"type": "text", "text": ""}] * 2])
+def test_instructions_without_a_text_end_those_before_them(nothing: Any) -> None:
+    one, two = message("u:1"), message("u:2")
+    saved = [SavedMessage(1, WHEN, message("s:brief"), {}), SavedMessage(2, WHEN, one, {})]
+    assert continued(saved, [{"role": "system", "content": nothing}, two]) == [one, two]
+
+
+@pytest.mark.parametrize("part", [{"type": "text", "text": "loud"}, {"type": "image_url", "image_url": {"url": "x"}}])
+def test_instructions_with_a_part_that_is_not_empty_count(part: dict[str, Any]) -> None:
+    loud = {"role": "system", "content": [{"type": "text", "text": ""}, part]}
+    assert continued([SavedMessage(1, WHEN, message("s:brief"), {})], [message("u:1"), loud]) == [loud, message("u:1")]
+
+
+def test_an_answer_of_one_empty_text_is_left_out() -> None:
+    answer = {"role": "assistant", "content": [{"type": "text", "text": ""}]}
+    assert continued([SavedMessage(1, WHEN, answer, {})], [message("u:1")]) == [message("u:1")]

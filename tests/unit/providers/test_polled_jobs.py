@@ -12,6 +12,7 @@ from domain.errors import ContentPolicyViolation, GatewayError, UpstreamBusy, Up
 from providers.base import Headers, MediaSubmission, OutputFile, Progress, Stage, Submitted
 from providers.lost_jobs import MAX_NOT_FOUND
 from providers.media_http import HttpRequest, HttpRules, MediaHttp, key_in, media_client
+from providers.openrouter import media as openrouter
 from providers.polled_jobs import PolledJobs
 from tests.support.doubles.threaded_app import ThreadedApp
 
@@ -28,7 +29,7 @@ class Vendor(ThreadedApp):
         return Provider(name="vendor", kind="fal", active=True, base_url=f"http://127.0.0.1:{self.port}")
 
     def routes(self, app: web.Application) -> None:
-        app.router.add_route("*", "/{path}", self._answer)
+        app.router.add_route("*", "/{path:.+}", self._answer)
 
     async def _answer(self, _request: web.Request) -> web.Response:
         return web.Response(status=self.status, text=self.body)
@@ -107,3 +108,51 @@ async def test_an_output_that_the_vendor_does_not_give_is_its_fault(vendor: Vend
     with pytest.raises(UpstreamGone) as failure:
         await anext(adapter.fetch("work"))
     assert (failure.value.code, failure.value.retryable) == ("upstream_error", False)
+
+
+class TwoLooks(Adapter):
+    """Of a vendor whose job is done before its file can be had."""
+
+    async def _state(self, provider_job_id: str) -> Mapping[str, Any]:
+        return {}
+
+    async def _progress(self, provider_job_id: str, answer: Mapping[str, Any]) -> Progress:
+        await super()._state(provider_job_id)
+        return Progress(Stage.DONE)
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+async def test_a_second_look_of_a_poll_counts_like_the_first(vendor: Vendor, status: int) -> None:
+    vendor.status = status
+    async with media_client() as client:
+        rules = HttpRules(key_in("authorization", vendor.provider))
+        adapter = TwoLooks(MediaHttp(client, vendor.provider, rules), vendor.provider.base_url)
+        for _ in range(MAX_NOT_FOUND - 1):
+            error = await polled(adapter)
+            assert (error.code, error.retryable) == ("upstream_error", True)
+        vendor.status = 200
+        assert await adapter.poll("work") == Progress(Stage.DONE)
+        vendor.status = status
+        assert (await polled(adapter)).retryable
+
+
+def _answer(kind: str) -> str:
+    return f'{{"error": {{"code": 400, "message": "no", "metadata": {{"error_type": "{kind}"}}}}}}'
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("kind", ["invalid_request", "unprocessable"])
+async def test_openrouters_general_refusals_are_of_the_poll(vendor: Vendor, status: int, kind: str) -> None:
+    """They do not name the input, which was accepted. Those that do are the caller's."""
+    vendor.status, vendor.body = status, _answer(kind)
+    async with media_client() as client:
+        adapter = openrouter.media(vendor.provider.model_copy(update={"kind": "openrouter"}), client)
+        for _ in range(MAX_NOT_FOUND - 1):
+            with pytest.raises(UpstreamError) as failure:
+                await adapter.poll("work")
+            assert (failure.value.code, failure.value.retryable) == ("upstream_error", True)
+        assert await adapter.poll("work") == Progress(Stage.FAILED, failure="upstream_error")
+        vendor.body = _answer("invalid_prompt")
+        with pytest.raises(UpstreamError) as failure:
+            await adapter.poll("work")
+        assert (failure.value.code, failure.value.retryable) == ("invalid_value", False)
