@@ -156,8 +156,9 @@ async def _watch(storage: ObjectStorage) -> None:
 
 
 def _of_parts(faults: OperatorFaults) -> list[Fault]:
-    """Return what shows, without that of single rows, whose places are ids: it has alerts of its own."""
-    return [fault for fault in faults.showing() if fault.what not in (rounds.FAILED, sweeper.FAULT)]
+    """Return what shows, without ids of rows: what failed of a task is one fault, and overdue holds have a metric."""
+    shown = [rounds.of_task(fault) for fault in faults.showing() if fault.what != sweeper.FAULT]
+    return list(dict.fromkeys(shown))
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -13,8 +13,8 @@ from db.engine import Database
 from domain.errors import ServiceUnavailable
 from domain.faults import Fault
 
-PAUSE = timedelta(minutes=1)
-LASTS = timedelta(minutes=3)
+PAUSE = timedelta(seconds=20)
+LASTS = timedelta(minutes=1)
 """Longer than two pauses. A fault that no worker has reported for so long is over, or its worker is."""
 _REPORT = text("""
 INSERT INTO worker_faults (what, place, remedy) VALUES (:what, :where, :remedy)

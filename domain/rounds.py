@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from domain.errors import GatewayError, ServiceUnavailable
-from domain.faults import FaultLog
+from domain.faults import Fault, FaultLog
 
 T = TypeVar("T")
 
@@ -35,6 +35,14 @@ TASKS = (
 )
 """The names of all tasks of maintenance. Each is counted from 0: Prometheus sees no increase in a counter that begins
 with 1."""
+
+
+def of_task(fault: Fault) -> Fault:
+    """Return what maintenance failed to do with an item as a fault of its task: no id is in it. Others as they are."""
+    if fault.what != FAILED:
+        return fault
+    task = fault.where.partition(" ")[0]
+    return Fault(FAILED, task, f"the log line `{FAILED}` names the row; if it stays, look at that row")
 
 
 class MaintenanceErrors:

@@ -22,4 +22,4 @@ async def check(settings: "Settings") -> list[Finding]:
     finally:
         await database.close()
     findings = [fault("worker faults", f"{one.what} ({one.where}), says a worker", one.remedy) for one in reported]
-    return findings or [ok("worker faults", "workers have reported none within the last minutes")]
+    return findings or [ok("worker faults", "workers have reported none within the last minute")]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from domain.rounds import FAILED
 from gateway.payments import NOT_GENUINE, NOT_SET_UP, UNMATCHED
 from gateway.provider_faults import WORDS
 from tests.support.stack import ROOT
@@ -117,7 +118,19 @@ def test_a_new_installation_has_twenty_minutes_for_its_first_audit(tmp_path: Pat
     assert _failures(test, tmp_path) == ""
 
 
-@pytest.mark.parametrize("fault", [NOT_SET_UP, NOT_GENUINE, UNMATCHED, "maintenance failed", *dict(WORDS.values())])
+def test_maintenance_that_only_a_worker_fails_at_has_one_alert(tmp_path: Path) -> None:
+    series = {"series": f'yout_worker_faults{{fault="{FAILED}",place="recover"}}', "values": f"1x{LONG}"}
+    rule = ALERTS["YoutMaintenanceFailing"]
+    firing = {"exp_labels": rule["labels"] | {"task": "recover"}, "exp_annotations": rule["annotations"]}
+    checks = [
+        {"eval_time": f"{LONG}m", "alertname": alert, "exp_alerts": alerts}
+        for alert, alerts in (("YoutMaintenanceFailing", [firing]), ("YoutWorkerFault", []))
+    ]
+    test = {"interval": "1m", "input_series": [series], "alert_rule_test": checks}
+    assert _failures(test, tmp_path) == ""
+
+
+@pytest.mark.parametrize("fault", [NOT_SET_UP, NOT_GENUINE, UNMATCHED, FAILED, *dict(WORDS.values())])
 def test_no_alert_is_of_what_has_its_own_or_of_what_anybody_may_send(fault: str, tmp_path: Path) -> None:
     """Events of Stripe come without a key: a stranger's would fire for as long as they come."""
     series = {"series": f'yout_operator_faults{{fault="{fault}"}}', "values": f"1x{LONG}"}

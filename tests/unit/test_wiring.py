@@ -13,7 +13,7 @@ import wiring
 from db import sweeper
 from domain.errors import ServiceUnavailable
 from domain.faults import Fault
-from domain.rounds import MaintenanceErrors
+from domain.rounds import FAILED, MaintenanceErrors
 from logs import OperatorFaults
 from storage.base import Listed
 from storage.objects import ObjectStorage
@@ -47,13 +47,21 @@ def test_without_the_setting_there_are_no_links() -> None:
     assert presigned(0) is None
 
 
-def test_a_worker_reports_parts_and_no_rows() -> None:
-    """The places of faults of rows are ids, and metrics count them."""
+def test_a_worker_reports_parts_and_tasks_and_no_rows() -> None:
+    """The places of faults of rows are ids, and metrics have a line for each place."""
     faults = OperatorFaults(structlog.get_logger())
-    MaintenanceErrors(faults, str).failed("sweep", "an id", ValueError())
+    errors = MaintenanceErrors(faults, str)
+    for item in ("job 1", "job 2"):
+        errors.failed("reconcile", item, ValueError())
     faults.report(sweeper.FAULT, where="account an id", remedy="look")
     faults.report("a provider is away", where="lab", remedy="wait")
-    assert wiring._of_parts(faults) == [Fault("a provider is away", "lab", "wait")]
+    failed, away = wiring._of_parts(faults)
+    assert (failed.what, failed.where) == (FAILED, "reconcile")
+    assert away == Fault("a provider is away", "lab", "wait")
+    errors.succeeded("reconcile", "job 1")
+    assert wiring._of_parts(faults) == [failed, away]
+    errors.succeeded("reconcile", "job 2")
+    assert wiring._of_parts(faults) == [away]
 
 
 class FullThenEmptied:
