@@ -16,7 +16,9 @@ from activities.outputs import Bounds, OutputStore
 from activities.ports import Inputs, Jobs
 from activities.running_jobs import delete_unserved, running
 from activities.submit_leases import Lease
+from domain import route_errors
 from domain.errors import (
+    GatewayError,
     NotFound,
     RetentionDenied,
     ServiceUnavailable,
@@ -82,22 +84,25 @@ class Submissions:
         moves_until = clock() + self.limits.max_moving.total_seconds()
         job = await running(self.jobs, job_id)
         inputs = () if job.provider_job_id else await self.inputs.of(job_id)
+        errors: list[UpstreamError] = []
         for _ in job.routes:
             try:
                 return await self._submit_to(job, inputs, beat)
             except _NotAccepted as refused:
+                errors.append(refused.error)
                 if not _moves(refused.error):
-                    raise refused.error from None
+                    raise route_errors.shown(errors) from None
                 job = await self._moved(job, refused.error)
                 if clock() > moves_until:
-                    raise _in_the_next_attempt(refused.error) from None
+                    raise _in_the_next_attempt(errors) from None
         try:
             return await self._submit_to(job, inputs, beat)
         except _NotAccepted as refused:
+            errors.append(refused.error)
             if job.routes and isinstance(refused.error, RetentionDenied):
                 await self._moved(job, refused.error)
-                raise _in_the_next_attempt(refused.error) from None
-            raise refused.error from None
+                raise _in_the_next_attempt(errors) from None
+            raise route_errors.shown(errors) from None
 
     async def _moved(self, job: Job, error: UpstreamError) -> Job:
         """Go on to the next route. The one so far comes last, or never again if it keeps what it must not keep."""
@@ -220,11 +225,11 @@ async def _recorded(write: Callable[[], Awaitable[T]]) -> T:
     return await write()
 
 
-def _in_the_next_attempt(error: UpstreamError) -> UpstreamError:
-    """The next route gets an attempt of its own. The last attempt to a broken provider ends with the error itself."""
-    broken = not isinstance(error, RetentionDenied)  # that route is gone: another one may be busy alone
+def _in_the_next_attempt(errors: Sequence[UpstreamError]) -> GatewayError:
+    """The next route gets an attempt of its own. The last attempt to broken providers ends with the error itself."""
+    broken = not isinstance(errors[-1], RetentionDenied)  # that route is gone: another one may be busy alone
     last = broken and activity.info().attempt >= MAX_ATTEMPTS
-    return error if last else UpstreamBusy(retry_after=NEXT_ROUTE_PAUSE)
+    return route_errors.shown(errors) if last else UpstreamBusy(retry_after=NEXT_ROUTE_PAUSE)
 
 
 def _moves(error: UpstreamError) -> bool:

@@ -223,8 +223,9 @@ class Relay:
     def failed(self, event: Failed) -> Effects:
         """Make another attempt, if there is one and no output was produced. Else the call fails."""
         self._waiting = None
-        attempt = self._attempts.after(event.error, produced=self.produced or self._abandoned)
-        return self._ask(attempt, event.error)
+        over = self.produced or self._abandoned
+        attempt = self._attempts.after(event.error, produced=over)
+        return self._ask(attempt, self._attempts.error_after(event.error, produced=over))
 
     def client_disconnected(self, _: ClientDisconnected) -> Effects:
         self._abandoned = bool(self._unended())

@@ -7,6 +7,7 @@ none for a request that the provider refuses. What an attempt has shown goes int
     a failed key               the next key of the provider, on the same route
     any other failure          the next route whose breaker is closed; those whose keys all rest come last
     no such route              one more attempt on the best route that failed for a passing reason, after a pause
+    no other attempt           the client gets the error that `domain.route_errors` chooses
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import TypeVar
 
 import structlog
 
+from domain import route_errors
 from domain.catalog import Model, Route
 from domain.errors import AdapterFault, GatewayError, UpstreamError
 from domain.privacy import PrivacyClass
@@ -137,6 +139,8 @@ class Attempts:
         self._keys: dict[str, set[int]] = {}
         self._passing: list[tuple[float, Route]] = []
         """Routes that may be tried again, each with the pause before it."""
+        self._errors: dict[tuple[str, str, int], GatewayError] = {}
+        """The newest of each route and key, in the order of time."""
         self._count = 0
         self._present: Attempt | None = None
         self._first_at = self._began = 0.0
@@ -188,7 +192,7 @@ class Attempts:
         return resting
 
     def after(self, error: GatewayError, *, produced: bool = False) -> Attempt | None:
-        """The attempt after one that failed with `error`. None means that the client gets the error."""
+        """The attempt after one that failed with `error`. None: there is none, and the client gets `error_after`."""
         if (present := self._present) is None:
             return None
         why, now = route_states.failure(error), self._clock()
@@ -200,6 +204,7 @@ class Attempts:
             self._trace_again(present, error)
             return Attempt(present.route, present.key)
         self._count_failure(present, error, why, now)
+        self._note(present, error)
         if over or why is Failure.REFUSED:
             return None
         if why in _OF_THE_KEY and (attempt := self._next_key(present, now)):
@@ -210,6 +215,15 @@ class Attempts:
             self._passing.append((_pause(error, self._router.chance()), present.route))
         place = self._admitted(now)
         return self._again(now) if place is None else self._begin(self._left.pop(place), now)
+
+    def error_after(self, error: GatewayError, *, produced: bool = False) -> GatewayError:
+        """The error that the client gets when no attempt follows the one that failed with `error`."""
+        return error if produced else route_errors.shown([*self._errors.values(), error])
+
+    def _note(self, present: Attempt, error: GatewayError) -> None:
+        place = present.route.provider.name, present.route.model, present.key
+        self._errors.pop(place, None)
+        self._errors[place] = error
 
     def _next_key(self, present: Attempt, now: float) -> Attempt | None:
         route, tried = present.route, self._keys[present.route.provider.name]
@@ -323,7 +337,7 @@ def _pause(error: GatewayError, chance: float) -> float:
 
 
 async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[Attempt], Awaitable[T]]) -> T:
-    """Return the first attempt's answer that succeeds. Raises the `GatewayError` of the last attempt."""
+    """Return the first attempt's answer that succeeds. Raises the `GatewayError` that the client gets."""
     attempt = attempts.next()
     error: GatewayError | None = None
     while attempt is not None:
@@ -338,7 +352,7 @@ async def first_answer(attempts: Attempts, faults: RouteFaults, ask: Callable[[A
             attempts.abandoned()
             raise
         attempt = attempts.after(error)
-    raise error or UpstreamError() from None
+    raise (UpstreamError() if error is None else attempts.error_after(error)) from None
 
 
 def _where(fault: Exception) -> str:

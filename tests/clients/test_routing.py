@@ -84,6 +84,8 @@ def catalog(url: str) -> str:
         vectors("vectors-broken", "bad-broken/broken"),
         vectors("vectors", "good-lab/vectors", "spare-lab/vectors"),
         model("hanging", "hanging/hang", "good-lab/plain"),
+        *[provider(name, url) for name in ("busy", "down")],
+        model("busy-or-down", "busy/limited", "down/broken"),
     ]
     return "".join(parts)
 
@@ -149,6 +151,16 @@ async def test_a_route_alone_fails_in_our_words_and_costs_nothing(
     assert "SECRET" not in answer.text
     assert answer.headers.get("retry-after") == ("30" if name == "limited" else None)
     assert server.requests[name] - before == (2 if name in ("broken", "empty-503", "mid-headers") else 1)
+    assert await spent(owner) == 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_busy_route_tells_when_to_try_again_though_another_is_broken(
+    owner: AccountClient, stream: bool
+) -> None:
+    answer = await owner.chat("busy-or-down", stream=stream)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert answer.headers["retry-after"] == "30"
     assert await spent(owner) == 0
 
 

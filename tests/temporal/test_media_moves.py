@@ -164,6 +164,17 @@ async def test_a_denied_route_ends_no_job_that_another_one_lets_wait_for_long() 
     assert await world.submit() == "demo"
 
 
+async def test_a_broken_route_ends_no_job_that_a_busy_one_may_take() -> None:
+    wait = timedelta(seconds=11)
+    world = Routes(demo=[UpstreamBusy(retry_after=wait)], second=[certain(UpstreamError())] * 2, routes=ROUTES[:1])
+    world.bench.attempt(MAX_ATTEMPTS)
+    failure = await world.bench.fails(world.bench.does.submit)
+    assert (failure.type, failure.non_retryable, failure.next_retry_delay) == ("rate_limit_exceeded", False, wait)
+    assert world.tried == {"demo": 1, "second": 1}
+    world.bench.attempt(MAX_ATTEMPTS + 1)
+    assert await world.submit() == "demo"
+
+
 @pytest.mark.parametrize("error", [UpstreamError(), UpstreamTimeout()], ids=lambda error: type(error).__name__)
 async def test_a_submission_in_doubt_never_moves(error: UpstreamError) -> None:
     world = Routes(demo=[error])
