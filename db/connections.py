@@ -36,6 +36,9 @@ _PINNED = {
 _UNAVAILABLE = frozenset({"25006", "25P03", "25P04", "28000", "28P01", "3D000"})
 """SQLSTATEs after which another attempt or another server may work: read-only, ended by a timeout, access refused.
 Others of this kind are `OperationalError`s."""
+_REFUSED = frozenset({"42501", "42P01", "42703", "42883", "42704", "3F000"})
+"""SQLSTATEs of a statement that the role has no right to, or that names what this schema does not have. The operator
+migrates, which grants too: then it succeeds."""
 REVISIONS = frozenset(file.name[:4] for file in (Path(__file__).parent / "migrations" / "versions").glob("[0-9]*.py"))
 """All revisions of the schema that this program knows."""
 _SERVER = (psycopg.OperationalError, psycopg.InterfaceError)
@@ -139,6 +142,11 @@ def is_unavailable(error: BaseException) -> bool:
     """Tell whether the database cannot serve now, for a reason that is not in the statement."""
     fault = cause(error)
     return isinstance(fault, _SERVER) or getattr(fault, "sqlstate", None) in _UNAVAILABLE
+
+
+def is_refused(error: BaseException) -> bool:
+    """Tell whether the role's rights or the schema lack what this statement needs. Other statements may succeed."""
+    return getattr(cause(error), "sqlstate", None) in _REFUSED
 
 
 def is_read_only(error: BaseException) -> bool:

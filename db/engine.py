@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from db import checkouts, connections
+from db import checkouts, connections, roles
 from db.outage import Outage
 from db.turns import Turns
 from domain.errors import ServiceUnavailable
@@ -173,6 +173,9 @@ class Database:
     async def _answers(self) -> bool:
         with suppress(ServiceUnavailable):
             await self.check_writable()
+            if self._outage is not None and self._outage.refuses:
+                await self._check_rights()
+                self._outage.granted()
             return True
         return False
 
@@ -185,6 +188,13 @@ class Database:
             reported = self._outage is not None and self._outage.seen(psycopg.errors.ReadOnlySqlTransaction())
             raise ServiceUnavailable("The database is read-only for the moment. Try again.", reported=reported)
 
+    async def _check_rights(self) -> None:
+        """Raises `ServiceUnavailable` while the role lacks rights."""
+        async with self.connection() as connection, _answering():
+            driver = _psycopg((await connection.get_raw_connection()).driver_connection)
+            if await roles.lacking(driver):
+                raise psycopg.errors.InsufficientPrivilege
+
     @asynccontextmanager
     async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
         """Turn errors of an unavailable database into `ServiceUnavailable`.
@@ -196,7 +206,7 @@ class Database:
         except Exception as error:
             if isinstance(error, PoolTimeout):
                 error = connections.PoolExhausted()
-            if not connections.is_unavailable(error):
+            if not (connections.is_unavailable(error) or connections.is_refused(error)):
                 raise
             if connections.is_read_only(error):
                 if not writes:

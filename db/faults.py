@@ -9,6 +9,11 @@ from db import connections
 from domain.faults import Fault
 
 MIGRATE = "run `yout migrate`"
+RIGHTS = "run `yout migrate` with the role that owns the schema: it grants them"
+READ_ONLY = (
+    "point YOUT_DATABASE_URL at the primary; if it is the primary, see its default_transaction_read_only: hosts set it "
+    "on a disk that is nearly full"
+)
 _CHECK = "see that PostgreSQL runs there and that YOUT_DATABASE_URL names its host and port"
 
 _EXHAUSTED = (
@@ -24,11 +29,15 @@ _BY_SQLSTATE = {
     "28P01": ("the database refuses the password", "mend the user or the password in YOUT_DATABASE_URL"),
     "28000": ("the database refuses the user", "mend the user in YOUT_DATABASE_URL, or allow it in pg_hba.conf"),
     "3D000": ("the server has no such database", "create it, or mend its name in YOUT_DATABASE_URL"),
-    "53300": ("the database has no connection left", "raise max_connections, or lower YOUT_DATABASE_POOL"),
+    "53300": (
+        "the database has no connection left",
+        "raise max_connections or this role's limit, or lower YOUT_DATABASE_POOL",
+    ),
     "57P03": ("the database is starting or stopping", "wait until it is ready"),
     "57P01": ("the database was stopped", _CHECK),
-    "25006": ("the database is read-only", "point YOUT_DATABASE_URL at the primary"),
-    "42501": ("the database user may not do this", "grant it the rights, or mend the user in YOUT_DATABASE_URL"),
+    "25006": ("the database is read-only", READ_ONLY),
+    "42501": ("the database user lacks rights", RIGHTS),
+    "53100": ("the database's disk is full", "make room on it; all goes on by itself then"),
     "42P01": ("the database is not migrated", MIGRATE),
     "42703": ("the database is not migrated", MIGRATE),
     "42883": ("the database is not migrated", MIGRATE),

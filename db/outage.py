@@ -30,6 +30,7 @@ class Outage:
         self._failing = set[object]()
         """Users of connections of their own that have not written since they failed."""
         self._began = self._last = 0.0
+        self._refuses = False
 
     def seen(self, error: BaseException, by: object = None) -> bool:
         """Report the fault that an error shows. False: it is one of a statement, which whoever sent it names too.
@@ -44,7 +45,7 @@ class Outage:
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
-        self._last = now
+        self._last, self._refuses = now, connections.is_refused(error)
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
         return code != _TOO_LONG
 
@@ -52,10 +53,19 @@ class Outage:
     def lasts(self) -> bool:
         return self._shown is not None
 
+    @property
+    def refuses(self) -> bool:
+        """Whether what lasts is that some statements are refused. Others succeed: that is not the end."""
+        return self._refuses
+
+    def granted(self) -> None:
+        """Call it when no right is missing: the next success is the end."""
+        self._refuses = False
+
     def over(self, by: object = None) -> None:
         """Call it whenever the database has done something. `by`: it has written on that one's connection."""
         self._failing.discard(by)
         sure = by is not None or self._clock() >= self._last + CALM_SECONDS
-        if self._shown is not None and sure and not self._failing:
+        if self._shown is not None and sure and not self._failing and not self._refuses:
             self._shown = None
             self._faults.clear(self._place)

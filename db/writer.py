@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from db import connections
 from db.fair_queue import AccountKey, FairQueue, ParkedAccounts, Pending
 from db.ledger_lane import Committed, Lane, unavailable
 from db.outage import Outage
@@ -65,9 +66,9 @@ class LedgerWriter:
         self._faults = OperatorFaults(log)
         self._owners: dict[bytes, UUID] = {}
         """Accounts by the digests of their keys. A digest never changes its account."""
-        outage = outage or Outage(url, self._faults)
-        self._main = Lane(url, application, outage, self._owners)
-        self._apart = Lane(url, application, outage, self._owners)
+        self._outage = outage or Outage(url, self._faults)
+        self._main = Lane(url, application, self._outage, self._owners)
+        self._apart = Lane(url, application, self._outage, self._owners)
         self._arrived = asyncio.Event()
         self._closing = False
         self._unchecked = False
@@ -275,15 +276,20 @@ class LedgerWriter:
         if isinstance(error, psycopg.errors.UniqueViolation) and batch[0].commits < MAX_COMMITS:
             await serve(batch)  # another process was first with this reference: now its row is visible
             return
+        self._release(batch)
+        self._answer([(batch[0], self._failed(batch[0], error))])
+
+    def _failed(self, pending: Pending, error: Exception) -> GatewayError:
+        if connections.is_refused(error):
+            return ServiceUnavailable(_UNAVAILABLE, reported=self._outage.seen(error))
         log.error(
             "ledger operation failed",
-            operation=type(batch[0].operation).__name__,
+            operation=type(pending.operation).__name__,
             sqlstate=error.sqlstate if isinstance(error, psycopg.Error) else None,
             fault=type(error).__name__,
-            context=batch[0].context,
+            context=pending.context,
         )
-        self._release(batch)
-        self._answer([(batch[0], GatewayError(_FAILED))])
+        return GatewayError(_FAILED)
 
     def _finish(self, committed: Committed) -> None:
         self.batches += 1

@@ -6,7 +6,7 @@ import psycopg
 
 from cli.checks.finding import Finding, fault, ok, warn
 from db import connections, server_facts
-from db.faults import MIGRATE, describe, place
+from db.faults import MIGRATE, READ_ONLY, RIGHTS, describe, place
 from db.roles import SINGLE_ROLE
 from db.server_facts import ServerFacts
 
@@ -41,7 +41,7 @@ def _server(facts: ServerFacts, where: str) -> Finding:
     if facts.version < OLDEST_SERVER:
         return fault("database", f"PostgreSQL {version} at {where} is too old", "use PostgreSQL 18 or newer")
     if facts.read_only:
-        return fault("database", f"{where} is read-only", "point YOUT_DATABASE_URL at the primary")
+        return fault("database", f"{where} is read-only", READ_ONLY)
     return ok("database", f"PostgreSQL {version} at {where}")
 
 
@@ -62,7 +62,7 @@ def _rights(facts: ServerFacts) -> list[Finding]:
         return []
     if facts.lacking:
         what = f"the role {facts.role} may not {_named(facts.lacking)}"
-        return [fault("role rights", what, "run `yout migrate` with the role that owns the schema: it grants them")]
+        return [fault("role rights", what, RIGHTS)]
     if facts.excess:
         return [warn("role rights", f"the role {facts.role} {_named(facts.excess)}", SINGLE_ROLE)]
     return [ok("role rights", f"the role {facts.role} has what it needs, and no more")]

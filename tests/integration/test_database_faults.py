@@ -2,12 +2,22 @@
 
 import psycopg
 import pytest
+import structlog
 from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
-from db.faults import describe, diagnose, place
+from db.engine import Database
+from db.faults import RIGHTS, describe, diagnose, place
+from db.outage import Outage
+from db.roles import CHANGING
+from db.writer import LedgerWriter
 from dev import ports
 from dev.postgres import EmbeddedPostgres
-from domain.faults import Fault
+from domain.errors import ServiceUnavailable
+from domain.faults import CALM_SECONDS, Fault
+from logs import OperatorFaults
+from tests.support.bank import open_account, reserve
 
 PASSWORD = "a-password-that-nobody-may-read"
 
@@ -62,3 +72,41 @@ def test_a_wrong_password_and_a_wrong_user(postgres: EmbeddedPostgres) -> None:
 )
 def test_a_place_never_names_who_connects(url: str, named: str) -> None:
     assert place(url) == named
+
+
+async def test_missing_rights_are_one_fault_of_the_operator_until_they_are_granted(
+    app_url: str, database_url: str
+) -> None:
+    """Reads succeed without them, and are not the end. No call meets a fault of this program."""
+    now = [0.0]
+    shared = Outage(app_url, OperatorFaults(structlog.get_logger()), clock=lambda: now[0])
+    database = Database.open(app_url, outage=shared)
+    async with LedgerWriter(app_url, outage=shared) as ledger:
+        customer = await open_account(database, ledger, 1000)
+        with capture_logs() as lines:
+            await owner(database_url, "REVOKE UPDATE, INSERT ON holds, throttles FROM yout_app")
+            with pytest.raises(ServiceUnavailable):
+                await ledger.ask(reserve(customer, 10))
+            with pytest.raises(ServiceUnavailable):
+                async with database.transaction() as session:
+                    await (await session.connection()).execute(text("INSERT INTO throttles DEFAULT VALUES"))
+            for _ in range(3):
+                now[0] += CALM_SECONDS
+                await database.check_writable()
+                assert not await database._answers()
+            assert [(line["event"], line["remedy"]) for line in lines] == [("the database user lacks rights", RIGHTS)]
+            await owner(database_url, f"GRANT UPDATE ({', '.join(CHANGING['holds'])}) ON holds TO yout_app")
+            await owner(database_url, f"GRANT UPDATE ({', '.join(CHANGING['throttles'])}) ON throttles TO yout_app")
+            assert not await database._answers()
+            await owner(database_url, "GRANT INSERT ON holds, throttles TO yout_app")
+            assert await database._answers()
+            now[0] += CALM_SECONDS
+            assert await database._answers()
+        assert [line["event"] for line in lines[1:]] == ["the database user lacks rights: mended"]
+        await ledger.ask(reserve(customer, 10))
+    await database.close()
+
+
+async def owner(url: str, statement: str) -> None:
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+        await connection.execute(statement)

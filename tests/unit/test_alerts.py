@@ -54,7 +54,7 @@ ILL: dict[str, dict[str, str]] = {
         'yout_call_errors_total{model="m"}': f"0x{BREAK - 1} 0+5x{LONG - BREAK}",
     },
     "YoutAdapterFault": {'yout_route_faults_total{provider="p"}': _breaks(0, 1)},
-    "YoutProviderDown": {'yout_route_breaker{provider="p"}': _breaks(0, 2)},
+    "YoutProviderDown": {'yout_route_breaker{provider="p"}': " ".join(["0"] * BREAK + ["2", "1", "1"] * 20)},
     "YoutProviderKeysResting": {'yout_provider_keys_resting{provider="p"}': _breaks(0, 1)},
     "YoutProviderRetains": {'yout_provider_retaining{provider="p"}': f"_x{BREAK} 1x{LONG - BREAK}"},
     "YoutTemporalDown": {"yout_temporal_up": _breaks(1, 0)},
@@ -125,6 +125,16 @@ def test_maintenance_that_only_a_worker_fails_at_has_one_alert(tmp_path: Path) -
     checks = [
         {"eval_time": f"{LONG}m", "alertname": alert, "exp_alerts": alerts}
         for alert, alerts in (("YoutMaintenanceFailing", [firing]), ("YoutWorkerFault", []))
+    ]
+    test = {"interval": "1m", "input_series": [series], "alert_rule_test": checks}
+    assert _failures(test, tmp_path) == ""
+
+
+def test_a_route_that_broke_once_and_gets_no_call_is_not_down(tmp_path: Path) -> None:
+    """Its breaker stays half-open until somebody calls."""
+    series = {"series": 'yout_route_breaker{provider="p"}', "values": f"0x{BREAK - 1} 2x1 1x{LONG - BREAK}"}
+    checks = [
+        {"eval_time": f"{minute}m", "alertname": "YoutProviderDown", "exp_alerts": []} for minute in range(BREAK, LONG)
     ]
     test = {"interval": "1m", "input_series": [series], "alert_rule_test": checks}
     assert _failures(test, tmp_path) == ""

@@ -43,7 +43,8 @@ def test_what_libpq_tells_is_told(words: str, what: str) -> None:
     ("error", "what"),
     [
         (errors.InvalidPassword("Passwort-Authentifizierung"), "the database refuses the password"),
-        (errors.DiskFull("kein Platz"), "the database has run out of something"),
+        (errors.DiskFull("kein Platz"), "the database's disk is full"),
+        (errors.InsufficientPrivilege("keine Berechtigung"), "the database user lacks rights"),
         (errors.OutOfMemory("Speicher"), "the database has run out of something"),
         (errors.IoError("konnte nicht lesen"), "the database's machine has a fault"),
         (errors.DataCorrupted("ung\u00fcltige Seite"), "the database has a fault of its own"),
