@@ -17,11 +17,13 @@ import httpx2._transports.default
 import psycopg
 import pytest
 from psycopg import sql
+from xdist.remote import Producer  # type: ignore[import-untyped]
 
 from db.engine import Database
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.support import migrated
+from tests.support.scheduling import ByFolder
 from tests.support.sent import Sent, recording
 
 UNIT = Path(__file__).parent / "unit"
@@ -32,6 +34,11 @@ IN_MEMORY = migrated.UNSYNCED | {"full_page_writes": "off"}
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests often wait, for a process that starts or a lease that runs out."""
     return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolder:
+    return ByFolder(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:

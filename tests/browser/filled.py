@@ -15,7 +15,7 @@ NAME = ("A name of words, and of one_word_without_any_end_" + "y" * 100)[:100]
 TITLE = ("A title of words, and of another_word_without_any_end_" + "z" * 100)[:100]
 SCOPES = ["chat", "models", "media", "billing", "webhooks", "share", "keys"]
 LIMITS = {"credits_day": 999_999_999_999, "requests": 60}
-DOCS = {"topic": "concepts", "tag": "media", "decision": "0040-docs-are-pages"}
+DOCS = {"topic": "concepts", "tag": "keys", "decision": "0040-docs-are-pages"}
 """Pages of the guide; `test_docs.py` opens all others."""
 MESSAGES = [
     {"role": "user", "content": LONG},

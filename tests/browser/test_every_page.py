@@ -11,7 +11,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.browser import filled
 from tests.browser.conftest import Member, NewContext, NewMember
 from tests.support.stack import Stack
-from tests.support.watched_page import PHONE, Watched, Weight
+from tests.support.watched_page import CSS, KB, PHONE, Watched
 from web import routes, sign_in
 from web.visit import Page as OurPage
 
@@ -25,20 +25,6 @@ SEEN = [
     *(("visitor", page) for page in GET if not page.needs_account),
     *(("member", page) for page in GET if page.path not in ALIKE),
 ]
-KB = 1024
-CSS, FONTS = 12 * KB, 75 * KB
-HTML = {"/": 6 * KB, "/chat": 8 * KB}
-JS = {"/": 10 * KB, "/chat": 22 * KB, "/chat/{conversation_id}": (22 + 44 + 30) * KB}
-OTHER_HTML, OTHER_JS = 25 * KB, 12 * KB
-
-
-def overweight(path: str, weight: Weight) -> list[str]:
-    limits = Weight(HTML.get(path, OTHER_HTML), CSS, JS.get(path, OTHER_JS), FONTS)
-    return [
-        f"{name}: {getattr(weight, name)} of {getattr(limits, name)} bytes"
-        for name in ("html", "css", "js", "fonts")
-        if getattr(weight, name) > getattr(limits, name)
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +47,24 @@ def contexts(visitor: BrowserContext, owner: Member) -> Mapping[str, BrowserCont
     return {"visitor": visitor, "member": owner.context}
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def tabs(site: Stack, visitor: BrowserContext, owner: Member) -> Mapping[str, Watched]:
+    """One for all pages that somebody sees: to open one costs as much as a page."""
+    return {
+        "visitor": await Watched.of(visitor, site.url),
+        "member": await Watched.of(owner.context, site.url),
+    }
+
+
 @pytest.mark.parametrize(("who", "page"), SEEN, ids=[f"{who} {page.path}" for who, page in SEEN])
-async def test_a_page_is_whole(
-    who: str, page: OurPage, site: Stack, contexts: Mapping[str, BrowserContext], ids: Mapping[str, str]
-) -> None:
-    watched = await Watched.of(contexts[who], site.url)
+async def test_a_page_is_whole(who: str, page: OurPage, tabs: Mapping[str, Watched], ids: Mapping[str, str]) -> None:
+    watched = tabs[who]
+    watched.faults.clear()
     answer = await watched.open(filled.address(page, ids))
     assert answer.status == 200
     assert "/sign-in" not in answer.url or page.path == "/sign-in"
-    weight, shifts = await watched.weight(), await watched.layout_shifts()
-    assert shifts + await watched.examine() + watched.faults + overweight(page.path, weight) == []
-    await watched.page.close()
+    faults = await watched.overweight(page.path) + await watched.layout_shifts()
+    assert faults + await watched.examine() + watched.faults == []
 
 
 async def test_every_page_renders_without_a_script(

@@ -7,7 +7,6 @@ from bench.pages import DAYS
 from bench.purge import PLANT
 from tests.browser.conftest import Member, NewMember
 from tests.browser.filled import NAME
-from tests.browser.test_every_page import overweight
 from tests.support.stack import Stack
 from tests.support.watched_page import Watched
 
@@ -54,6 +53,6 @@ async def test_what_is_large_fits_and_what_is_empty_says_so(size: str, site: Sta
     for path in PAGES:
         answer = await watched.open(path)
         assert answer.status == 200
-        weight, shifts = await watched.weight(), await watched.layout_shifts()
-        assert shifts + await watched.overflow() + watched.faults + overweight(path, weight) == [], path
+        faults = await watched.overweight(path) + await watched.layout_shifts()
+        assert faults + await watched.overflow() + watched.faults == [], path
     await watched.page.close()

@@ -52,6 +52,11 @@ async (rules) => {
 """
 WIDE, PHONE, NARROW = 1280, 390, 320
 _HEIGHT = 800
+KB = 1024
+CSS, FONTS = 12 * KB, 75 * KB
+HTML = {"/": 6 * KB, "/chat": 8 * KB}
+JS = {"/": 10 * KB, "/chat": 22 * KB, "/chat/{conversation_id}": (22 + 44 + 30) * KB}
+OTHER_HTML, OTHER_JS = 25 * KB, 12 * KB
 
 
 @cache
@@ -172,6 +177,16 @@ class Watched:
             return sum(size for kind, size in sizes if kind in kinds)
 
         return Weight(timing["html"], total("css"), total("js", "mjs"), total("woff2"))
+
+    async def overweight(self, path: str) -> list[str]:
+        """Return what is more than the page at this path of `web.routes` may take."""
+        weight = await self.weight()
+        limits = Weight(HTML.get(path, OTHER_HTML), CSS, JS.get(path, OTHER_JS), FONTS)
+        return [
+            f"{name}: {getattr(weight, name)} of {getattr(limits, name)} bytes"
+            for name in ("html", "css", "js", "fonts")
+            if getattr(weight, name) > getattr(limits, name)
+        ]
 
 
 _TAKEN = """

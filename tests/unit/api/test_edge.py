@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import httpx2
 import orjson
 import pytest
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
@@ -38,11 +40,17 @@ class UnavailableLedger:
         raise ServiceUnavailable
 
 
+@cache
+def made(**given: object) -> FastAPI:
+    """One for all tests with these settings: to make it takes longer than most of them. It has nothing but routes."""
+    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": SECRET, **given}
+    return create_app(Settings(**settings))  # type: ignore[arg-type]
+
+
 @asynccontextmanager
 async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of an application whose database is nowhere."""
-    settings = {"database_url": "postgresql://nowhere@127.0.0.1:1/none", "secret_key": SECRET, **given}
-    app = create_app(Settings(**settings))  # type: ignore[arg-type]
+    app = made(**given)
     database = Database.open("postgresql://nowhere@127.0.0.1:1/none")
     calls = SimpleNamespace(ledger=UnavailableLedger())
     app.state.resources = SimpleNamespace(
