@@ -28,7 +28,6 @@ _NOT_PAGES = (
 class _Sentence:
     title: str
     text: str
-    ways: Sequence[tuple[str, str]] = ()
 
 
 _HOME = (("Start page", "/"), ("Models", "/models"), ("Docs", "/docs"))
@@ -49,22 +48,21 @@ _PLACES = {
 """Pages, each with what people may write into an address for it."""
 _NAMES = {word: address for address, (_, words) in _PLACES.items() for word in words}
 _LIKE, _WAYS, _MAX_WORD = 0.7, 3, 40
-_NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 404, 429, 503
+_TOO_MANY, _BROKE, _UNAVAILABLE = 429, 500, 503
 _RETRY_SECONDS = 5
 """Seconds. Who waits for a server that cannot answer does not ask for a page more often."""
 _SENTENCES: Mapping[int, _Sentence] = {
-    403: _Sentence("This is not yours to do.", "Nothing was changed.", _HOME),
+    403: _Sentence("This is not yours to do.", "Nothing was changed."),
     404: _Sentence("There is no such page.", "The address may be mistyped, or what was there is gone."),
-    405: _Sentence("This page cannot do that.", "Nothing was changed.", _HOME),
-    413: _Sentence("That was too large to take.", "Nothing was kept, and nothing was charged.", _HOME),
+    405: _Sentence("This page cannot do that.", "Nothing was changed."),
+    413: _Sentence("That was too large to take.", "Nothing was kept, and nothing was charged."),
     429: _Sentence("That was too much at once.", "Nothing was charged."),
     503: _Sentence("We cannot reach our books, so we do not start anything.", "Nothing was charged."),
 }
-_BROKEN = _Sentence(
-    "Something broke on our side.", "Nothing was charged for this page.", (("Try again", ""), *_HOME[:1])
-)
-
-
+_NOT_DONE = _Sentence("This was not done.", "The server did not take what it was sent.")
+_BROKEN = _Sentence("Something broke on our side.", "Nothing was charged for this page.")
+_PLAIN = {404, 405, 413}
+"""The sentence says all: the API's message adds nothing."""
 _SUSPENDED = _Sentence(
     "This account is suspended.",
     "It begins nothing more, and its pages are closed. Write to the operator of this server.",
@@ -90,12 +88,14 @@ def concerns(request: Request) -> bool:
 
 def page(problem: Problem, request: Request) -> Response:
     """Return the page of a problem, in the theme of its browser, which loads one again that passes by itself."""
-    sentence = _SUSPENDED if problem.suspended else _SENTENCES.get(problem.status, _BROKEN)
+    ours = problem.status >= _BROKE
+    sentence = _SUSPENDED if problem.suspended else _SENTENCES.get(problem.status, _BROKEN if ours else _NOT_DONE)
+    speaks = not (ours or problem.suspended or problem.status in _PLAIN)
     values = {
         "title": sentence.title,
         "text": sentence.text,
-        "message": problem.message if problem.status in {403, 429} and not problem.suspended else "",
-        "ways": _likeliest(request.url.path) if problem.status == _NOT_FOUND else sentence.ways,
+        "message": problem.message if speaks else "",
+        "ways": _ways(sentence, request.url.path),
         "signs_out": problem.suspended,
         "request_id": problem.request_id if sentence is _BROKEN else "",
         "seconds": _pause(problem),
@@ -105,6 +105,13 @@ def page(problem: Problem, request: Request) -> Response:
     if values["seconds"]:
         headers = {"retry-after": str(values["seconds"]), "refresh": str(values["seconds"])}
     return pages.live(templating.html("fault.html", values), status=problem.status, headers=headers)
+
+
+def _ways(sentence: _Sentence, path: str) -> Sequence[tuple[str, str]]:
+    """Return where to go on, by name and address. A page that waits for our books has no other way."""
+    if sentence is _BROKEN:
+        return (("Try again", ""), *_HOME[:1])
+    return () if sentence in {_SUSPENDED, _SENTENCES[_UNAVAILABLE]} else _likeliest(path)
 
 
 def _likeliest(path: str) -> Sequence[tuple[str, str]]:

@@ -38,13 +38,19 @@ def moment(written: str) -> datetime:
 
 
 def relative(when: datetime, now: datetime) -> str:
-    """Write the distance to a time, such as `2 minutes ago` and `in 61 days`."""
+    """Write the distance to a time, such as `2 minutes ago` and `in 45 days`.
+
+    What is ahead is rounded to the nearest, in the largest unit of which there are two: of a month all of its days.
+    """
     seconds = (when - now).total_seconds()
+    ahead = seconds > 0
     for size, unit in _UNITS:
-        if (count := int(abs(seconds) // size)) > 0:
-            text = f"{count} {unit}{'' if count == 1 else 's'}"
-            return f"in {text}" if seconds > 0 else f"{text} ago"
-    return "in a moment" if seconds > 0 else "just now"
+        if abs(seconds) < size * (2 if ahead and unit != "minute" else 1):
+            continue
+        count = int(abs(seconds) / size + (0.5 if ahead else 0))
+        text = f"{count} {unit}{'' if count == 1 else 's'}"
+        return f"in {text}" if ahead else f"{text} ago"
+    return "in a moment" if ahead else "just now"
 
 
 def decimal(written: str) -> str:

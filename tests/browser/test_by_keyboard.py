@@ -4,6 +4,7 @@ import asyncio
 import re
 import uuid
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Dialog, Error, Page, Response, Route, expect
@@ -12,6 +13,7 @@ from tests.browser.conftest import NewContext, NewMember
 from tests.support.pages_site import PASSWORD
 from tests.support.stack import Stack
 from tests.support.watched_page import copied
+from web import numbers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -216,6 +218,17 @@ async def test_a_relative_time_goes_on(site: Stack, new_member: NewMember) -> No
     await expect(times).to_have_text(["just now", "just now"])
     await page.clock.fast_forward("02:00:10")
     await expect(times).to_have_text(["2 hours ago", "2 hours ago"])
+    now = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    ahead = (30, 60, 3_590, 7_199, 7_200, 86_340, 172_799, 172_800, 601_000, 2_591_999, 5_184_000, 63_071_999)
+    moments = [now + timedelta(seconds=seconds * way) for seconds in ahead for way in (1, -1)]
+    script = await page.locator("script[src*='/js/']").first.get_attribute("src")
+    assert script is not None
+    written = await page.evaluate(
+        "async ([at, now, moments]) => { const {relative} = await import(at);"
+        " return moments.map((moment) => relative(new Date(moment), new Date(now))); }",
+        [re.sub(r"/js/.*", "/js/time.js", script), now.isoformat(), [moment.isoformat() for moment in moments]],
+    )
+    assert written == [numbers.relative(moment, now) for moment in moments]
     await page.close()
 
 

@@ -32,6 +32,12 @@ def test_credits_and_dollars(amount: int, credits: str, owned: str, spent: str) 
         (timedelta(minutes=-1), "1 minute ago"),
         (timedelta(hours=-23, minutes=-59), "23 hours ago"),
         (timedelta(days=61), "in 2 months"),
+        (timedelta(minutes=1), "in 1 minute"),
+        (timedelta(minutes=59, seconds=50), "in 60 minutes"),
+        (timedelta(hours=23, minutes=59), "in 24 hours"),
+        (timedelta(days=6, hours=23), "in 7 days"),
+        (timedelta(days=29, hours=23), "in 30 days"),
+        (timedelta(days=364), "in 12 months"),
         (timedelta(days=-800), "2 years ago"),
     ],
 )

@@ -354,6 +354,20 @@ def test_lines_of_a_text_end_as_they_were_written() -> None:
     assert media_form.written(FormData([("prompt", "a\r\nb")])) == {"prompt": "a\nb"}
 
 
+@pytest.mark.parametrize("state", sorted(STATES))
+@pytest.mark.parametrize("where", ["gallery", "page"])
+async def test_a_job_is_one_stop_of_the_keyboard_for_each_place_that_it_leads_to(state: str, where: str) -> None:
+    one, _ = STATES[state]
+    api = CannedApi([listed(shipped()["demo-image"])], [one])
+    if where == "gallery":
+        text = await rendered(api, one["kind"])
+    else:
+        text = bytes((await studio.job(visit(api, f"/studio/jobs/{JOB}", "narrow", job_id=JOB))).body).decode()
+    links = re.findall(rf'<a [^>]*href="/studio/jobs/{JOB}"[^>]*>', text)
+    assert len([link for link in links if "tabindex" not in link]) == 1, links
+    assert [link for link in links if ('tabindex="-1"' in link) is not ('aria-hidden="true"' in link)] == []
+
+
 @pytest.mark.parametrize(
     ("hours", "words"),
     [(0.2, "under 1 h left"), (23.9, "23 h left"), (47.9, "47 h left"), (72, "3 days left"), (167.9, "7 days left")],

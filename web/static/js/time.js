@@ -3,16 +3,16 @@
 const UNITS = [[31_536_000, "year"], [2_592_000, "month"], [86_400, "day"], [3_600, "hour"], [60, "minute"]];
 const EACH_MS = 30_000;
 
-/** Writes the distance to a time, such as `2 minutes ago` and `in 61 days`. @param {Date} when @param {Date} now */
+/** Writes the distance to a time, such as `2 minutes ago` and `in 45 days`. @param {Date} when @param {Date} now */
 export function relative(when, now) {
-  const seconds = (when.getTime() - now.getTime()) / 1000;
+  const seconds = (when.getTime() - now.getTime()) / 1000, ahead = seconds > 0;
   for (const [size, unit] of UNITS) {
-    const count = Math.floor(Math.abs(seconds) / Number(size));
-    if (count === 0) continue;
-    const text = `${count} ${unit}${count === 1 ? "" : "s"}`;
-    return seconds > 0 ? `in ${text}` : `${text} ago`;
+    const exact = Math.abs(seconds) / Number(size);
+    if (exact < (ahead && unit !== "minute" ? 2 : 1)) continue;
+    const count = Math.floor(exact + (ahead ? 0.5 : 0)), text = `${count} ${unit}${count === 1 ? "" : "s"}`;
+    return ahead ? `in ${text}` : `${text} ago`;
   }
-  return seconds > 0 ? "in a moment" : "just now";
+  return ahead ? "in a moment" : "just now";
 }
 
 /** A `<time>` inside of it reads relatively. */
