@@ -147,6 +147,7 @@ def _lifespan(
                 settings.database_url.get_secret_value(), pool=STRANGERS_POOL, outage=wired.outage
             )
             stack.push_async_callback(strangers.close)
+            await asyncio.gather(wired.database.warm(), strangers.warm())
             people = await stack.enter_async_context(_people(wired, strangers))
             watching = temporal_faults.watch(temporal, wired.address, wired.faults, wired.request_faults)
             await stack.enter_async_context(_running([asyncio.create_task(watching, name="temporal")]))

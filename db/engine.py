@@ -47,6 +47,7 @@ class Database:
         self._engine = engine
         self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._outage = outage
+        self._size = pool
         self._turns = Turns(max(1, pool - 2))
 
     @classmethod
@@ -76,6 +77,16 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    async def warm(self) -> None:
+        """Open all connections of the pool, so that the first calls wait for none. An outage is left to them."""
+        opening = [self._engine.connect() for _ in range(self._size)]
+        with suppress(psycopg.errors.ConnectionTimeout):
+            async with _answering():
+                opened = await asyncio.gather(*(each.start() for each in opening), return_exceptions=True)
+                for each in opened:
+                    if not isinstance(each, BaseException):
+                        await each.close()
 
     @asynccontextmanager
     async def transaction(

@@ -320,10 +320,26 @@ def test_images_get_their_digests(tmp_path: Path) -> None:
     assert re.sub(r"@sha256:\w+", "", text) == TEXT
     receiver = TRACES["services"]["traces"]["image"]
     assert f"{receiver}@{_digest(receiver)}" in (folder / "traces.yml").read_text()
-    double.write_text("#!/bin/sh\necho latest\n")
-    (folder / "compose.yml").write_text(TEXT)
-    refused = subprocess.run(["sh", folder / "pin.sh"], env={"PATH": os.defpath, "DIGEST_OF": str(double)})
-    assert (refused.returncode, (folder / "compose.yml").read_text()) == (1, TEXT)
+
+
+@pytest.mark.parametrize(
+    ("registry", "complaint"),
+    [
+        ("echo latest", 'pin.sh: {image} has no digest but "latest"'),
+        ("echo first >&2; echo away >&2; exit 1", "pin.sh: no digest of {image}: away"),
+        ("", "pin.sh: it needs Docker's plugin buildx, which asks the registries"),
+    ],
+)
+def test_what_keeps_digests_away_is_one_line(tmp_path: Path, registry: str, complaint: str) -> None:
+    folder, double = tmp_path / "compose", tmp_path / "docker"
+    shutil.copytree(FOLDER, folder)
+    double.write_text(f"#!/bin/sh\n{registry or 'echo help >&2; exit 1'}\n")
+    double.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.defpath}"} | ({"DIGEST_OF": str(double)} if registry else {})
+    refused = subprocess.run(["sh", folder / "pin.sh"], env=environment, capture_output=True, text=True)
+    first = min(service["image"] for service in EVERY.values())
+    assert (refused.returncode, refused.stderr) == (1, complaint.format(image=first) + "\n")
+    assert (folder / "compose.yml").read_text() == TEXT
 
 
 def _digest(image: str) -> str:
