@@ -59,6 +59,7 @@ from api.page_calls import PageCalls
 from api.request_figures import METHODS, OTHER, STATUS, RequestFigures
 from api.request_traces import UNTRACED, RequestTrace, RequestTraces
 from api.resources import Resources
+from api.route_index import RouteIndex
 from api.wire.anthropic_messages import AnthropicMessages
 from api.wire.base import ClientWire, ErrorAnswer
 from api.wire.native_chat import NativeChat
@@ -219,8 +220,8 @@ def create_app(
     app.hot = {wire.path: ChatEndpoint(wire, app.figures) for wire in wires}
     for path, endpoint in app.hot.items():
         app.router.routes.append(Route(path, endpoint, methods=["POST"]))  # answers other methods with 405
-    app.include_router(web.routes.pages_router(PageCalls))
-    for router in (
+    routers = (
+        web.routes.pages_router(PageCalls),
         models.router,
         messages.router,
         chat_models.router,
@@ -255,10 +256,12 @@ def create_app(
         health.router,
         metrics.router,
         codec.router,
-    ):
+        outputs.router(_outputs),
+        web.routes.router(_shared_pages),
+    )
+    app.router.routes.append(RouteIndex(route for router in routers for route in router.routes))
+    for router in routers:
         app.include_router(router)
-    app.include_router(outputs.router(_outputs))
-    app.include_router(web.routes.router(_shared_pages))
     app.openapi = lambda: openapi.document(app, wires)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

@@ -16,7 +16,7 @@ from api.body import StrictRoute
 from api.deps import CurrentResources, MaySeeBilling
 from api.wire.base import JSON
 from db import billing, usage_reports
-from db.usage_reports import Grouping, Split, Used, UsedOfDay
+from db.usage_reports import Grouping, Split, Used
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid
 
@@ -121,7 +121,7 @@ class _Names:
 
     def part(self, by: Grouping, used: Used) -> dict[str, Any]:
         """Return the fields of a `UsagePart`."""
-        return _totals(used) | self.of(by, used)
+        return _totals(used[1:], self.of(by, used))
 
     def of(self, by: Grouping, used: Used) -> dict[str, Any]:
         if by is Grouping.DAY:
@@ -158,11 +158,11 @@ class _SplitFields:
 
     def _days(self) -> list[dict[str, Any]]:
         names = [*(self.names.of(self.by, each) for each in self.split.named), _OTHERS]
-        parts: dict[date, list[dict[str, Any]]] = {}
-        for part in self.split.parts:
-            parts.setdefault(part.day, []).append(_totals(part) | names[part.place])
-        days = self.split.used[Grouping.DAY]
-        return [_totals(used) | {"day": used.group, "parts": parts[used.group]} for used in days]
+        days = []
+        for used in self.split.used[Grouping.DAY]:
+            parts = [_totals(sums, names[place]) for place, sums in self.split.parts[used.group]]
+            days.append(_totals(used[1:], {"day": used.group, "parts": parts}))
+        return days
 
 
 @router.get("/usage/", response_model=UsageReport)
@@ -195,13 +195,9 @@ async def _groups(
     return [names.part(by, used) for used in rows]
 
 
-def _totals(used: Used | UsedOfDay) -> dict[str, Any]:
-    return {
-        "calls": used.calls,
-        "input_tokens": used.input_tokens,
-        "output_tokens": used.output_tokens,
-        "credits": used.credits,
-    }
+def _totals(sums: Sequence[int], names: Mapping[str, Any]) -> dict[str, Any]:
+    calls, input_tokens, output_tokens, credits = sums
+    return {"calls": calls, "input_tokens": input_tokens, "output_tokens": output_tokens, "credits": credits, **names}
 
 
 def _sum(several: Sequence[Used]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Purges and their steps in PostgreSQL. Functions of `db/functions.sql` erase; these call them, and count.
 
-Each function is part of its caller's transaction.
+Each function that takes a session is part of its caller's transaction.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from sqlalchemy import func, text
@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from db import erasure
+from db.engine import Reader
 from db.erasure import Extent
 from db.media_tables import MediaJobRow
 from db.purge_tables import PurgeReceiptRow, PurgeRow, RollUpRow
@@ -25,6 +26,15 @@ from domain.purges import PurgeKey
 MAX_LISTED = 100
 STEPS = ("accepted", "cut", "keys", "objects", "rows", "ledger")
 """In their order."""
+_SHOWN = (
+    *("id", "part", "part_id", "sessions", "step", "requested_at", "completed_at", "found", "erased"),
+    "receipt",
+)
+_LISTED: LiteralString = f"""
+SELECT {", ".join(f"p.{name}" for name in _SHOWN[:-1])}, CASE WHEN p.completed_at IS NOT NULL THEN r.body END
+FROM purges p LEFT JOIN purge_receipts r ON r.purge_id = p.id
+WHERE p.account_id = %(account_id)s ORDER BY p.requested_at DESC LIMIT %(most)s
+"""  # noqa: S608  # our own text
 
 
 async def begin(session: AsyncSession, purge: PurgeRow) -> int:
@@ -51,9 +61,10 @@ async def running(session: AsyncSession, account_id: UUID, part: str, part_id: s
     return (await session.exec(same.where(col(PurgeRow.completed_at).is_(None)))).one_or_none()
 
 
-async def listed(session: AsyncSession, account_id: UUID) -> Sequence[PurgeRow]:
-    query = select(PurgeRow).where(PurgeRow.account_id == account_id)
-    return (await session.exec(query.order_by(col(PurgeRow.requested_at).desc()).limit(MAX_LISTED))).all()
+async def listed(reader: Reader, account_id: UUID) -> list[dict[str, Any]]:
+    """Return the newest purges of an account, each with its receipt: all of one moment."""
+    rows = await reader.rows(_LISTED, {"account_id": account_id, "most": MAX_LISTED})
+    return [dict(zip(_SHOWN, row, strict=True)) for row in rows]
 
 
 async def of_all(session: AsyncSession, account_id: UUID | None, limit: int) -> Sequence[PurgeRow]:

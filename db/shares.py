@@ -1,6 +1,8 @@
 """Shared pages: rows of sealed content, found by the hash of a slug. A page that ends is deleted."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import LiteralString
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, or_
@@ -11,11 +13,31 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from db import expiry
-from db.engine import Database
+from db.engine import Database, Reader
 from db.share_tables import ShareRow
 from db.tables import AccountRow
 
 BATCH = 1000
+_LISTED: LiteralString = """
+SELECT s.id, s.slug_hash, s.epoch, s.messages, s.sealed_heading, s.created_at, s.expires_at
+FROM shares s JOIN accounts a ON a.id = s.account_id AND a.epoch = s.epoch
+WHERE s.account_id = %(account_id)s AND (s.expires_at IS NULL OR s.expires_at > now())
+  AND (CAST(%(before)s AS uuid) IS NULL OR s.id < %(before)s)
+ORDER BY s.id DESC LIMIT %(limit)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A page without its messages."""
+
+    id: UUID
+    slug_hash: bytes
+    epoch: int
+    messages: int
+    sealed_heading: bytes = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None
 
 
 def _live() -> ColumnElement[bool]:
@@ -34,12 +56,10 @@ async def count(session: AsyncSession, account_id: UUID) -> int:
     return (await session.exec(query)).one()
 
 
-async def listed(session: AsyncSession, account_id: UUID, before: UUID | None, limit: int) -> Sequence[ShareRow]:
+async def listed(reader: Reader, account_id: UUID, before: UUID | None, limit: int) -> list[Head]:
     """Return live pages of the account's present epoch, without messages: the newest first, older than `before`."""
-    query = _heads().where(ShareRow.account_id == account_id).order_by(col(ShareRow.id).desc()).limit(limit)
-    if before is not None:
-        query = query.where(ShareRow.id < before)
-    return (await session.exec(query)).all()
+    rows = await reader.rows(_LISTED, {"account_id": account_id, "before": before, "limit": limit})
+    return [Head(*row) for row in rows]
 
 
 async def find(session: AsyncSession, account_id: UUID, slug_hash: bytes) -> ShareRow | None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from operator import add
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -40,18 +39,6 @@ class Used(NamedTuple):
     credits: int
 
 
-class UsedOfDay(NamedTuple):
-    """What a model or key has used on a day, or all those together that have no place of their own."""
-
-    day: date
-    place: int
-    """Among the groups that were named, from 0; after the last: all others."""
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    credits: int
-
-
 @dataclass(frozen=True, slots=True)
 class Returned:
     credits: int
@@ -67,7 +54,8 @@ class Split:
     used: Mapping[Grouping, Sequence[Used]]
     named: Sequence[Used]
     """Those that cost most, by the grouping that splits days."""
-    parts: Sequence[UsedOfDay]
+    parts: Mapping[date, Sequence[tuple[int, Sequence[int]]]]
+    """Of each day that has any: the place among those that were named, or after them for all others; and its sums."""
     returned: Returned
     key_names: Mapping[UUID, str] = field(repr=False)
 
@@ -129,12 +117,12 @@ async def split(reader: Reader, account_id: UUID, by: Grouping, days: tuple[date
     values = {"account_id": account_id, "since": days[0], "until": days[1], "top": top}
     models: list[Used] = []
     keys: list[Used] = []
-    parts: list[UsedOfDay] = []
+    parts: dict[date, list[tuple[int, Sequence[int]]]] = {}
     names: dict[UUID, str] = {}
     returned = Returned(0, 0)
     for kind, day, model, key_id, key_name, place, *sums in await reader.rows(_SPLITS[by], values):
         if kind == _PART:
-            parts.append(UsedOfDay(day, place, *sums))
+            parts.setdefault(day, []).append((place, sums))
         elif kind == Grouping.MODEL:
             models.append(Used(model, *sums))
         elif kind == Grouping.KEY:
@@ -143,19 +131,9 @@ async def split(reader: Reader, account_id: UUID, by: Grouping, days: tuple[date
         else:
             returned = Returned(credits=sums[-1], calls=sums[0])
     named = sorted(models if by is Grouping.MODEL else keys, key=lambda one: -one.credits)[:top]
-    used = {Grouping.DAY: _days(parts), Grouping.MODEL: models, Grouping.KEY: keys}
-    return Split(used, named, parts, returned, names)
-
-
-def _days(parts: Sequence[UsedOfDay]) -> list[Used]:
-    """Sum up each day. `parts` are in the order of days."""
-    days: list[Used] = []
-    for day, _, *sums in parts:
-        if days and days[-1].group == day:
-            days[-1] = Used(day, *map(add, days[-1][1:], sums))
-        else:
-            days.append(Used(day, *sums))
-    return days
+    sums_of = {day: map(sum, zip(*(sums for _, sums in several), strict=True)) for day, several in parts.items()}
+    by_day = [Used(day, *sums) for day, sums in sums_of.items()]
+    return Split({Grouping.DAY: by_day, Grouping.MODEL: models, Grouping.KEY: keys}, named, parts, returned, names)
 
 
 def _used(group: Any, sums: Sequence[Any]) -> Used:

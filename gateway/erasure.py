@@ -148,8 +148,7 @@ class Erasure:
 
     async def listed(self, account_id: UUID) -> list[Purge]:
         """The newest purges of an account."""
-        async with self._database.reading() as session:
-            return [await _purge(session, row) for row in await purges.listed(session, account_id)]
+        return [Purge(**fields) for fields in await purges.listed(self._database, account_id)]
 
 
 async def standings(session: Session, account_id: UUID | None, limit: int) -> list[Standing]:

@@ -129,10 +129,10 @@ class Shares:
 
     async def listed(self, account_id: UUID, before: UUID | None, limit: int) -> SharePage:
         """List the live pages of an account, the newest first."""
+        heads = await stored.listed(self._database, account_id, before, limit + 1)
+        if not heads:
+            return SharePage([], None)
         async with self._database.reading() as session:
-            heads = await stored.listed(session, account_id, before, limit + 1)
-            if not heads:
-                return SharePage([], None)
             key = await self._sealing.current(session, account_id)
         page = [_share(key, head) for head in heads[:limit] if head.epoch == key.epoch]
         return SharePage(page, page[-1].id if len(heads) > limit else None)
@@ -205,6 +205,6 @@ def _sealed(key: ContentKey, order: ShareOrder) -> ShareRow:
     )
 
 
-def _share(key: ContentKey, head: ShareRow) -> Share:
+def _share(key: ContentKey, head: ShareRow | stored.Head) -> Share:
     heading = orjson.loads(key.open(head.sealed_heading, aad=shares.aad(key.account_id, head.slug_hash, _HEADING)))
     return Share(head.id, heading["slug"], heading["title"], head.messages, head.created_at, head.expires_at)

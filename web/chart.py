@@ -56,23 +56,23 @@ def chart(report: Mapping[str, Any], days: Sequence[date], names: Sequence[str])
         for place, (group, name) in enumerate(zip(groups, names, strict=True), 1)
     ]
     places = {_identity(group): one.number for group, one in zip(groups, series, strict=True)}
-    stacks = {
-        date.fromisoformat(one["day"]): {places[_identity(part)]: part["credits"] for part in one["parts"]}
-        for one in report["data"]
-    }
-    totals = {date.fromisoformat(one["day"]): one["credits"] for one in report["data"]}
-    step = _step(max(totals.values(), default=0))
+    stacks: dict[date, Mapping[int, int]] = {}
+    rows = []
+    for one in report["data"]:
+        at, parts = date.fromisoformat(one["day"]), {places[_identity(part)]: part["credits"] for part in one["parts"]}
+        stacks[at] = parts
+        rows.append(Row(at, [parts.get(each.number, 0) for each in series], one["credits"]))
+    step = _step(max((row.total for row in rows), default=0))
     shapes: dict[int, list[str]] = {}
-    for place, one in enumerate(days):
-        _stack(shapes, place * SLOT + (SLOT - _BAR) / 2, stacks.get(one, {}), step * _STEPS)
-    rows = [Row(one, [stacks[one].get(each.number, 0) for each in series], total) for one, total in totals.items()]
+    for place, at in enumerate(days):
+        _stack(shapes, place * SLOT + (SLOT - _BAR) / 2, stacks.get(at, {}), step * _STEPS)
     marks = [short(step * number) for number in range(_STEPS, -1, -1)]
     drawn = [(number, "".join(shapes[number])) for number in sorted(shapes)]
     return Chart(max(len(days), _MIN_SLOTS) * SLOT, drawn, marks, _labels(days), series, rows)
 
 
-def _identity(group: Mapping[str, Any]) -> tuple[object, ...]:
-    return group.get("model"), group.get("key_id"), group.get("others", False)
+def _identity(group: Mapping[str, Any]) -> object:
+    return group.get("others") or group.get("model") or group.get("key_id")
 
 
 def _stack(shapes: dict[int, list[str]], x: float, parts: Mapping[int, int], whole: int) -> None:

@@ -1,7 +1,7 @@
 """API keys: the list, a new one whose token is shown once, rotation and revocation."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from starlette.datastructures import FormData
@@ -100,6 +100,11 @@ def _changes(form: FormData, shown: Mapping[str, Any]) -> dict[str, object]:
     return order | {"limits": dict.fromkeys(LIMITS) | dict(order["limits"])}
 
 
+def may_use(scopes: Collection[str]) -> str:
+    """Name the scopes of a key, in their order."""
+    return ", ".join(scope for scope in SCOPES if scope in scopes)
+
+
 def near(used: int, limit: int) -> bool:
     """Tell whether so little is left of a limit that its owner should know."""
     return used * 100 >= limit * NEAR_PERCENT
@@ -111,7 +116,7 @@ async def _listed(visit: Visit, new: Mapping[str, Any] | None = None, *, rotated
     return visit.render("keys.html", values, secret=new is not None)
 
 
-_NAMES = {"scope_names": SCOPES, "limit_names": LIMITS, "near": near}
+_NAMES = {"scope_names": SCOPES, "limit_names": LIMITS, "may_use": may_use, "near": near}
 
 
 def _form_values(form: Mapping[str, Any] | FormData, fault: Fault | None = None) -> dict[str, object]:

@@ -20,6 +20,12 @@ def credits(amount: int) -> str:
     return f"{amount:,}".replace("-", _MINUS)
 
 
+def cells(amounts: Iterable[int]) -> Markup:
+    """Write cells of a table with credits. Nothing is an empty one."""
+    written = "".join(f'<td class="end">{credits(amount) if amount else ""}</td>' for amount in amounts)
+    return Markup(written)  # noqa: S704  # numbers
+
+
 def dollars(amount: int, *, up: bool = False) -> str:
     """Write what credits are worth at list price, such as `$24.81`."""
     value = (Decimal(abs(amount)) / CREDITS_PER_DOLLAR).quantize(_CENT, ROUND_CEILING if up else ROUND_FLOOR)

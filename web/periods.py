@@ -32,7 +32,8 @@ class Period:
     def name(self) -> str:
         if self.chosen == "1":
             return "today"
-        return f"{len(self.days)} days" if len(self.days) != 1 else day(self.since)
+        count = (self.until - self.since).days
+        return f"{count} days" if count != 1 else day(self.since)
 
     @property
     def query(self) -> dict[str, str]:

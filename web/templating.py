@@ -41,6 +41,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "counted": counted,
         "credits": numbers.credits,
+        "cells": numbers.cells,
         "dollars": numbers.dollars,
         "time": numbers.time,
         "span": numbers.span,
