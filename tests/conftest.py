@@ -32,8 +32,8 @@ IN_MEMORY = migrated.UNSYNCED | {"full_page_writes": "off"}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests often wait, for a process that starts or a lease that runs out."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: tests wait half of their time, for a process or a lease that runs out."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -19,6 +19,9 @@ model = "test-scripted"
 model_provider = "yout"
 approval_policy = "never"
 sandbox_mode = "danger-full-access"
+check_for_update_on_startup = false
+analytics.enabled = false
+features = {{ plugins = false, apps = false }}
 
 [model_providers.yout]
 name = "Yout"
