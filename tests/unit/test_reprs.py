@@ -54,7 +54,7 @@ SHOWN = {
         check dropped error faults problem remedy until what where Finding.detail Finding.subject Ended.end
         WorkerFaultRow.place
         MaintenanceTask.name Retained.fields Retained.reason StoredKind.name StoredKind.reason
-        StoredKind.rule StoredKindView.name StoredKindView.reason StoredKindView.rule _Sentence.text _Sentence.ways
+        StoredKind.rule StoredKindView.name StoredKindView.reason StoredKindView.rule _Sentence.text
         Trait.filter Trait.tag Visit.places
     """,
     "SQL of this program, and what it is given: ids and times": """
