@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from fastapi import APIRouter, FastAPI
 
-from api import auth, body, chat
+from api import auth, body, ratelimit
 from api.body import LargeBodyRoute
 from api.chat import ChatEndpoint
 from api.exchange import Exchange
@@ -75,7 +75,7 @@ async def test_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
         return cast(Caller, SimpleNamespace(credential=None))
 
     monkeypatch.setattr(auth, "caller_of", caller)
-    monkeypatch.setattr(chat.ratelimit, "note", lambda *_: None)
+    monkeypatch.setattr(ratelimit, "note", lambda *_: None)
     wire = SimpleNamespace(content_type="a/b", path="/", visitor_writer=None, key_headers=())
     endpoint = Endpoint(cast(ClientWire, wire), RequestFigures())
     scope = {"app": SimpleNamespace(state=SimpleNamespace(resources=SimpleNamespace()))}
