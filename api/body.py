@@ -157,6 +157,7 @@ class StrictRoute(APIRoute):
             body = await self.parse(request.scope, raw, account_id) if raw else None
             headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
             request.scope["state"][_BODY_BYTES] = len(raw)
+            del raw  # it may be large, and its answer may take minutes
             scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
             return await self.answer(handler, StrictRequest(scope, request.receive, body))
 

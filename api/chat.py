@@ -81,6 +81,7 @@ class ChatEndpoint:
         resources: Resources = scope["app"].state.resources
         raw = await body.read(exchange.receive, large=partial(_place, resources, scope, caller))
         request, call = await self._open(resources, scope, raw, caller)
+        del raw  # it may be large, and the call may take minutes
         if isinstance(call, Replay):
             ratelimit.note(scope, call.requests, call.tokens, call.key_expires)
             await self._replay(call, request, exchange)
