@@ -156,8 +156,9 @@ async def _ask(operation: "Operation", again: str) -> "Answer":
         async with LedgerWriter(environment.database_url(), application="yout-cli") as ledger:
             try:
                 return await ledger.ask(operation)
-            except ServiceUnavailable:
-                continue
+            except ServiceUnavailable as unavailable:
+                if unavailable.reported:  # the database refused it: nothing was done
+                    raise
     raise _in_doubt(again)
 
 
@@ -165,6 +166,13 @@ def _in_doubt(again: str) -> Failure:
     fault = _fault()
     reason = f"{fault}. " if fault else "The database did not answer. "
     return Failure(f"{reason}Whether it was done is not known: {again}", UNKNOWN_OUTCOME)
+
+
+def database_fault() -> "Fault":
+    """Return why the database cannot be used: what shows when it is looked at again, at least that it was away."""
+    from db.faults import describe
+
+    return _fault() or describe(TimeoutError(), environment.database_url())
 
 
 def _fault() -> "Fault | None":

@@ -2,18 +2,19 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from cli.database import open_database, run, settings
+from cli.database import database_fault, open_database, run, settings
 from cli.terminal import as_json, fail, print_json
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from temporalio.client import Client
 
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Standing:
-    at: datetime
+class Stored:
+    """What PostgreSQL has."""
+
     accounts: "AccountFigures"
     holds: "Figures"
     audit: "AuditRow | None"
@@ -38,17 +40,27 @@ class Standing:
     recent_jobs: "RecentJobs"
     overdue: "Overdue"
     deliveries: "DeliveryFigures"
+    faults: "Sequence[Fault]" = ()
+    """What workers report."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Standing:
+    at: datetime
+    stored: "Stored | Fault"
+    """A fault: the database cannot be read."""
     backlogs: "Sequence[Backlog] | None"
     """None: Temporal does not answer. So are `rounds`."""
     rounds: "Sequence[LastRound] | None"
-    faults: "Sequence[Fault]" = ()
-    """What workers report."""
 
 
 @click.command()
 @as_json
 def status(as_json: bool) -> None:
-    """Accounts, holds, drift, jobs, queues, deliveries and the last rounds of maintenance, on one screen."""
+    """Accounts, holds, drift, jobs, queues, deliveries and the last rounds of maintenance, on one screen.
+
+    Of a part that is away, it says so, and shows the others. Exit code 2: the database cannot be read.
+    """
     _print_once(as_json=as_json)
 
 
@@ -60,6 +72,8 @@ def _print_once(*, as_json: bool) -> None:
         print_json(status_screen.document(standing))
     else:
         status_screen.show(standing)
+    if not isinstance(standing.stored, Stored):
+        fail(str(standing.stored), CANNOT_RUN)
 
 
 @click.command()
@@ -75,58 +89,65 @@ def top(every: float, once: bool, as_json: bool) -> None:
         return
     if not sys.stdout.isatty():
         fail("`yout top` needs a terminal: use --once, or `yout status`", CANNOT_RUN)
-    with status_screen.live() as update:
+    with suppress(KeyboardInterrupt), status_screen.live() as update:
         run(_for_ever(update, timedelta(seconds=every)), quiet=False)
 
 
 async def _once() -> Standing:
+    async for standing in _again_and_again(timedelta()):
+        return standing
+    raise AssertionError
+
+
+async def _for_ever(update: "Callable[[Standing], None]", every: timedelta) -> None:
+    async for standing in _again_and_again(every):
+        update(standing)
+
+
+async def _again_and_again(every: timedelta) -> "AsyncGenerator[Standing]":
     from cli import temporal_clients
-
-    ours, database = settings(), open_database()
-    try:
-        async with database.reading():  # before anything waits for Temporal
-            pass
-        async with temporal_clients.opened(ours, lazy=True) as clients:
-            return await _read(database, clients, ours)
-    finally:
-        await database.close()
-
-
-async def _for_ever(update: "Callable[[Standing | None], None]", every: timedelta) -> None:
-    from cli import temporal_clients
-    from domain.errors import ServiceUnavailable
 
     ours, database = settings(), open_database()
     try:
         async with temporal_clients.opened(ours, lazy=True) as clients:
             while True:
-                try:
-                    update(await _read(database, clients, ours))
-                except ServiceUnavailable:  # it may come back
-                    update(None)
+                yield await _read(database, clients, ours)
                 await asyncio.sleep(every.total_seconds())
     finally:
         await database.close()
 
 
 async def _read(database: "Database", clients: "tuple[Client, Client]", ours: "Settings") -> Standing:
-    from db import holds, media_figures, operator_figures, worker_faults
-    from db.audit import latest
     from temporal import rounds
     from temporal.backlogs import Backlogs
     from workflows import audit, grants, maintenance
     from workflows.options import MAINTENANCE, QUEUES
 
     jobs, upkeep = clients
-    async with database.snapshot() as session:
-        figures = await operator_figures.accounts(session)
-        held, last = await holds.figures(session), await latest(session)
-        opened, overdue = await media_figures.open_jobs(session), await media_figures.overdue(session)
-        recent, waiting = await operator_figures.recent_jobs(session), await operator_figures.deliveries(session)
-        faults = await worker_faults.showing(session)
-    backlogs, begun = await asyncio.gather(
+    stored, backlogs, begun = await asyncio.gather(
+        _stored(database),
         Backlogs(jobs, QUEUES, {MAINTENANCE: ours.maintenance_namespace}).read(),
         rounds.read(upkeep, jobs, (maintenance.SCHEDULE_ID, audit.SCHEDULE_ID, grants.SCHEDULE_ID)),
     )
-    now = datetime.now(UTC)
-    return Standing(now, figures, held, last, opened, recent, overdue, waiting, backlogs, begun, faults)
+    return Standing(datetime.now(UTC), stored, backlogs, begun)
+
+
+async def _stored(database: "Database") -> "Stored | Fault":
+    from db import holds, media_figures, operator_figures, worker_faults
+    from db.audit import latest
+    from domain.errors import ServiceUnavailable
+
+    try:
+        async with database.snapshot() as session:
+            return Stored(
+                await operator_figures.accounts(session),
+                await holds.figures(session),
+                await latest(session),
+                await media_figures.open_jobs(session),
+                await operator_figures.recent_jobs(session),
+                await media_figures.overdue(session),
+                await operator_figures.deliveries(session),
+                await worker_faults.showing(session),
+            )
+    except ServiceUnavailable:
+        return await asyncio.to_thread(database_fault)

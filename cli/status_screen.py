@@ -11,9 +11,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.status import Standing
+from cli.status import Standing, Stored
 from cli.terminal import duration, say
+from db.tables import AuditRow
 from domain.counts import counted
+from domain.faults import Fault
 from domain.media import State
 from domain.task_queues import Backlog
 from workflows.audit import SCHEDULE_ID
@@ -23,16 +25,28 @@ WIDTH = 100
 LATE = timedelta(minutes=20)
 """An audit or a round that began longer ago did not begin when it was due. Grants are given once an hour."""
 STALE_GRANTS = timedelta(hours=3)
-_UNAVAILABLE = Text("The database does not answer. `yout doctor` says why.", style="bold red")
+STORED = ("accounts", "holds", "audit", "jobs", "jobs_overdue", "outputs_overdue", "deliveries", "worker_faults")
+"""Of the document: what the database has. All null while it cannot be read."""
 ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
 
 def document(standing: Standing) -> dict[str, Any]:
-    audit = standing.audit
+    stored = standing.stored
     return {
         "at": standing.at,
-        "accounts": asdict(standing.accounts),
-        "holds": asdict(standing.holds),
+        "database_up": isinstance(stored, Stored),
+        **(_stored(stored) if isinstance(stored, Stored) else dict.fromkeys(STORED)),
+        "temporal_up": standing.backlogs is not None,
+        "queues": _queues(standing),
+        "rounds": None if standing.rounds is None else [asdict(one) for one in standing.rounds],
+    }
+
+
+def _stored(stored: Stored) -> dict[str, Any]:
+    audit = stored.audit
+    return {
+        "accounts": asdict(stored.accounts),
+        "holds": asdict(stored.holds),
         "audit": None
         if audit is None
         else {
@@ -44,19 +58,16 @@ def document(standing: Standing) -> dict[str, Any]:
         },
         "jobs": {
             one.kind.value: {"queued": one.queued, "running": one.running, "oldest_queued_seconds": _seconds(one.age)}
-            | {f"{state.value}_last_day": standing.recent_jobs.by_kind[one.kind][state] for state in ENDED}
-            for one in standing.open_jobs
+            | {f"{state.value}_last_day": stored.recent_jobs.by_kind[one.kind][state] for state in ENDED}
+            for one in stored.open_jobs
         },
-        "jobs_overdue": standing.overdue.jobs,
-        "outputs_overdue": standing.overdue.outputs,
+        "jobs_overdue": stored.overdue.jobs,
+        "outputs_overdue": stored.overdue.outputs,
         "deliveries": {
-            **{name: value for name, value in asdict(standing.deliveries).items() if name != "age"},
-            "oldest_due_seconds": _seconds(standing.deliveries.age),
+            **{name: value for name, value in asdict(stored.deliveries).items() if name != "age"},
+            "oldest_due_seconds": _seconds(stored.deliveries.age),
         },
-        "temporal_up": standing.backlogs is not None,
-        "queues": _queues(standing),
-        "worker_faults": [{"what": one.what, "where": one.where, "remedy": one.remedy} for one in standing.faults],
-        "rounds": None if standing.rounds is None else [asdict(one) for one in standing.rounds],
+        "worker_faults": [{"what": one.what, "where": one.where, "remedy": one.remedy} for one in stored.faults],
     }
 
 
@@ -87,24 +98,38 @@ def show(standing: Standing) -> None:
 
 
 @contextmanager
-def live() -> Iterator[Callable[[Standing | None], None]]:
-    """Give a function that draws the screen anew; None: the database is away.
+def live() -> Iterator[Callable[[Standing], None]]:
+    """Give a function that draws the screen anew.
 
     What was there before is there again in the end.
     """
     with Live(Text("reading ..."), console=Console(), screen=True, auto_refresh=False) as display:
-        yield lambda standing: display.update(_UNAVAILABLE if standing is None else screen(standing), refresh=True)
+        yield lambda standing: display.update(screen(standing), refresh=True)
 
 
 def screen(standing: Standing) -> RenderableType:
+    stored = standing.stored
+    jobs: list[RenderableType] = [Text(""), _jobs(stored)] if isinstance(stored, Stored) else []
     queues: list[RenderableType] = [] if standing.backlogs is None else [Text(""), _backlog(standing.backlogs)]
-    return Group(_summary(standing), Text(""), _jobs(standing), *queues)
+    return Group(_summary(standing), *jobs, *queues)
 
 
 def _summary(standing: Standing) -> Table:
-    accounts, holds, waiting = standing.accounts, standing.holds, standing.deliveries
+    stored = standing.stored
     lines = Table.grid(padding=(0, 2))
     lines.add_row("time", Text(f"{standing.at:%Y-%m-%d %H:%M:%S} UTC"))
+    if isinstance(stored, Stored):
+        _add_stored(lines, standing, stored)
+    else:
+        lines.add_row("database", _ailing(stored))
+    lines.add_row("rounds", _rounds(standing))
+    for fault in stored.faults if isinstance(stored, Stored) else ():
+        lines.add_row("worker", _ailing(fault))
+    return lines
+
+
+def _add_stored(lines: Table, standing: Standing, stored: Stored) -> None:
+    accounts, holds, waiting = stored.accounts, stored.holds, stored.deliveries
     some = _those((accounts.suspended, "suspended"), (accounts.without_credits, "without credits"))
     lines.add_row(
         "accounts", f"{accounts.number:,}{some}; {counted(accounts.available, 'credit')}, and {accounts.held:,} held"
@@ -114,18 +139,17 @@ def _summary(standing: Standing) -> Table:
         "holds",
         _marked(f"{holds.open:,} open, {counted(holds.open_credits, 'credit')}{overdue}", bad=holds.overdue > 0),
     )
-    lines.add_row("books", _books(standing))
+    lines.add_row("books", _books(standing, stored.audit))
     late = f", the oldest for {duration(waiting.age)}" if waiting.due else ""
     text = f"{waiting.pending:,} wait, {waiting.due:,} due{late}; {waiting.failed:,} failed in the last day"
     lines.add_row("webhooks", text + _those((waiting.disabled_endpoints, "endpoints disabled")))
-    lines.add_row("rounds", _rounds(standing))
-    for fault in standing.faults:
-        lines.add_row("worker", _marked(f"{fault.what} ({fault.where}): `yout doctor` says what to do", bad=True))
-    return lines
 
 
-def _books(standing: Standing) -> Text:
-    audit = standing.audit
+def _ailing(fault: Fault) -> Text:
+    return _marked(f"{fault.what} ({fault.where}): `yout doctor` says what to do", bad=True)
+
+
+def _books(standing: Standing, audit: AuditRow | None) -> Text:
     if audit is None:
         return _marked("no audit yet: a worker does one every ten minutes", bad=not _is_new(standing))
     age = standing.at - audit.began_at
@@ -166,15 +190,15 @@ def _rounds(standing: Standing) -> Text:
     return words
 
 
-def _jobs(standing: Standing) -> Table:
+def _jobs(stored: Stored) -> Table:
     table = _table("jobs", "queued", "oldest", "running", *(f"{state.value}, last day" for state in ENDED))
-    for one in standing.open_jobs:
-        recent = standing.recent_jobs.by_kind[one.kind]
+    for one in stored.open_jobs:
+        recent = stored.recent_jobs.by_kind[one.kind]
         oldest = duration(one.age) if one.queued else "-"
         numbers = [f"{number:,}" for number in (one.running, *(recent[state] for state in ENDED))]
         table.add_row(one.kind.value, f"{one.queued:,}", oldest, *numbers)
-    if standing.overdue.jobs or standing.overdue.outputs:
-        jobs, outputs = standing.overdue.jobs, standing.overdue.outputs
+    if stored.overdue.jobs or stored.overdue.outputs:
+        jobs, outputs = stored.overdue.jobs, stored.overdue.outputs
         stuck = f"{counted(jobs, 'job')}, and the outputs of {outputs:,}, cannot be ended: see the log"
         table.caption = _marked(stuck, bad=True)
     return table

@@ -103,16 +103,19 @@ def place(url: str) -> str:
 
 
 def diagnose(url: str) -> Fault | None:
-    """Connect once, and check that the schema exists and can be written to. Blocks for a few seconds at most.
+    """Connect once, and check that this role can read and write our schema there. Blocks for a few seconds at most.
 
     Returns None if there is no fault.
     """
+    from db import roles  # here: its imports take long, and words need none of them
+
     try:
         with psycopg.connect(**connections.parameters(url, "yout-cli"), autocommit=True) as connection:
             connections.require_schema(connection.execute(connections.SCHEMA).fetchone())
             writable = connection.execute(connections.WRITABLE).fetchone()
+            lacking = connection.execute(*roles.lacking_query()).fetchone()
     except (psycopg.Error, UnicodeError, ValueError) as error:
         return describe(error, url)
     if writable == (False,):
         return describe(psycopg.errors.ReadOnlySqlTransaction(), url)
-    return None
+    return None if lacking is None else describe(psycopg.errors.InsufficientPrivilege(), url)

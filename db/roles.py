@@ -7,7 +7,7 @@ their age. A migration run creates the role if it is missing, and grants its rig
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -173,6 +173,11 @@ async def excess(connection: psycopg.AsyncConnection[Any], name: str) -> tuple[s
 
 async def lacking(connection: psycopg.AsyncConnection[Any]) -> tuple[str, ...]:
     """Return the rights that the application needs and this connection's role lacks. The schema must be current."""
+    rows = await connection.execute(*lacking_query())
+    return tuple(row[0] for row in await rows.fetchall())
+
+
+def lacking_query() -> tuple[LiteralString, dict[str, list[str]]]:
     changing = [(table, column) for table, columns in CHANGING.items() for column in columns]
     rights = {
         "adding": list(ADDING),
@@ -180,8 +185,7 @@ async def lacking(connection: psycopg.AsyncConnection[Any]) -> tuple[str, ...]:
         "changing": [table for table, _ in changing],
         "fields": [column for _, column in changing],
     }
-    rows = await connection.execute(_LACKING, rights)
-    return tuple(row[0] for row in await rows.fetchall())
+    return _LACKING, rights
 
 
 def _row_grants(role: str) -> list[str]:

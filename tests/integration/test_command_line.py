@@ -135,7 +135,7 @@ def test_a_database_that_is_away(postgres: EmbeddedPostgres, command: str, broke
     )
     assert one_line(result.stderr).startswith(complaint)
     assert result.exit_code == 2
-    assert result.stdout == ""
+    assert result.stdout == "" or command in ("status", "top")  # they show what Temporal has
 
 
 @pytest.mark.parametrize("command", sorted(ON_THE_DATABASE.keys() - {"migrate"}))

@@ -1,6 +1,12 @@
 """`yout status` and `yout top`: what one screen shows, with Temporal and without it."""
 
+import contextlib
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,11 +21,14 @@ from cli.status import Standing
 from db.audit import Audits
 from db.engine import Database
 from db.writer import LedgerWriter
+from dev import ports
+from dev.temporal import EmbeddedTemporal
 from domain.media import Kind
 from temporal.rounds import LastRound
 from tests.support.bank import open_account, reserve
-from tests.support.stack import Stack
+from tests.support.stack import ROOT, Stack
 from workflows.audit import SCHEDULE_ID
+from workflows.options import QUEUES
 
 NOW = datetime.now(UTC)
 
@@ -88,7 +97,7 @@ ROUNDS: dict[str, tuple[list[LastRound] | None, bool]] = {
 @pytest.mark.parametrize("case", ROUNDS)
 def test_a_missing_audit_is_red_but_in_a_new_installation(case: str) -> None:
     rounds, red = ROUNDS[case]
-    books = status_screen._books(cast(Standing, SimpleNamespace(audit=None, at=NOW, rounds=rounds)))
+    books = status_screen._books(cast(Standing, SimpleNamespace(at=NOW, rounds=rounds)), None)
     assert books.plain.startswith("no audit yet")
     assert ("red" in str(books.style)) == red
 
@@ -101,11 +110,49 @@ def test_top_needs_a_terminal(stack: Stack) -> None:
     )
 
 
-def test_live_says_that_the_database_is_away(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    with status_screen.live() as update:
-        update(None)
-    assert "The database does not answer" in capsys.readouterr().out
+def test_status_shows_the_rest_while_the_database_is_away(tmp_path: Path) -> None:
+    with EmbeddedTemporal.temporary() as temporal:
+        _shows_temporal_alone(tmp_path / "state", temporal.address)
+
+
+def _shows_temporal_alone(state: Path, temporal: str) -> None:
+    away = Stack(f"postgresql://yout:HIDDEN@127.0.0.1:{ports.free()}/yout", state, temporal)
+    for words in (("status",), ("top", "--once"), ("status", "--json")):
+        result = CliRunner().invoke(yout, words, env=away.environment)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: nothing listens there for the database (127.0.0.1:")
+        assert "HIDDEN" not in result.output
+        if "--json" in words:
+            shown = json.loads(result.stdout)
+            assert (shown["database_up"], shown["temporal_up"]) == (False, True)
+            assert {shown[name] for name in status_screen.STORED} == {None}
+            assert {one["queue"] for one in shown["queues"]} == set(QUEUES)
+        else:
+            assert "database  nothing listens there for the database" in result.stdout
+            assert "tasks wait" in result.stdout
+
+
+def test_the_document_has_the_same_names_with_and_without_the_database(stack: Stack) -> None:
+    shown = json.loads(run(stack, "status", "--json"))
+    assert shown["database_up"] is True
+    assert set(status_screen.STORED) <= shown.keys()
+
+
+def test_live_says_that_the_database_is_away_and_ends_well(tmp_path: Path) -> None:
+    """In a terminal, as somebody at a keyboard ends it."""
+    away = Stack(f"postgresql://yout:HIDDEN@127.0.0.1:{ports.free()}/yout", tmp_path / "state")
+    ours, theirs = pty.openpty()
+    environment = away.environment | {"TERM": "xterm", "COLUMNS": "80", "LINES": "40"}
+    command = [sys.executable, "-m", "cli", "top"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = ""
+        while "nothing listens there for the database" not in shown:
+            shown += os.read(ours, 65536).decode()
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while part := os.read(ours, 65536):
+                shown += part.decode()
+        assert process.wait() == 0
+    os.close(ours)
+    assert "error" not in shown
