@@ -94,6 +94,27 @@ async def test_a_shared_page_is_whole(site: Stack, visitor: BrowserContext, ids:
     await watched.page.close()
 
 
+TOUCHED = (
+    "/studio/image",
+    "/studio/jobs/{job_id}",
+    "/activity/charges/{charge_id}",
+    "/webhooks/{endpoint_id}",
+    "/privacy/purges/{purge_id}",
+    "/docs",
+    "/docs/api",
+    "/docs/api/media",
+    "/docs/concepts",
+)
+
+
+@pytest.mark.parametrize("path", TOUCHED)
+async def test_a_finger_meets_what_it_aims_at(path: str, site: Stack, owner: Member, ids: Mapping[str, str]) -> None:
+    watched = await Watched.of(owner.context, site.url)
+    await watched.open(path.format_map(ids))
+    assert await watched.small_targets() == []
+    await watched.page.close()
+
+
 async def token(page: Page) -> None:
     await page.get_by_label("Name", exact=True).fill(filled.NAME)
     await page.get_by_role("button", name="Make the key").click()

@@ -50,8 +50,31 @@ async (rules) => {
   return violations.flatMap((rule) => rule.nodes.map((node) => written(rule, node)));
 }
 """
+TARGETS = """
+(most) => {
+  const hits = (one, x, y) => {
+    const hit = document.elementFromPoint(x, y)?.closest("a, button, summary, label, input, select, textarea");
+    return hit === one || [...(one.labels ?? [])].includes(hit);
+  };
+  const isInText = (one) => getComputedStyle(one).display === "inline"
+    && (one.closest("p")?.textContent.trim().length ?? 0) > one.textContent.trim().length;
+  const small = [], all = "main :is(a[href]:not([tabindex='-1']), button, input, select, summary, textarea)";
+  for (const one of document.querySelectorAll(all)) {
+    if (!one.checkVisibility({visibilityProperty: true}) || isInText(one)) continue;
+    one.scrollIntoView({block: "center"});
+    const {left, top, width, height} = one.getBoundingClientRect(), x = left + Math.min(width / 2, 60);
+    let [above, below] = [0, 0];
+    const middle = top + height / 2;
+    while (above < most && hits(one, x, middle - above - 1)) above += 1;
+    while (below < most && hits(one, x, middle + below + 1)) below += 1;
+    if (above + below < most - 2) small.push(`${above + below} of ${most} pixels: ${one.outerHTML.slice(0, 160)}`);
+  }
+  return small;
+}
+"""
+"""How high the place is that a finger may touch, pixel by pixel. A link within a sentence is as high as its line."""
 WIDE, PHONE, NARROW = 1280, 390, 320
-_HEIGHT = 800
+_HEIGHT, _TARGET = 800, 40
 KB = 1024
 CSS, FONTS = 12 * KB, 75 * KB
 HTML = {"/": 6 * KB, "/chat": 8 * KB}
@@ -152,6 +175,11 @@ class Watched:
         width = await self.width()
         await self.resize(WIDE)
         return [f"{width} pixels wide at {NARROW}"] if width > NARROW else []
+
+    async def small_targets(self) -> list[str]:
+        """Return what is too low for a finger, on a phone."""
+        await self.resize(PHONE)
+        return [str(one) for one in await self.page.evaluate(TARGETS, _TARGET)]
 
     async def resize(self, width: int) -> None:
         await self.page.set_viewport_size({"width": width, "height": _HEIGHT})
