@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from domain.hosts import is_loopback
 
-_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 FORM = (
     "write it as smtps://user:password@host, smtp+starttls://user:password@host, or smtp://host without a password, "
     "each with :port if it is not the usual one"
@@ -36,7 +36,7 @@ class MailServer:
     def of(cls, url: str) -> "MailServer":
         try:
             parts = urlsplit(url)
-            port = parts.port or _PORTS[parts.scheme]
+            port = parts.port or PORTS[parts.scheme]
         except (ValueError, KeyError):
             raise ValueError(FORM) from None
         if not parts.hostname or parts.path not in ("", "/") or parts.query:

@@ -163,6 +163,8 @@ REFUSED = {
     "head above 32 KiB": HEAD + b"".join(b"X-%d: %s\r\n" % (number, b"a" * 4000) for number in range(12)) + b"\r\n",
     "two lengths": HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "length twice": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "a path above 8 KiB": b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TRACE": b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
     "no HTTP": b"\x16\x03\x01\x02\x00\r\n\r\n",
 }
 
@@ -179,6 +181,11 @@ def test_what_is_no_request_goes_nowhere(alone: Nginx, name: str) -> None:
     head, _, body = _exchanged(alone.port, REFUSED[name]).partition(b"\r\n\r\n")
     assert head.split()[1] == b"400"
     assert json.loads(body)["error"]["code"] == "invalid_request"
+
+
+def test_what_nginx_closes_is_an_error_of_ours(alone: Nginx) -> None:
+    answer = httpx2.get(f"{alone.url}/metrics", timeout=60)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found_error")
 
 
 def test_nobody_is_behind_nginx(alone: Nginx) -> None:

@@ -12,7 +12,9 @@ import yaml
 from fastapi.routing import APIRoute
 
 from api import health
+from domain import mails
 from gateway.calls import SETTLE_SECONDS
+from outbound import urls
 from settings import Settings, WorkflowWorkerSettings
 from tests.support.stack import SECRET
 from workflows import options
@@ -221,6 +223,44 @@ def test_a_process_has_time_to_stop(name: str) -> None:
     assert _pod(name)["spec"]["terminationGracePeriodSeconds"] >= needed
 
 
+def test_a_process_has_time_to_start() -> None:
+    probe = _container("api")["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 180
+
+
+@pytest.mark.parametrize("name", RUNNING)
+def test_what_a_process_writes_and_reads_is_mounted(name: str) -> None:
+    mounts = {mount["mountPath"]: mount for mount in _container(name)["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in _pod(name)["spec"]["volumes"]}
+    for written in ("/tmp", _environment(name)["YOUT_STATE_DIR"]):
+        assert "readOnly" not in mounts[written]
+        assert "emptyDir" in volumes[mounts[written]["name"]]
+    if catalog := _environment(name).get("YOUT_CATALOG"):
+        folder, _, file = catalog.rpartition("/")
+        source = volumes[mounts[folder]["name"]]["configMap"]["name"]
+        (files,) = [each["files"] for each in KUSTOMIZATION["configMapGenerator"] if each["name"] == source]
+        assert file in files
+
+
+def test_what_pods_take_their_environment_from_is_made() -> None:
+    page = (ROOT / "docs" / "production.md").read_text()
+    made = dict(re.findall(r"kubectl create secret generic (\S+) (\S.*)", page))
+    assert made.keys() == SECRETS.keys()
+    assert set().union(*(_sources(name) for name in RUNNING)) == made.keys() | CONFIG.keys() - {"yout-catalog"}
+    for name, literals in made.items():
+        assert set(SECRETS[name]) <= set(re.findall(r"--from-literal=(\w+)=", literals))
+
+
+@pytest.mark.parametrize("name", DEPLOYMENTS)
+def test_a_node_can_be_drained(name: str) -> None:
+    scaled = {**_of("ScaledObject"), **_of("HorizontalPodAutoscaler")}.get(name, {}).get("spec", {})
+    least = scaled.get("minReplicaCount") or scaled.get("minReplicas") or DEPLOYMENTS[name]["spec"]["replicas"]
+    budget = _of("PodDisruptionBudget")[name]["spec"]
+    assert budget.get("maxUnavailable", least - budget.get("minAvailable", 0)) >= 1
+    if fallback := scaled.get("fallback"):
+        assert least <= fallback["replicas"] <= scaled["maxReplicaCount"]
+
+
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_names_and_selectors_match(name: str) -> None:
     deployment = DEPLOYMENTS[name]
@@ -288,6 +328,20 @@ def test_nothing_is_reached_but_what_a_policy_names() -> None:
     incoming = [name for name, policy in policies.items() if policy["spec"].get("ingress")]
     assert incoming == ["callers"]
     assert policies["callers"]["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "api"
+
+
+def test_policies_open_the_ports_that_are_used() -> None:
+    policies = {name: policy["spec"] for name, policy in _of("NetworkPolicy").items() if name != "deny-all"}
+    opened = {
+        name: {port["port"] for rule in spec.get("egress") or spec["ingress"] for port in rule["ports"]}
+        for name, spec in policies.items()
+    }
+    (listens,) = _container("api")["ports"]
+    assert (opened["callers"], str(listens["containerPort"])) == ({listens["name"]}, CONFIG["yout"]["YOUT_PORT"])
+    assert _of("Service")["api"]["spec"]["ports"][0]["targetPort"] == listens["name"]
+    assert opened["reach-temporal"] == {int(CONFIG["yout"]["YOUT_TEMPORAL_ADDRESS"].rpartition(":")[2])}
+    assert opened["reach-internet"] == {*urls.PORTS, *mails.PORTS.values()} - {25}
+    assert opened["reach-database"] == {5432}
 
 
 @pytest.mark.parametrize("name", _of("ScaledObject"))
