@@ -71,6 +71,10 @@ def test_shares_of_a_bar(part: int, whole: int, text: str) -> None:
     assert numbers.percent(part, whole) == text
 
 
+def test_cells_of_a_table() -> None:
+    assert numbers.cells([1200, 0]) == '<td class="end">1,200</td><td class="end"></td>'
+
+
 def test_the_parts_of_a_bar_lie_side_by_side() -> None:
     drawn = numbers.rects([("spent", 1), ("near", 0), ("free", 3)], 4)
     spent, free = drawn.split("/><")
