@@ -112,6 +112,8 @@ def _of_system(error: BaseException) -> tuple[str, int] | None:
         errno.EACCES: "give this user the right to it, or name another place",
         errno.EPERM: "give this user the right to it, or name another place",
         errno.EROFS: "name a place that can be written",
+        errno.ENOENT: "make it, or name another place",
+        errno.ENOTDIR: "make it a folder, or name another place",
         errno.ENOSPC: "make room on that disk",
     }.get(error.errno, "")
     where = f" ({error.filename})" if error.filename is not None else ""
