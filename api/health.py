@@ -14,7 +14,7 @@ router = APIRouter(tags=["health"])
 MAX_SILENCE_SECONDS = 2.0
 
 
-@router.get("/healthz")
+@router.get("/healthz", summary="200 while the process runs, whatever else is away")
 async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 

@@ -77,6 +77,10 @@ class Pending(BaseModel):
 class Verified(BaseModel):
     email: str = Field(repr=False)
     email_verified: bool = True
+    free_credits: int | None = Field(
+        description="What the account got by this. 0: its mailbox had the free tier before, or there is none. "
+        "Null: none was due, as for a new address of an account."
+    )
 
 
 class EndedSessions(BaseModel):
@@ -143,7 +147,8 @@ async def verify_address(body: OneTimeToken, resources: CurrentResources) -> Ver
     """Confirm an address by the token that was mailed to it. It works once. Opens the account of a sign-up; then sign
     in with the password.
     """
-    return Verified(email=await sign_up.verify(resources.people, body.token))
+    verified = await sign_up.verify(resources.people, body.token)
+    return Verified(email=verified.email, free_credits=verified.free_credits)
 
 
 @everybody.post("/verify/resend/", status_code=202)

@@ -5,6 +5,7 @@ link has the password that came with it. A known address is answered alike; its 
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from db import accounts as stored_accounts
@@ -21,6 +22,15 @@ from gateway.throttles import Client
 AddLink = Callable[[Session, stored.NewLink], Awaitable[bool]]
 VERIFYING = ("sign_up", "verify", "change_email")
 """The purposes of links that verify an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    email: str = field(repr=False)
+    free_credits: int | None
+    """What its account got by that. 0: the mailbox had them before, or there is no free tier. None: none were due."""
+    replaced: str | None = field(default=None, repr=False)
+    """The address before, of a user who changed it."""
 
 
 async def sign_up(people: People, email: str, password: str, client: Client) -> SignedIn | None:
@@ -73,8 +83,8 @@ async def operators_link(session: Session, email: str) -> OneTimeLink | None:
     return link if await stored.add_verification_link(session, link.stored) else None
 
 
-async def verify(people: People, token: str) -> str:
-    """Use a link that verifies an address, and return the address. It signs nobody in: the password does.
+async def verify(people: People, token: str) -> Verified:
+    """Use a link that verifies an address. It signs nobody in: the password does.
 
     Opens the account of a sign-up, and gives it the free tier. Raises `LinkUnusable`.
     """
@@ -87,14 +97,14 @@ async def verify(people: People, token: str) -> str:
         link = await stored.use_link(session, digest, *VERIFYING)
         if link is None:
             raise LinkUnusable
-        before = await _verified(people, session, link)
-    if before is not None:
-        people.outbox.send(people.letters.new_address(before))
-    return email
+        verified = await _verified(people, session, link)
+    if verified.replaced is not None:
+        people.outbox.send(people.letters.new_address(verified.replaced))
+    return verified
 
 
-async def _verified(people: People, session: Session, link: stored.Link) -> str | None:
-    """Do what the link is for. Returns the address that it replaced, if any."""
+async def _verified(people: People, session: Session, link: stored.Link) -> Verified:
+    """Do what the link is for."""
     taken = await stored_accounts.of_email(session, link.email)
     if link.purpose == "sign_up":
         if taken is not None or link.password is None:
@@ -102,22 +112,24 @@ async def _verified(people: People, session: Session, link: stored.Link) -> str 
         account_id, user_id = await _open_account(people, session, link.email, link.password)
         await stored.verify_email(session, user_id, link.email)
         await stored.drop_sign_ups(session, link.email)
-        await people.free_tier.give(session, account_id, link.email)
-        return None
+        return Verified(link.email, await _free_credits(people, session, account_id, link.email))
     assert link.user_id is not None  # noqa: S101  # a constraint of the table
     user = await stored.of_id(session, link.user_id, lock=True)
     if link.purpose == "verify":
         if not await stored.verify_email(session, user.id, link.email):
             raise LinkUnusable
-        await people.free_tier.give(session, user.account_id, link.email)
-        return None
+        return Verified(link.email, await _free_credits(people, session, user.account_id, link.email))
     if taken is not None:
         raise LinkUnusable
     await stored.change_email(session, user.id, link.email, verified=True)
     # What was mailed to the address before must not open the account any more.
     await stored.drop_links(session, user.id, "reset", "verify", "change_email")
     await stored.drop_sign_ups(session, link.email)
-    return user.email
+    return Verified(link.email, None, replaced=user.email)
+
+
+async def _free_credits(people: People, session: Session, account_id: UUID, email: str) -> int:
+    return people.free_tier.credits if await people.free_tier.give(session, account_id, email) else 0
 
 
 def mails(link: OneTimeLink, client: Client) -> list[tuple[throttles.Throttle, str]]:

@@ -172,7 +172,7 @@ def used_text(row: Row) -> str:
     if row["state"] == "open":
         return "running"
     if row["state"] == "void":
-        return "released"
+        return "nothing"
     if usage is None or usage["source"] == "flat":
         return str(row["kind"])
     return f"{credits(usage['input_tokens'])} in, {credits(usage['output_tokens'])} out"

@@ -54,7 +54,7 @@ def certificate(purge: Mapping[str, Any], kinds: Sequence[Mapping[str, Any]]) ->
     part = next(iter(purge["only"] or {}), "")
     return Certificate(
         purge=purge,
-        title=f"{WHOLE[part]} is erased" if part else "Everything is erased",
+        title=f"{WHOLE[part]} was erased" if part else "Everything was erased",
         rows=[row for row in counted if row[1] or row[2]],
         absent=sum(not row[1] and not row[2] for row in counted),
         balance=None if money is None else {name: int(amount) for name, amount in money.items()},

@@ -180,7 +180,7 @@ def _sentences(receipt: Receipt) -> Iterator[str]:
     if receipt["state"] == "open":
         yield f"It is still running. It holds {counted(amounts['held'], 'credit')}. What it does not need comes back."
     if receipt["state"] == "void" and amounts["held"]:
-        yield f"It was released. Nothing was charged, and all {counted(amounts['held'], 'credit')} came back."
+        yield f"Nothing was charged, and all {counted(amounts['held'], 'credit')} came back."
     if receipt["state"] == "void" and not amounts["held"]:
         yield "It never began. Nothing was held, and nothing was charged."
     if amounts["refunded"]:

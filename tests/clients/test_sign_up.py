@@ -64,10 +64,10 @@ async def signed_up(client: httpx2.AsyncClient, mailbox: MailServer, email: str)
     """An account of that address, signed in."""
     assert (await client.post("/signup/", json={"email": email, "password": PASSWORD})).status_code == 202
     verified = await client.post("/verify/", json={"token": mailbox.secret(email)})
-    assert verified.json() == {"email": email, "email_verified": True}
     answer = await client.post("/login/", json={"email": email, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     me: dict[str, object] = answer.json()
+    assert verified.json() == {"email": email, "email_verified": True, "free_credits": me["balance"]}
     return me
 
 

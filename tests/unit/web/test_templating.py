@@ -3,6 +3,7 @@
 import pytest
 
 from web import templating
+from web.icons import Icons
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,19 @@ def test_a_form_has_it_so() -> None:
     fault = {"message": "'password' is too easy to guess.", "param": "password", "retry_after": None}
     values = {"fault": fault, "address_given": "", "next": "/chat", "server": {"offer": ""}}
     assert "</svg>Is too easy to guess." in templating.html("sign-up.html", values)
+
+
+@pytest.mark.parametrize(
+    ("event", "endpoint", "words"),
+    [
+        ("job.succeeded", None, "the webhook_url of a job"),
+        ("job.succeeded", "an id", "an endpoint that is gone"),
+        ("purge.completed", None, "an endpoint that is gone"),
+    ],
+)
+def test_a_message_to_an_endpoint_that_a_purge_erased_went_to_no_job(
+    event: str, endpoint: str | None, words: str
+) -> None:
+    template = templating._environment().get_template("webhook-parts.html")
+    parts = template.make_module({"icons": Icons()})
+    assert str(parts.elsewhere({"event": event, "endpoint_id": endpoint})).strip() == words  # type: ignore[attr-defined]

@@ -26,7 +26,8 @@ class Link extends HTMLElement {
       const headers = {"content-type": "application/json"};
       try {
         const answer = await fetch(this.getAttribute("endpoint") ?? "", {method: "POST", headers, body: JSON.stringify(body)});
-        status.textContent = answer.ok ? this.getAttribute("done") : (await answer.json()).error.message;
+        const read = answer.status === 204 ? {} : await answer.json(), without = read.free_credits === 0 && this.getAttribute("without");
+        status.textContent = answer.ok ? without || this.getAttribute("done") : read.error.message;
         const button = form.querySelector("button:not([type=button])");
         if (button instanceof HTMLButtonElement) button.disabled = answer.ok;
       } catch {
