@@ -19,7 +19,7 @@ def ended(stack: Stack, module: str, extra: dict[str, str], *, forked: bool = Tr
         done = fork_server.running().finish([module], environment)
     else:
         command = [sys.executable, "-m", module]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
     assert "Traceback" not in done.stdout
