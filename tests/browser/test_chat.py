@@ -124,6 +124,9 @@ async def test_two_clicks_are_one_charge_and_the_cost_is_what_was_charged(chat: 
     await chat.page.get_by_role("button", name="Send").dblclick()
     await expect(chat.answers.locator("code .c-k").first).to_be_visible()
     await expect(chat.page.locator("#status")).to_contain_text("Answer complete")
+    await expect(chat.page.locator(".answer > header")).to_have_text(
+        re.compile(r"first word (at once|after (?!0\.0)\d+\.\d s)$")
+    )
     assert await chat.shown() == chat.charged()
     assert len(chat.charged()) == 1
     await chat.answers.get_by_role("link", name="Explain").click()

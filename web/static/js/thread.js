@@ -110,7 +110,7 @@ export class AnswerView {
   /** Shows what it did cost. @param {Node[]} [acts] */
   costs(acts = []) {
     const {answer} = this;
-    this.#about.textContent = answer.first ? `first word after ${answer.first.toFixed(1)} s` : "";
+    this.#about.textContent = answer.first ? `first word ${answer.first < 0.05 ? "at once" : `after ${answer.first.toFixed(1)} s`}` : "";
     if (answer.reasoning && !this.#reasoning.textContent) this.#reasoning.textContent = answer.reasoning;
     this.#thought.hidden = !answer.reasoning;
     this.#summary.textContent = answer.thought ? `Thought for ${Math.max(1, Math.round(answer.thought))} s` : "What it thought";
