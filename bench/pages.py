@@ -43,7 +43,7 @@ DAYS = """
 INSERT INTO usage_days (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
 SELECT '{account}', (now() AT TIME ZONE 'UTC')::date - day, 'bench-' || model, md5((model % 10)::text)::uuid, 'chat',
        10, 1000, 1000, 1000 + model * day
-FROM generate_series(0, 89) AS day, generate_series(1, 50) AS model
+FROM generate_series(0, 89) AS day, generate_series(1, 50) AS model ORDER BY day DESC, model
 """
 KEPT_CHATS = 10
 """By calls. Older ones are planted: no page opens them."""
