@@ -56,7 +56,7 @@ async def begun(customer: Customer) -> str:
 
 async def test_killed_around_every_step_each_purge_completes_once(world: World) -> None:
     """All deaths at once: each worker lives until it comes to its step, in whichever purge that is."""
-    customers = [await world.customer() for _ in range(4)]
+    customers = [await world.customer() for _ in DEATHS]
     with ExitStack() as processes:
         failing = [
             processes.enter_context(world.stack.running("worker", QUEUE | {"YOUT_FAILPOINT": death}))
