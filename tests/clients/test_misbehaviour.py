@@ -36,9 +36,9 @@ SEEN: list[tuple[str, bytes]] = []
 COSTS: set[int] = set()
 """What the same answers cost, in whatever form they came."""
 QUICK = {
-    "YOUT_UPSTREAM_FIRST_BYTE_TIMEOUT": "2",
-    "YOUT_UPSTREAM_IDLE_TIMEOUT": "2",
-    "YOUT_UPSTREAM_TOTAL_TIMEOUT": "4",
+    "YOUT_UPSTREAM_FIRST_BYTE_TIMEOUT": "6",
+    "YOUT_UPSTREAM_IDLE_TIMEOUT": "6",
+    "YOUT_UPSTREAM_TOTAL_TIMEOUT": "15",
 }
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

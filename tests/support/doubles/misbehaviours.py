@@ -15,7 +15,7 @@ from tests.support.doubles.raw_server import Visit, answer, chunked
 
 SECRET = b"SECRET"
 EVENTS, JSON = "Content-Type: text/event-stream", "Content-Type: application/json"
-HANG_SECONDS = 20
+HANG_SECONDS = 30
 """Longer than every timeout of the API under test."""
 ENDLESS = 40 * 1024 * 1024
 
