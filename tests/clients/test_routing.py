@@ -12,7 +12,7 @@ from dev.postgres import EmbeddedPostgres
 from tests.support.account_client import CREDITS, AccountClient
 from tests.support.doubles.misbehaving_server import BYTES, TEXT, MisbehavingServer
 from tests.support.own_stack import own_stack
-from tests.support.stack import Stack
+from tests.support.stack import Stack, eventually
 
 ALONE = ["limited", "broken", "empty-503", "forbidden", "mid-headers", "half", "role-then-cut", "hang", "refuses"]
 FAILING = [*BYTES, "hang"]
@@ -76,7 +76,7 @@ def catalog(url: str) -> str:
         model("dear-broken", "bad-broken/broken", price=10),
         model("cheap-broken", "bad-broken/broken", price=1),
         model("capped", "capped/slow"),
-        model("full", "full/slow", "spare-lab/plain"),
+        model("full", "full/held", "spare-lab/plain"),
         provider("hanging", url),
         *[provider(name, url, f'privacy = "zero_retention"\nroute_class = "{name}"') for name in ("sealed", "vowed")],
         model("sealed", "sealed/retains"),
@@ -302,10 +302,17 @@ async def test_calls_take_turns_at_a_capped_provider(owner: AccountClient, serve
     assert await spent(owner) == 5 * COST
 
 
-async def test_who_waits_too_long_goes_to_the_next_route(owner: AccountClient) -> None:
-    answers = await asyncio.gather(*[owner.chat("full") for _ in range(4)])
-    classes = sorted(answer.headers["x-yout-route"] for answer in answers)
-    assert classes == ["openai", "spare", "spare", "spare"]
+async def test_who_waits_too_long_goes_to_the_next_route(owner: AccountClient, server: MisbehavingServer) -> None:
+    first = asyncio.create_task(owner.chat("full"))
+
+    async def at_the_provider() -> int:
+        return server.requests["held"]
+
+    assert await eventually(at_the_provider)
+    others = await asyncio.gather(*[owner.chat("full") for _ in range(3)])
+    server.released.set()
+    routes = [answer.headers["x-yout-route"] for answer in (await first, *others)]
+    assert routes == ["openai", "spare", "spare", "spare"]
     assert await spent(owner) == 4 * COST
 
 

@@ -1,8 +1,8 @@
 """Sign-in without HTTP, on a real database, with hashes that are quick and mails that are kept."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Literal
 
@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 
 from db.engine import Database
 from domain.caller import WebSession
+from domain.errors import ServiceUnavailable
 from domain.mails import Letter
 from domain.secrets import DerivedKeys
 from domain.sessions import SessionLifetime
@@ -81,6 +82,14 @@ async def opened(
 
 async def outcomes(*waiting: Awaitable[object]) -> list[object]:
     return list(await asyncio.gather(*waiting, return_exceptions=True))
+
+
+async def again_while_busy(act: Callable[[], Awaitable[object]]) -> object:
+    """Try again what a busy machine has put off, as its error says."""
+    for _ in range(30):
+        with suppress(ServiceUnavailable):
+            return await act()
+    return await act()
 
 
 def network(number: int) -> Client:

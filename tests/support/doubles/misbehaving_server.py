@@ -95,6 +95,8 @@ class MisbehavingServer:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     running: int = 0
     max_running: int = 0
+    released: threading.Event = field(default_factory=threading.Event)
+    """What the model `held` waits for."""
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
 
@@ -149,6 +151,8 @@ class MisbehavingServer:
         model: str = body["model"]
         if model == "slow":
             await asyncio.sleep(0.2)
+        if model == "held":
+            await asyncio.to_thread(self.released.wait, 60)
         if model == "words-then-cut" and body.get("stream"):
             writer.write(STREAM_HEAD + _event({"role": "assistant", "content": "one two three"}))
         elif model == "refuses":
