@@ -81,12 +81,14 @@ class Database:
     async def warm(self) -> None:
         """Open all connections of the pool, so that the first calls wait for none. An outage is left to them."""
         opening = [self._engine.connect() for _ in range(self._size)]
-        with suppress(psycopg.errors.ConnectionTimeout):
-            async with _answering():
-                opened = await asyncio.gather(*(each.start() for each in opening), return_exceptions=True)
-                for each in opened:
-                    if not isinstance(each, BaseException):
-                        await each.close()
+        try:
+            with suppress(psycopg.errors.ConnectionTimeout):
+                async with _answering():
+                    await asyncio.gather(*(each.start() for each in opening), return_exceptions=True)
+        finally:
+            for each in opening:
+                if each.sync_connection is not None:  # it was opened, whatever became of the others
+                    await each.close()
 
     @asynccontextmanager
     async def transaction(

@@ -221,9 +221,11 @@ class Attempts:
         return error if produced else route_errors.shown([*self._errors.values(), error])
 
     def _note(self, present: Attempt, error: GatewayError) -> None:
+        """Keep an error without its frames: they have the attempt's request, and the answer may take minutes."""
         place = present.route.provider.name, present.route.model, present.key
+        error.__context__ = None
         self._errors.pop(place, None)
-        self._errors[place] = error
+        self._errors[place] = error.with_traceback(None)
 
     def _next_key(self, present: Attempt, now: float) -> Attempt | None:
         route, tried = present.route, self._keys[present.route.provider.name]

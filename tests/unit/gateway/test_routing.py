@@ -1,6 +1,8 @@
 """Which attempt follows which, over a clock and chance of the test."""
 
 import asyncio
+import gc
+import weakref
 from datetime import timedelta
 
 import pytest
@@ -358,3 +360,28 @@ def test_keys_and_routes_together_are_no_more_than_the_most_attempts() -> None:
     while attempts.after(of_status(UpstreamError(), 401)) is not None:
         count += 1
     assert count == routing.MAX_ATTEMPTS
+
+
+class Body:
+    """Large, as that of a request is."""
+
+
+def failure_that_has(body: weakref.WeakSet[Body]) -> UpstreamError:
+    try:
+        mine = Body()
+        body.add(mine)
+        try:
+            raise TimeoutError
+        except TimeoutError:
+            raise UpstreamTimeout from None
+    except UpstreamTimeout as error:
+        return error
+
+
+def test_an_attempt_that_failed_leaves_nothing_in_memory() -> None:
+    machine, _ = router()
+    attempts, bodies = attempts_on(machine, [ONE, TWO]), weakref.WeakSet[Body]()
+    attempts.next()
+    assert attempts.after(failure_that_has(bodies)) is not None
+    gc.collect()
+    assert not bodies
