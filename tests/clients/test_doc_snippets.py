@@ -29,6 +29,7 @@ EMAIL, PASSWORD = "ann@example.com", "a long sentence"
 SECONDS = 240
 READ_ELSEWHERE = {"json", "toml", "mermaid", "sql"}
 RUN_PAGES = sorted({one.name for one in documents.snippets() if documents.of_page(one.name)})
+FOLLOWED_IN_A_CHECKOUT = ("README.md", "docs/quickstart.md")
 NEEDS_A_FILE_OR_AN_OPERATOR = {"/metrics", "/api/billing/stripe/webhook/", "/api/media/transcription/"}
 
 
@@ -93,8 +94,14 @@ def test_every_snippet_has_something_that_runs_it() -> None:
 
 @pytest.mark.parametrize("page", RUN_PAGES)
 def test_the_snippets_of_a_page_run(page: str, world: World, folder: Path) -> None:
-    done = run(documents.script(folder, documents.of_page(page)), world, folder)
+    program = documents.script(folder, documents.of_page(page))
+    before = set(folder.iterdir())
+    done = run(program, world, folder)
     assert done.returncode == 0, done.stderr
+    if page in FOLLOWED_IN_A_CHECKOUT:
+        written = {f"/{one.name}" for one in set(folder.iterdir()) - before}
+        assert written
+        assert written <= set((ROOT / ".gitignore").read_text().splitlines())
     if page == "docs/quickstart.md":
         assert re.search(r"^lake\.mp4: \d{4,} bytes, for [1-9]\d* credits$", done.stdout, re.MULTILINE)
         assert re.search(r"^failed: [1-9]\d* credits went back$", done.stdout, re.MULTILINE)
