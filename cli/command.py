@@ -4,7 +4,8 @@ import importlib
 import os
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
@@ -12,7 +13,7 @@ import click
 import exits
 from cli import terminal
 from domain.version import VERSION
-from exits import CANNOT_RUN, Failure
+from exits import CANNOT_RUN, OUTPUT_CLOSED, Failure
 
 COMMANDS = {
     "dev": ("cli.processes:dev", "Run everything here: API, worker, PostgreSQL, Temporal and its UI."),
@@ -72,6 +73,14 @@ class Commands(click.Group):
         """Check every argument before it is parsed. Raises `Failure` for one that is not a line of text."""
         return super().parse_args(ctx, [_read(number, word) for number, word in enumerate(args, start=1)])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _reader_gone():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _reader_gone():
+            return super().invoke(ctx)
+
     def main(  # type: ignore[override]  # it never returns
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
@@ -90,6 +99,15 @@ class Commands(click.Group):
             return code if isinstance(code, int) else 0
 
         sys.exit(terminal.closing(exits.run(command)))
+
+
+@contextmanager
+def _reader_gone() -> Iterator[None]:
+    """Click ends with 1 when nobody reads the output, as for what went wrong."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise Failure("", OUTPUT_CLOSED) from None
 
 
 def _read(number: int, word: str) -> str:

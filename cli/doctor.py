@@ -99,8 +99,8 @@ def _print(findings: list[Finding], *, well: bool) -> None:
     ailing = [one for one in findings if one.level is not Level.OK]
     if ailing:
         say("")
-        for line in dict.fromkeys(f"{one.level.value}, {one.check}: {one.remedy}" for one in ailing):
-            say_folded(line)
+        for (level, remedy), checks in _by_remedy(ailing).items():
+            say_folded(f"{level.value}, {', '.join(checks)}: {remedy}")
     say("")
     warnings = len([one for one in findings if one.level is Level.WARN])
     faults = len(ailing) - warnings
@@ -108,3 +108,11 @@ def _print(findings: list[Finding], *, well: bool) -> None:
         f"{len(findings)} checks, {counted(faults, 'fault')}, {counted(warnings, 'warning')}"
         + (": all is well" if well and not ailing else "")
     )
+
+
+def _by_remedy(ailing: list[Finding]) -> dict[tuple[Level, str], dict[str, None]]:
+    """Return the names of the checks that want the same done, in their order."""
+    remedies: dict[tuple[Level, str], dict[str, None]] = {}
+    for one in ailing:
+        remedies.setdefault((one.level, one.remedy), {})[one.check] = None
+    return remedies
