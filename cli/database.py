@@ -152,13 +152,15 @@ async def _ask(operation: "Operation", again: str) -> "Answer":
     from db.writer import LedgerWriter
     from domain.errors import ServiceUnavailable
 
+    in_doubt = False
     for _ in range(ATTEMPTS):
         async with LedgerWriter(environment.database_url(), application="yout-cli") as ledger:
             try:
                 return await ledger.ask(operation)
             except ServiceUnavailable as unavailable:
-                if unavailable.reported:  # the database refused it: nothing was done
+                if unavailable.reported and not in_doubt:  # the database refused it: nothing was done
                     raise
+                in_doubt = True
     raise _in_doubt(again)
 
 
