@@ -67,9 +67,10 @@ async def models(visit: Visit) -> Response:
     chosen = [name for name in query.getlist("has") if name in TRAITS]
     words = query.get("q", "")[:200].lower().split()
     of_kind = [model for model in everything if model["modality"] == kind]
-    shown = [model for model in of_kind if _fits(model, chosen, words)]
+    sort = _sort(query.get("sort", ""), kind)
+    shown = ordered([model for model in of_kind if _fits(model, chosen, words)], sort)
     unit = "usd" if query.get("unit") == "usd" else "credits"
-    link = _Links(kind, chosen, unit, query.get("q", "")[:200], "1" if inactive else "")
+    link = _Links(kind, chosen, unit, query.get("q", "")[:200], "1" if inactive else "", sort)
     values = {
         "models": [(model, prices(model, unit)) for model in shown],
         "kinds": {name: count for name, count in kinds.items() if count},
@@ -82,9 +83,44 @@ async def models(visit: Visit) -> Response:
         "link": link,
         "ways": [] if shown else _ways(everything, link, words),
         "inactive": inactive,
+        "columns": _columns(kind),
+        "sort": sort,
         **_NAMES,
     }
     return visit.render("models.html", values)
+
+
+def _sort(written: str, kind: str) -> str:
+    """Return a column of the kind, with `-` before it for the largest first. Without one it is the price."""
+    known = written.removeprefix("-") in _columns(kind)
+    return written if known else "-input" if kind == "text" else "-price"
+
+
+def _columns(kind: str) -> Sequence[str]:
+    """Return the columns with numbers, by which models are ordered."""
+    return ("context", "input", "output") if kind == "text" else ("price",)
+
+
+def ordered(models: Sequence[Model], sort: str) -> Sequence[Model]:
+    """Order models by a column. Prices of one unit stay together, and what has no number comes last."""
+    column, largest_first = sort.removeprefix("-"), sort.startswith("-")
+    numbers = [(_number_of(model, column), model) for model in models]
+    known = [(*number, model) for number, model in numbers if number is not None]
+    known.sort(key=lambda one: one[1], reverse=largest_first)
+    known.sort(key=lambda one: one[0])
+    return [*(model for _, _, model in known), *(model for number, model in numbers if number is None)]
+
+
+def _number_of(model: Model, column: str) -> tuple[str, float] | None:
+    """Return what the table shows in a column: of what, and how much."""
+    price = model["prices"]
+    rates = price["per_1k"]
+    if column == "price":
+        unit = (price["unit"] or "", price["per_unit"])
+        named = min(rates.items(), key=_place) if rates else unit
+    else:
+        named = ("", model["context_window"] if column == "context" else rates.get(column))
+    return None if named[1] is None else named
 
 
 async def model(visit: Visit) -> Response:
@@ -140,15 +176,21 @@ class _Links:
     unit: str
     q: str = field(repr=False)
     inactive: str
+    sort: str
 
     def to(self, **changed: str) -> str:
         return self._address(list(self.has), changed)
+
+    def sorted(self, column: str) -> str:
+        """The column's largest first; from there, its smallest."""
+        return self.to(sort=column if self.sort == f"-{column}" else f"-{column}")
 
     def toggled(self, name: str) -> str:
         return self._address(_without(self.has, name) + ([name] if name not in self.has else []), {})
 
     def _address(self, has: list[str], changed: Mapping[str, str]) -> str:
-        fields = {"kind": self.kind, "unit": self.unit, "q": self.q, "inactive": self.inactive, **changed}
+        fields = {"kind": self.kind, "unit": self.unit, "q": self.q, "inactive": self.inactive}
+        fields |= {"sort": self.sort, **changed}
         pairs = [(name, value) for name, value in fields.items() if value]
         return f"/models?{urlencode([*pairs, *(('has', one) for one in has)])}"
 

@@ -59,6 +59,24 @@ async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site:
     await page.close()
 
 
+@pytest.mark.parametrize("kind", ["image", "video", "speech"])
+async def test_price_and_button_are_seen_without_scrolling(kind: str, member: Member, whole_site: Stack) -> None:
+    watched = await Watched.of(member.context, whole_site.url)
+    await watched.open(f"/studio/{kind}")
+    for part in (watched.page.get_by_role("button", name=f"Make {kind}"), watched.page.locator("yout-quote")):
+        await expect(part).to_be_in_viewport(ratio=1)
+    last = watched.page.locator("#order .fields summary").last
+    await last.press("Enter")
+    await expect(watched.page.locator("#webhook_url")).to_be_visible()
+    await watched.page.locator("#webhook_url").focus()
+    hidden = await watched.page.evaluate("""() => {
+      const {left, bottom} = document.activeElement.getBoundingClientRect();
+      return document.elementFromPoint(left + 9, bottom - 2) !== document.activeElement;
+    }""")
+    assert not hidden
+    await watched.page.close()
+
+
 async def test_a_button_that_is_pressed_stays_until_it_is_released(member: Member, whole_site: Stack) -> None:
     watched = await Watched.of(member.context, whole_site.url)
     page = watched.page

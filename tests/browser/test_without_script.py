@@ -68,5 +68,10 @@ async def test_models_are_filtered_without_a_script(site: Stack, new_context: Ne
     await expect(page).to_have_url(re.compile(r"[?&]q=demo-chat"))
     await page.get_by_role("link", name="Calls tools").click()
     await expect(page).to_have_url(re.compile(r"q=demo-chat.*has=tools"))
+    for name, address, order in (("Output", "sort=-output", "descending"), ("Output", "sort=output", "ascending")):
+        await page.get_by_role("columnheader", name=name).get_by_role("link").click()
+        await expect(page).to_have_url(re.compile(rf"q=demo-chat.*{address}.*has=tools"))
+        await expect(page.locator("th[aria-sort]")).to_have_text(name)
+        await expect(page.locator("th[aria-sort]")).to_have_attribute("aria-sort", order)
     await page.locator("nav[aria-label=Kind] a", has_text="Image").click()
     await expect(page).to_have_url(re.compile(r"kind=image"))

@@ -48,7 +48,7 @@ SHOWN = {
         source state status step task trouble type types voice whose Backlog.queue wire Dialect.count Dialect.names
         Dialect.seconds Dialect.text Endpoint.files Endpoint.needs Family.files Letter.subject Signal.body
         Signal.headers Throttle.name Voice.name prefix suffix Order.timestamps Page.methods
-        LastRound.schedule _Links.inactive
+        LastRound.schedule _Links.inactive _Links.sort
     """,
     "a sentence of this program; it names settings, faults, tables and fields": """
         check dropped error faults problem remedy until what where Finding.detail Finding.subject Ended.end

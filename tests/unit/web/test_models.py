@@ -50,3 +50,31 @@ def test_a_model_page_has_a_call_with_all_that_the_model_needs(name: str) -> Non
     }
     assert body["model"] == name
     assert needed <= body.keys()
+
+
+def test_models_are_ordered_by_a_column() -> None:
+    entries = [listed(model) for model in TEXT.values()]
+    inputs = [one["prices"]["per_1k"]["input"] for one in models.ordered(entries, "-input")]
+    assert inputs == sorted(inputs, reverse=True)
+    assert inputs[0] > inputs[-1]
+    windows = [one["context_window"] for one in models.ordered(entries, "context")]
+    assert windows == sorted(windows)
+
+
+@pytest.mark.parametrize("sort", ["price", "-price"])
+def test_prices_of_one_unit_stay_together_in_order(sort: str) -> None:
+    for kind in models.KINDS:
+        entries = [listed(model) for model in EVERY.values() if model.modality == kind]
+        firsts = [models.prices(one, "credits")[0] for one in models.ordered(entries, sort)]
+        units = [what for what, _, _ in firsts]
+        assert len(entries) == len(firsts)
+        assert units == sorted(units, key=units.index)
+        for unit in units:
+            amounts = [float(amount.replace(",", "")) for what, amount, _ in firsts if what == unit]
+            assert amounts == sorted(amounts, reverse=sort == "-price")
+
+
+def test_what_has_no_number_in_the_column_comes_last() -> None:
+    first, second, *_ = (listed(model) for model in TEXT.values())
+    unknown = second | {"context_window": None}
+    assert [models.ordered([unknown, first], sort)[-1] for sort in ("context", "-context")] == [unknown, unknown]
