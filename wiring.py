@@ -168,12 +168,12 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def open_wired(settings: Settings, *, reports: bool = False) -> AsyncIterator[Wired]:
-    """With `reports`, the database has what this process meets: it has no metrics of its own."""
+    """For a worker, `reports`: the database has what it meets, since it has no metrics of its own."""
     async with AsyncExitStack() as stack:
         catalog = CurrentCatalog(lambda: load_catalog(settings.catalog))
         faults = OperatorFaults(log)
         url = settings.database_url.get_secret_value()
-        outage = Outage(url, faults)
+        outage = Outage(url, faults, patient=reports)  # attempts of activities are counted
         database = Database.open(url, pool=settings.database_pool, outage=outage)
         stack.push_async_callback(database.close)
         timeouts = Timeouts(

@@ -4,6 +4,7 @@ A role, a database or a server may have any default: every setting that the code
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, LiteralString
@@ -159,3 +160,11 @@ def cause(error: BaseException) -> BaseException:
 
 
 WRITABLE: LiteralString = "SELECT NOT (pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean)"
+
+
+async def check_room(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Write a temporary file on the server, which is gone with the transaction. Raises `DiskFull`."""
+    async with connection.transaction():
+        await connection.execute("SELECT set_config('work_mem', '64kB', true)")
+        with suppress(psycopg.errors.ConfigurationLimitExceeded):  # the server's `temp_file_limit`
+            await connection.execute("SELECT count(*) FROM generate_series(1, 50000) AS numbers")

@@ -27,6 +27,8 @@ Session = AsyncSession
 MAX_SILENCE_SECONDS = 6.0
 """How long it may take to get a connection, and for PostgreSQL to answer on it for the first time."""
 OUTAGE_PAUSE_SECONDS = 5.0
+SILENCE_PAUSE_SECONDS = 0.5
+"""Between two looks for the end of a silence: until then all else fails at once."""
 MAX_READ_SECONDS = 12.0
 """How long one statement may take. Its server ends it before that, unless the server is frozen."""
 TURN_TIMEOUT_SECONDS = 10.0
@@ -43,11 +45,13 @@ _SETTINGS = {
 class Database:
     """Opens sessions. Functions of `db/` take one and never commit."""
 
-    def __init__(self, engine: AsyncEngine, outage: Outage | None, *, pool: int) -> None:
+    def __init__(self, engine: AsyncEngine, outage: Outage | None, *, pool: int, probes: bool = False) -> None:
+        """`probes`: ask the server also while it is known to be silent."""
         self._engine = engine
         self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._outage = outage
         self._size = pool
+        self._probes = probes
         self._turns = Turns(max(1, pool - 2))
 
     @classmethod
@@ -177,18 +181,20 @@ class Database:
         when it starts.
         """
         unreported = Database(self._engine, None, pool=1)
+        probing = Database(self._engine, self._outage, pool=1, probes=True)
         while True:
-            await asyncio.sleep(OUTAGE_PAUSE_SECONDS)
+            silent = self._outage is not None and self._outage.silent
+            await asyncio.sleep(SILENCE_PAUSE_SECONDS if silent else OUTAGE_PAUSE_SECONDS)
             lasts = self._outage is not None and self._outage.lasts
             if lasts or not await unreported._answers():
-                await self._answers()
+                await probing._answers()
 
     async def _answers(self) -> bool:
         with suppress(ServiceUnavailable):
             await self.check_writable()
-            if self._outage is not None and self._outage.refuses:
-                await self._check_rights()
-                self._outage.granted()
+            if self._outage is not None and self._outage.partial:
+                await self._check_statements()
+                self._outage.proven()
             return True
         return False
 
@@ -201,12 +207,13 @@ class Database:
             reported = self._outage is not None and self._outage.seen(psycopg.errors.ReadOnlySqlTransaction())
             raise ServiceUnavailable("The database is read-only for the moment. Try again.", reported=reported)
 
-    async def _check_rights(self) -> None:
-        """Raises `ServiceUnavailable` while the role lacks rights."""
+    async def _check_statements(self) -> None:
+        """Raises `ServiceUnavailable` while the role lacks rights, or the server's disk is full."""
         async with self.connection() as connection, _answering():
             driver = _psycopg((await connection.get_raw_connection()).driver_connection)
             if await roles.lacking(driver):
                 raise psycopg.errors.InsufficientPrivilege
+            await connections.check_room(driver)
 
     @asynccontextmanager
     async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
@@ -214,6 +221,8 @@ class Database:
 
         A server that has become read-only keeps its connections: they are closed, since the next one may reach another.
         """
+        if self._outage is not None and self._outage.silent and not self._probes:
+            raise ServiceUnavailable(_MESSAGE, reported=True)
         try:
             yield
         except Exception as error:

@@ -20,8 +20,9 @@ _EXHAUSTED = (
     "no connection to the database became free",
     "run `yout doctor`: if the database answers, raise YOUT_DATABASE_POOL",
 )
+SILENT = "the database does not answer"
 _SILENT = (
-    "the database does not answer",
+    SILENT,
     "see that PostgreSQL runs there, has not frozen (its log, its disk) and can be reached, and that YOUT_DATABASE_URL "
     "names its host and port",
 )

@@ -125,6 +125,7 @@ class Lane:
         await asyncio.sleep(pause * (1 + random.random()))  # noqa: S311  # jitter
 
     def _recovered(self) -> None:
+        self._outage.answered()
         if not self.available:
             self.available = True
             self._outage.over(by=self)

@@ -4,14 +4,17 @@ import time
 from collections.abc import Callable
 
 from db import connections
-from db.faults import describe, place
+from db.faults import SILENT, describe, place
 from domain.faults import CALM_SECONDS, Fault, FaultLog
 
 SETTLING_SECONDS = 5.0
 """Within so long, other errors are taken for the same fault: a server that ends shows several."""
+SILENT_SECONDS = 10.0
+"""So long after a silence nobody waits for another one. Whoever looks for its end does so more often."""
 _OF_A_STATEMENT = ("40", "55P03")
 """SQLSTATEs, or their beginnings, of one statement's bad luck: a deadlock, a lock that somebody else keeps."""
 
+_FULL = "53100"
 _TOO_LONG = "57014"
 """The database is slow, or this statement alone is."""
 
@@ -19,8 +22,11 @@ _TOO_LONG = "57014"
 class Outage:
     """Of one database. All connections of a process share it, so that the log has a line where each had its own."""
 
-    def __init__(self, url: str, faults: FaultLog, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Raises `DatabaseUrlInvalid`."""
+    def __init__(
+        self, url: str, faults: FaultLog, *, patient: bool = False, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`patient`: wait for a server that is silent, each time. Raises `DatabaseUrlInvalid`."""
+        self._patient = patient
         self._url = connections.conninfo(url)
         self._place = place(self._url)
         self._faults = faults
@@ -30,7 +36,8 @@ class Outage:
         self._failing = set[object]()
         """Users of connections of their own that have not written since they failed."""
         self._began = self._last = 0.0
-        self._refuses = False
+        self._silent_until = 0.0
+        self._partial = False
 
     def seen(self, error: BaseException, by: object = None) -> bool:
         """Report the fault that an error shows. False: it is one of a statement, which whoever sent it names too.
@@ -45,7 +52,9 @@ class Outage:
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
-        self._last, self._refuses = now, connections.is_refused(error)
+        self._last, self._partial = now, connections.is_refused(error) or code == _FULL
+        if fault.what == SILENT and not self._patient:
+            self._silent_until = now + SILENT_SECONDS
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
         return code != _TOO_LONG
 
@@ -54,18 +63,28 @@ class Outage:
         return self._shown is not None
 
     @property
-    def refuses(self) -> bool:
-        """Whether what lasts is that some statements are refused. Others succeed: that is not the end."""
-        return self._refuses
+    def silent(self) -> bool:
+        """Whether the server took a request a moment ago and did nothing: another one would wait as long."""
+        return self._silent_until > 0 and self._clock() < self._silent_until
 
-    def granted(self) -> None:
-        """Call it when no right is missing: the next success is the end."""
-        self._refuses = False
+    @property
+    def partial(self) -> bool:
+        """Whether what lasts is that some statements fail, as on a full disk. Others succeed: that is not the end."""
+        return self._partial
+
+    def proven(self) -> None:
+        """Call it when those statements would succeed again: the next success is the end."""
+        self._partial = False
+
+    def answered(self) -> None:
+        """Call it at each answer of the server."""
+        self._silent_until = 0.0
 
     def over(self, by: object = None) -> None:
         """Call it whenever the database has done something. `by`: it has written on that one's connection."""
+        self.answered()
         self._failing.discard(by)
         sure = by is not None or self._clock() >= self._last + CALM_SECONDS
-        if self._shown is not None and sure and not self._failing and not self._refuses:
+        if self._shown is not None and sure and not self._failing and not self._partial:
             self._shown = None
             self._faults.clear(self._place)

@@ -36,6 +36,8 @@ class ServerFacts:
     connections: int
     max_connections: int
     role: str
+    has_room: bool
+    """False: the server's disk is full."""
     clock_ahead: timedelta
     """How far the server's clock is ahead of this machine's."""
     excess: tuple[str, ...]
@@ -71,6 +73,7 @@ async def read(url: str) -> ServerFacts:
             connections=used,
             max_connections=limit,
             role=role,
+            has_room=await _has_room(connection),
             clock_ahead=await _clock_ahead(connection),
             excess=await roles.excess(connection, role),
             lacking=await roles.lacking(connection) if revision == max(connections.REVISIONS) else (),
@@ -85,6 +88,14 @@ async def _revision(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> 
             raise
         return None
     return None if row is None else str(row[0])
+
+
+async def _has_room(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+    try:
+        await connections.check_room(connection)
+    except psycopg.errors.DiskFull:
+        return False
+    return True
 
 
 async def _clock_ahead(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> timedelta:

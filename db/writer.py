@@ -126,6 +126,8 @@ class LedgerWriter:
         pending = Pending(operation, self._key(operation), loop.create_future(), loop.time() + self._timeout)
         if self._closing:
             pending.result.set_result(ServiceUnavailable("This server is stopping. Try again."))
+        elif self._outage.silent and isinstance(operation, Admit | Reserve):  # what ends a call is never given up
+            pending.result.set_result(ServiceUnavailable(_UNAVAILABLE))
         else:
             self._enqueue(pending)
         return pending.result

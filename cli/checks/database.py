@@ -42,6 +42,9 @@ def _server(facts: ServerFacts, where: str) -> Finding:
         return fault("database", f"PostgreSQL {version} at {where} is too old", "use PostgreSQL 18 or newer")
     if facts.read_only:
         return fault("database", f"{where} is read-only", READ_ONLY)
+    if not facts.has_room:
+        full = describe(psycopg.errors.DiskFull(), "")
+        return fault("database", f"{full.what} ({where})", full.remedy)
     return ok("database", f"PostgreSQL {version} at {where}")
 
 

@@ -324,3 +324,14 @@ def test_the_table(stack: Stack) -> None:
     assert re.search(r"^temporal +fault  Temporal does not answer \(127\.0\.0\.1:1\)$", result.stdout, re.MULTILINE)
     assert "\nfault, temporal: see that it runs there" in result.stdout
     assert result.stdout.splitlines()[-1].endswith("1 fault, 2 warnings")
+
+
+def test_a_full_disk_of_the_database(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(_: object) -> None:
+        raise psycopg.errors.DiskFull
+
+    monkeypatch.setattr("db.connections.check_room", full)
+    code, checks = examined(stack)
+    assert (code, checks["database"][0]) == (1, "fault")
+    assert checks["database"][1].startswith("the database's disk is full (")
+    assert checks["database"][2] == "make room on it; all goes on by itself then"

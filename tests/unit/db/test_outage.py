@@ -11,7 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.failures import translated
 from db.connections import PoolExhausted
 from db.engine import Database
-from db.outage import SETTLING_SECONDS, Outage
+from db.outage import SETTLING_SECONDS, SILENT_SECONDS, Outage
 from dev import ports
 from domain.errors import ServiceUnavailable
 from domain.faults import CALM_SECONDS
@@ -129,3 +129,44 @@ async def test_attempts_of_activities_add_no_lines(caplog: pytest.LogCaptureFixt
     await database.close()
     assert [line["event"] for line in lines] == ["nothing listens there for the database"]
     assert caplog.records == []
+
+
+def test_a_full_disk_is_one_fault_until_there_is_room_again() -> None:
+    """Reads, and writes that need no more of it, succeed meanwhile."""
+    process = Process()
+    with capture_logs() as lines:
+        for _ in range(3):
+            process.outage.seen(errors.DiskFull(), by="a lane")
+            process.outage.over(by="a lane")
+            process.now += CALM_SECONDS
+            process.outage.over()
+        assert [line["event"] for line in lines] == ["the database's disk is full"]
+        process.outage.proven()
+        process.outage.over()
+    assert [line["event"] for line in lines[1:]] == ["the database's disk is full: mended"]
+
+
+@pytest.mark.parametrize("silence", [TimeoutError(), errors.ConnectionTimeout("timeout")])
+def test_after_a_silence_nobody_waits_for_the_next_until_an_answer_or_for_a_time(silence: Exception) -> None:
+    process = Process()
+    for error in (REFUSED, PoolExhausted(), errors.QueryCanceled(), errors.DiskFull()):
+        process.outage.seen(error)
+        assert not process.outage.silent
+    process.outage.seen(silence)
+    process.outage.seen(PoolExhausted())
+    assert process.outage.silent
+    process.outage.answered()
+    assert not process.outage.silent
+    process.outage.seen(silence)
+    process.outage.over()
+    assert not process.outage.silent
+    process.outage.seen(silence)
+    process.now += SILENT_SECONDS
+    assert not process.outage.silent
+
+
+def test_a_worker_waits_each_time() -> None:
+    patient = Outage(URL, OperatorFaults(structlog.get_logger()), patient=True)
+    with capture_logs():
+        patient.seen(TimeoutError())
+    assert (patient.lasts, patient.silent) == (True, False)

@@ -1,0 +1,66 @@
+"""Once it is known that PostgreSQL takes requests and does nothing, nobody waits to learn it again."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from db import connections, engine, ledger_lane
+from db.engine import Database
+from db.outage import Outage
+from db.writer import LedgerWriter
+from domain.errors import ServiceUnavailable
+from domain.results import Reserved
+from tests.support.bank import open_account, reserve, settle
+from tests.support.doubles.cutting_proxy import CuttingProxy
+from tests.support.fault_lines import FaultLines
+from tests.support.stack import eventually
+
+SILENCE = 0.5
+
+
+async def test_a_silent_server_fails_what_begins_at_once_until_it_answers(
+    app_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MAX_SILENCE_SECONDS", SILENCE)
+    monkeypatch.setattr(ledger_lane, "MAX_SILENCE", timedelta(seconds=SILENCE))
+    monkeypatch.setattr(engine, "OUTAGE_PAUSE_SECONDS", 0.05)
+    async with CuttingProxy(app_url) as proxy:
+        faults = FaultLines()
+        outage = Outage(proxy.url, faults)
+        database = Database.open(proxy.url, outage=outage)
+        async with LedgerWriter(proxy.url, outage=outage) as ledger:
+            customer = await open_account(database, ledger, 1000)
+            held = await ledger.ask(reserve(customer, 10))
+            assert isinstance(held, Reserved)
+            watching = asyncio.create_task(database.watch_outage())
+            proxy.stalled.set()
+            assert await eventually(lambda: asyncio.sleep(0, outage.silent))
+            for _ in range(3):
+                assert isinstance(ledger.submit(reserve(customer, 10)).result(), ServiceUnavailable)
+                with pytest.raises(ServiceUnavailable):
+                    database.rows("SELECT 1", {}).send(None)
+                with pytest.raises(ServiceUnavailable):
+                    database.check_writable().send(None)
+            assert not ledger.submit(settle(customer, held.hold_id, 1)).done(), "what ends a call was given up"
+            proxy.stalled.clear()
+            assert await eventually(lambda: asyncio.sleep(0, not outage.silent))
+            assert await database.rows("SELECT 1", {}) == [(1,)]
+            assert isinstance(await ledger.ask(reserve(customer, 10)), Reserved)
+            watching.cancel()
+        await database.close()
+    assert len({line for line in faults.lines if "mended" not in line}) == 1
+
+
+async def test_room_is_tried_with_a_file_that_is_gone_again(database: Database, database_url: str) -> None:
+    connection = await connections.connect(database_url, "test", {})
+    async with connection:
+        files = "SELECT temp_files FROM pg_stat_database WHERE datname = current_database()"
+        [before] = await (await connection.execute(files)).fetchall()
+        await connections.check_room(connection)
+        await connection.execute("SELECT pg_stat_force_next_flush()")
+        [after] = await (await connection.execute(files)).fetchall()
+        assert after[0] > before[0]
+        assert await (await connection.execute("SELECT * FROM pg_ls_tmpdir()")).fetchall() == []
+        await connection.execute("SET temp_file_limit = '64kB'")
+        await connections.check_room(connection)
