@@ -114,6 +114,7 @@ async def fault_at_a_field(page: Page) -> None:
     await page.get_by_label("Requests a minute").fill("many")
     await page.get_by_role("button", name="Make the key").click()
     await expect(page.locator("#requests-fault")).to_be_visible()
+    await expect(page.get_by_label("Requests a minute")).to_be_focused()
 
 
 async def wrong_password(page: Page) -> None:
@@ -121,6 +122,7 @@ async def wrong_password(page: Page) -> None:
     await page.get_by_label("Password", exact=True).fill("another one")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.locator("#password-fault")).to_be_visible()
+    await expect(page.get_by_label("Password", exact=True)).to_be_focused()
 
 
 async def jump(page: Page) -> None:
