@@ -11,7 +11,7 @@ from playwright.async_api import BrowserContext, Page, expect
 from tests.browser import filled
 from tests.browser.conftest import Member, NewContext, NewMember
 from tests.support.stack import Stack
-from tests.support.watched_page import CSS, KB, PHONE, Watched
+from tests.support.watched_page import CSS, KB, PHONE, WIDE, Watched
 from web import routes, sign_in
 from web.visit import Page as OurPage
 
@@ -64,7 +64,7 @@ async def test_a_page_is_whole(who: str, page: OurPage, tabs: Mapping[str, Watch
     assert answer.status == 200
     assert "/sign-in" not in answer.url or page.path == "/sign-in"
     faults = await watched.overweight(page.path) + await watched.layout_shifts()
-    assert faults + await watched.examine() + watched.faults == []
+    assert faults + await watched.examine() + await watched.small_targets() + watched.faults == []
 
 
 async def test_every_page_renders_without_a_script(
@@ -94,25 +94,12 @@ async def test_a_shared_page_is_whole(site: Stack, visitor: BrowserContext, ids:
     await watched.page.close()
 
 
-TOUCHED = (
-    "/studio/image",
-    "/studio/jobs/{job_id}",
-    "/activity/charges/{charge_id}",
-    "/webhooks/{endpoint_id}",
-    "/privacy/purges/{purge_id}",
-    "/docs",
-    "/docs/api",
-    "/docs/api/media",
-    "/docs/concepts",
-)
-
-
-@pytest.mark.parametrize("path", TOUCHED)
-async def test_a_finger_meets_what_it_aims_at(path: str, site: Stack, owner: Member, ids: Mapping[str, str]) -> None:
-    watched = await Watched.of(owner.context, site.url)
-    await watched.open(path.format_map(ids))
-    assert await watched.small_targets() == []
-    await watched.page.close()
+async def test_a_phone_shows_where_a_delivery_goes(tabs: Mapping[str, Watched], ids: Mapping[str, str]) -> None:
+    watched = tabs["member"]
+    await watched.open("/webhooks/deliveries")
+    await watched.resize(PHONE)
+    await expect(watched.page.locator("td[data-label=To]").first).to_be_visible()
+    await watched.resize(WIDE)
 
 
 async def token(page: Page) -> None:
@@ -127,6 +114,7 @@ async def fault_at_a_field(page: Page) -> None:
     await page.get_by_label("Requests a minute").fill("many")
     await page.get_by_role("button", name="Make the key").click()
     await expect(page.locator("#requests-fault")).to_be_visible()
+    await expect(page.get_by_label("Requests a minute")).to_be_focused()
 
 
 async def wrong_password(page: Page) -> None:
@@ -134,6 +122,7 @@ async def wrong_password(page: Page) -> None:
     await page.get_by_label("Password", exact=True).fill("another one")
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.locator("#password-fault")).to_be_visible()
+    await expect(page.get_by_label("Password", exact=True)).to_be_focused()
 
 
 async def jump(page: Page) -> None:

@@ -40,6 +40,7 @@ SETTLED = """
 })
 """
 """What scripts put off has begun, all is painted, and the field to begin in has the focus."""
+SIZED = "(size) => { document.documentElement.style.fontSize = size; }"
 _UNENDING = {"eventsource", "media"}
 _ERRORS_FROM = 400
 AXE = """
@@ -170,16 +171,24 @@ class Watched:
         return faults + await self.overflow()
 
     async def overflow(self) -> list[str]:
-        """Return what is wider than the narrowest screen. What scrolls inside of itself may be."""
+        """Return what is wider than the narrowest screen, or than a wide one with large text.
+
+        What scrolls inside of itself may be.
+        """
         await self.resize(NARROW)
-        width = await self.width()
+        widths = {NARROW: await self.width()}
         await self.resize(WIDE)
-        return [f"{width} pixels wide at {NARROW}"] if width > NARROW else []
+        await self.page.evaluate(SIZED, "200%")
+        widths[WIDE] = await self.width()
+        await self.page.evaluate(SIZED, "")
+        return [f"{width} pixels wide at {limit}" for limit, width in widths.items() if width > limit]
 
     async def small_targets(self) -> list[str]:
         """Return what is too low for a finger, on a phone."""
         await self.resize(PHONE)
-        return [str(one) for one in await self.page.evaluate(TARGETS, _TARGET)]
+        small = [str(one) for one in await self.page.evaluate(TARGETS, _TARGET)]
+        await self.resize(WIDE)
+        return small
 
     async def resize(self, width: int) -> None:
         await self.page.set_viewport_size({"width": width, "height": _HEIGHT})
