@@ -1,6 +1,7 @@
 """Tells the operator, once, that a process cannot use its database, and that it can again."""
 
 import time
+import traceback
 from collections.abc import Callable
 
 from db import connections
@@ -17,6 +18,8 @@ _OF_A_STATEMENT = ("40", "55P03")
 _FULL = "53100"
 _TOO_LONG = "57014"
 """The database is slow, or this statement alone is."""
+_CARRIERS = frozenset({"db.connections", "db.engine", "db.outage", "db.prepared"})
+"""Modules that send statements of others."""
 
 
 class Outage:
@@ -52,10 +55,12 @@ class Outage:
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
-        self._last, self._partial = now, connections.is_refused(error) or code == _FULL
+        refused = connections.is_refused(error)
+        self._last, self._partial = now, refused or code == _FULL
         if fault.what == SILENT and not self._patient:
             self._silent_until = now + SILENT_SECONDS
-        self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
+        at = {"at": _sender(error)} if refused else {}
+        self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy, **at)
         return code != _TOO_LONG
 
     @property
@@ -88,3 +93,13 @@ class Outage:
         if self._shown is not None and sure and not self._failing and not self._partial:
             self._shown = None
             self._faults.clear(self._place)
+
+
+def _sender(error: BaseException) -> str:
+    """Name the line of `db/` that has sent a statement: one that is refused may be wrong itself."""
+    below = list(traceback.walk_tb(error.__traceback__))
+    for frame, line in (*reversed(below), *traceback.walk_stack(None)):
+        module = str(frame.f_globals.get("__name__"))
+        if module.startswith("db.") and module not in _CARRIERS:
+            return f"{module}:{line}"
+    return "?"

@@ -1,5 +1,9 @@
 """A database that is not as it should be is told in one sentence: what, where, and what to do."""
 
+from datetime import date
+from itertools import count
+from uuid import UUID
+
 import psycopg
 import pytest
 import structlog
@@ -7,10 +11,12 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from db import usage_reports
 from db.engine import Database
 from db.faults import RIGHTS, describe, diagnose, place
 from db.outage import Outage
 from db.roles import CHANGING
+from db.usage_reports import Grouping
 from db.writer import LedgerWriter
 from dev import ports
 from dev.postgres import EmbeddedPostgres
@@ -95,6 +101,7 @@ async def test_missing_rights_are_one_fault_of_the_operator_until_they_are_grant
                 await database.check_writable()
                 assert not await database._answers()
             assert [(line["event"], line["remedy"]) for line in lines] == [("the database user lacks rights", RIGHTS)]
+            assert lines[0]["at"].startswith("db.ledger:")
             await owner(database_url, f"GRANT UPDATE ({', '.join(CHANGING['holds'])}) ON holds TO yout_app")
             await owner(database_url, f"GRANT UPDATE ({', '.join(CHANGING['throttles'])}) ON throttles TO yout_app")
             assert not await database._answers()
@@ -104,6 +111,21 @@ async def test_missing_rights_are_one_fault_of_the_operator_until_they_are_grant
             assert await database._answers()
         assert [line["event"] for line in lines[1:]] == ["the database user lacks rights: mended"]
         await ledger.ask(reserve(customer, 10))
+    await database.close()
+
+
+async def test_a_statement_that_is_refused_is_named_by_its_line(app_url: str, database_url: str) -> None:
+    """Where the database is migrated, it is this program that is wrong."""
+    shared = Outage(app_url, OperatorFaults(structlog.get_logger(), clock=count(step=1000).__next__))
+    database, days = Database.open(app_url, outage=shared), (date(2026, 1, 1), date(2026, 1, 2))
+    await owner(database_url, "ALTER TABLE usage_days RENAME COLUMN credits TO others")
+    with capture_logs() as lines:
+        with pytest.raises(ServiceUnavailable):
+            await usage_reports.split(database, UUID(int=1), Grouping.MODEL, days, 5)
+        with pytest.raises(ServiceUnavailable):
+            async with database.reading() as session:
+                await usage_reports.usage(session, UUID(int=1), Grouping.DAY, days)
+    assert [line["at"].partition(":")[0] for line in lines] == ["db.usage_reports", "db.usage_reports"]
     await database.close()
 
 
