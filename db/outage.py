@@ -52,7 +52,9 @@ class Outage:
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
-        self._last, self._partial = now, _is_partial(error)
+        self._last, self._partial = now, False
+        if connections.is_refused(error) or code == _FULL:
+            self._partial = True
         if fault.what == SILENT and not self._patient:
             self._silent_until = now + SILENT_SECONDS
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy)
@@ -88,7 +90,3 @@ class Outage:
         if self._shown is not None and sure and not self._failing and not self._partial:
             self._shown = None
             self._faults.clear(self._place)
-
-
-def _is_partial(error: BaseException) -> bool:
-    return connections.is_refused(error) or getattr(connections.cause(error), "sqlstate", None) == _FULL
