@@ -55,11 +55,12 @@ class Outage:
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
-        refused = connections.is_refused(error)
-        self._last, self._partial = now, refused or code == _FULL
+        self._last, self._partial = now, False
+        if connections.is_refused(error) or code == _FULL:
+            self._partial = True
         if fault.what == SILENT and not self._patient:
             self._silent_until = now + SILENT_SECONDS
-        at = {"at": _sender(error)} if refused else {}
+        at = {"at": _sender(error)} if connections.is_refused(error) else {}
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy, **at)
         return code != _TOO_LONG
 
