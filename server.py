@@ -25,7 +25,6 @@ from api.background import MaintenanceTask
 from api.client_address import ClientAddresses
 from api.codec import CodecServer
 from api.cors import Cors
-from api.multipart import FORM_MARGIN_BYTES
 from api.outputs import Outputs
 from api.resources import Resources
 from api.serving import serve
@@ -48,6 +47,7 @@ from domain.visitors import VisitorCookies
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.account_files import AccountFiles
 from gateway.beginnings import Beginnings
+from gateway.body_budget import BodyBudget
 from gateway.calls import Calls
 from gateway.conversations import Conversations
 from gateway.delivery_log import DeliveryLog
@@ -112,7 +112,7 @@ def create_app(settings: Settings, traces: Untraced = NO_TRACES) -> Gateway:
     app = api.app.create_app(
         _lifespan(settings, traces),
         max_body_bytes=settings.max_body_bytes,
-        max_file_bytes=settings.file_limits.largest + FORM_MARGIN_BYTES,
+        max_file_bytes=settings.file_limits.largest_body,
         cors=Cors(settings.allowed_origins, settings.allowed_codec_origins),
     )
     app.traces = traces.requests(joins=settings.traces_from_callers)
@@ -219,6 +219,7 @@ def _resources(wired: Wired, calls: Calls, engine: Engine, people: People, start
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
+        bodies=BodyBudget(settings.max_bodies_mib * MIB),
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, settings.ceiling, starts.add, inputs),
         uploads=uploads,

@@ -3,8 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,13 +14,13 @@ from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope
 
 from api import auth, multipart
-from api.edge import declared_length
+from api.edge import Edge, declared_length
 from api.json_bounds import require_bounded
 from api.multipart import Form
 from api.resources import Resources
 from domain.errors import CallerUnknown, RequestInvalid, RequestTooLarge, ServiceUnavailable
+from gateway.body_budget import BodyClaim
 from gateway.calls import BIG_BODY
-from gateway.concurrent_requests import ConcurrentRequests
 from gateway.fair_turns import FairTurns
 
 MAX_UNKNOWN_BYTES = BIG_BODY
@@ -32,36 +31,57 @@ MAX_FIELDS = 1000
 """Of a request itself: every one that no provider takes is named in the answer."""
 SHALLOW = 200
 """A text with no more opening brackets than this cannot be nested too deeply."""
-Place = Callable[[], AbstractAsyncContextManager[object]]
-"""Where a large body is read: few of one account at a time, since it lies in memory until its last byte has come."""
 _BODY_BYTES = "body_bytes"
 _FORM = "form"
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 """An integer of so many digits may exceed 64 bits: orjson would turn it into a float."""
 
 
-async def read(receive: Receive, *, large: Place | None = None, max_bytes: int | None = None) -> bytes:
+async def read(
+    receive: Receive, *, large: Callable[[], Awaitable[None]] | None = None, max_bytes: int | None = None
+) -> bytes:
     """Read the whole body. The edge bounds its size and time.
 
-    `large` is entered once, before more than a small part is read, and left when all is read. It raises for an unknown
-    caller. Raises `RequestTooLarge` above `max_bytes`.
+    `large` is awaited once, before more than a small part is read. It raises for an unknown caller. Raises
+    `RequestTooLarge` above `max_bytes`.
     """
     parts: list[bytes] = []
     size = 0
-    async with AsyncExitStack() as stack:
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise ServiceUnavailable("The client left before its request was whole.")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if max_bytes is not None and size > max_bytes:
-                raise RequestTooLarge
-            if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-            if large is not None and size > MAX_UNKNOWN_BYTES:
-                await stack.enter_async_context(large())
-                large = None
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ServiceUnavailable("The client left before its request was whole.")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if max_bytes is not None and size > max_bytes:
+            raise RequestTooLarge
+        if large is not None and size > MAX_UNKNOWN_BYTES:
+            await large()
+            large = None
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def read_claimed(
+    scope: Scope,
+    receive: Receive,
+    claim: BodyClaim,
+    owner: Callable[[], Awaitable[Hashable]],
+    max_bytes: int | None = None,
+) -> bytes:
+    """`read` a body. The bytes of a large one are claimed for its owner before; without a length, the most it can have.
+
+    `owner` raises for an unknown caller. Raises what `BodyClaim.take` raises.
+    """
+
+    async def large() -> None:
+        edge: Edge = scope["app"].edge
+        size = declared_length(scope["headers"]) or max_bytes or edge.max_bytes(scope["path"])
+        await claim.take(await owner(), size)
+
+    raw = await read(receive, large=large, max_bytes=max_bytes)
+    claim.shrink(len(raw))
+    return raw
 
 
 async def parse(raw: bytes, turns: FairTurns, account_id: UUID | None) -> dict[str, Any]:
@@ -150,25 +170,23 @@ class StrictRoute(APIRoute):
             if self.max_body_bytes is not None and declared_length(request.scope["headers"]) > self.max_body_bytes:
                 raise RequestTooLarge
 
-            def large() -> AbstractAsyncContextManager[None]:
-                return self.places(request.app.state.resources).slot(account_id)
+            async def owner() -> UUID | None:
+                return account_id
 
-            raw = await read(request.receive, large=large, max_bytes=self.max_body_bytes)
-            body = await self.parse(request.scope, raw, account_id) if raw else None
-            headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
-            request.scope["state"][_BODY_BYTES] = len(raw)
-            del raw  # it may be large, and its answer may take minutes
-            scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
-            return await self.answer(handler, StrictRequest(scope, request.receive, body))
+            resources: Resources = request.app.state.resources
+            with resources.bodies.claim() as claim:
+                raw = await read_claimed(request.scope, request.receive, claim, owner, self.max_body_bytes)
+                body = await self.parse(request.scope, raw, account_id) if raw else None
+                headers = [(name, value) for name, value in request.scope["headers"] if name != b"content-type"]
+                request.scope["state"][_BODY_BYTES] = len(raw)
+                del raw  # it may be large, and its answer may take minutes
+                scope = {**request.scope, "headers": [*headers, (b"content-type", b"application/json")]}
+                return await self.answer(handler, StrictRequest(scope, request.receive, body))
 
         return strict
 
     async def parse(self, scope: Scope, raw: bytes, account_id: UUID | None) -> dict[str, Any]:
         return await parse(raw, _turns(scope), account_id)
-
-    def places(self, resources: Resources) -> ConcurrentRequests:
-        """Return what bounds how many large bodies of an account are read at a time."""
-        return resources.bodies
 
     async def answer(self, handler: Callable[[Request], Awaitable[Response]], request: Request) -> Response:
         return await handler(request)
@@ -218,9 +236,6 @@ class LargeBodyRoute(StrictRoute):
 
 class FormRoute(LargeBodyRoute):
     """A route that takes JSON, or a form with files. For the `Idempotency-Key`, a file of a form is its hash."""
-
-    def places(self, resources: Resources) -> ConcurrentRequests:
-        return resources.file_bodies
 
     async def parse(self, scope: Scope, raw: bytes, account_id: UUID | None) -> dict[str, Any]:
         content_type = dict(scope["headers"]).get(b"content-type", b"")

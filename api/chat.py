@@ -4,11 +4,12 @@ They know HTTP only: what a call does is in `gateway.calls`, `gateway.whole_answ
 `api/openapi_chat.py` describes them.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from uuid import UUID
 
 from starlette.types import Receive, Scope, Send
 
@@ -79,17 +80,19 @@ class ChatEndpoint:
             await self._answer_visitor(exchange, caller)
             return
         resources: Resources = scope["app"].state.resources
-        raw = await body.read(exchange.receive, large=partial(_place, resources, scope, caller))
-        request, call = await self._open(resources, scope, raw, caller)
-        del raw  # it may be large, and the call may take minutes
-        if isinstance(call, Replay):
-            ratelimit.note(scope, call.requests, call.tokens, call.key_expires)
-            await self._replay(call, request, exchange)
-            return
-        reserved = call.reserved
-        ratelimit.note(scope, reserved.requests, reserved.tokens, reserved.key_expires)
-        with model_calls.in_the_words_of(request.call), self._counted(call):
-            await self._call(resources, call, exchange)
+        with resources.bodies.claim() as claim:
+            raw = await body.read_claimed(scope, exchange.receive, claim, partial(_account_of, scope, caller))
+            request, call = await self._open(resources, scope, raw, caller)
+            del raw  # it may be large, and the call may take minutes
+            if isinstance(call, Replay):
+                ratelimit.note(scope, call.requests, call.tokens, call.key_expires)
+                await self._replay(call, request, exchange)
+                return
+            call.ended = claim.shared()  # it may go on when its client has left
+            reserved = call.reserved
+            ratelimit.note(scope, reserved.requests, reserved.tokens, reserved.key_expires)
+            with model_calls.in_the_words_of(request.call), self._counted(call):
+                await self._call(resources, call, exchange)
 
     @contextmanager
     def _counted(self, call: Call) -> Iterator[None]:
@@ -214,12 +217,9 @@ class ChatEndpoint:
             await exchange.reply(200, headers, whole(replace(replayed.answer, request=request.call), replayed.bill))
 
 
-@asynccontextmanager
-async def _place(resources: Resources, scope: Scope, caller: AnyCaller) -> AsyncIterator[None]:
-    """Count the request, and have a place of its account to send a large body in."""
-    admitted = await auth.admit(scope, caller, SCOPE)
-    async with resources.bodies.slot(admitted.account_id):
-        yield
+async def _account_of(scope: Scope, caller: AnyCaller) -> UUID:
+    """Count the request, and return whose it is."""
+    return (await auth.admit(scope, caller, SCOPE)).account_id
 
 
 def _charged(bill: Bill) -> list[tuple[bytes, bytes]]:

@@ -112,8 +112,11 @@ class Edge:
         return always
 
     def _bounded(self, scope: Scope, receive: Receive, has_body: Callable[[], bool] = _unknown) -> Receive:
-        max_bytes = self.max_file_bytes if scope["path"] in FILES else self._max_body_bytes
-        return _Body(receive, has_body, scope["headers"], max_bytes, self._max_body_time)
+        return _Body(receive, has_body, scope["headers"], self.max_bytes(scope["path"]), self._max_body_time)
+
+    def max_bytes(self, path: str) -> int:
+        """Return what a body of this path may have."""
+        return self.max_file_bytes if path in FILES else self._max_body_bytes
 
 
 def _for_every_answer(scope: Scope, always: Headers) -> Headers:

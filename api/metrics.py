@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from api.deps import CurrentResources
 from api.health import answers
 from api.queue_metrics import Queues, UnendedJobs
+from api.resources import Resources
 from db import holds, media_figures, operator_figures, payment_lists, worker_faults
 from db.audit import latest
 from db.engine import Database
@@ -25,7 +26,6 @@ from db.writer import LedgerWriter
 from domain.errors import CallerUnknown, ServiceUnavailable
 from domain.faults import Fault
 from domain.rounds import MaintenanceErrors
-from gateway.calls import Calls
 from gateway.distributions import Distribution
 from gateway.route_states import RouteState, RouteStates
 from gateway.visitors import REFUSED_BY, Visitors
@@ -39,8 +39,9 @@ MAX_SILENCE_SECONDS = 5.0
 class _Process(Collector):
     """What this process knows by itself."""
 
-    def __init__(self, calls: Calls, writer: LedgerWriter, *, database_up: bool) -> None:
-        self._calls, self._writer, self._database_up = calls, writer, database_up
+    def __init__(self, resources: Resources, writer: LedgerWriter, *, database_up: bool) -> None:
+        self._calls, self._bodies = resources.calls, resources.bodies
+        self._writer, self._database_up = writer, database_up
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("yout_database_up", "PostgreSQL answers this process", int(self._database_up))
@@ -48,6 +49,7 @@ class _Process(Collector):
         yield GaugeMetricFamily(
             "yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned)
         )
+        yield GaugeMetricFamily("yout_large_body_bytes", "Large bodies that are read and answered", self._bodies.used)
         yield CounterMetricFamily(
             "yout_unbilled_output_tokens",
             "Output that providers reported above the limit they were given",
@@ -321,7 +323,7 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
                 stored = await _stored(resources.database)
     faults = dict.fromkeys(resources.catalog().providers, 0) | resources.calls.faults.by_provider
     registry = CollectorRegistry()
-    registry.register(_Process(resources.calls, ledger, database_up=up))
+    registry.register(_Process(resources, ledger, database_up=up))
     registry.register(_Routes(resources.calls.router.states, faults))
     registry.register(_Visitors(resources.visitors))
     registry.register(_Maintenance(request.app.state.maintenance_errors))

@@ -15,8 +15,6 @@ from domain.records import record
 MAX_PARTS = 128
 MAX_TEXT_BYTES = 256 * 1024
 """Of a field that is no file."""
-FORM_MARGIN_BYTES = 1024 * 1024
-"""What a form has beside its largest file."""
 FORM = b"multipart/form-data"
 _ARRAY = re.compile(r"\[\d*\]$")
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # its warnings quote bytes of the body

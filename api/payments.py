@@ -1,6 +1,6 @@
 """`POST /api/billing/stripe/webhook/`: Stripe tells what was paid. Its signature is the authentication."""
 
-from functools import partial
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
@@ -26,6 +26,11 @@ async def webhook(
     stripe_signature: Annotated[str, Header(description="Stripe's signature of the body.")] = "",
 ) -> Received:
     """An event of Stripe. It is answered when what follows from it is committed; sent again, it changes nothing."""
-    large = partial(resources.bodies.slot, resources.addresses.network_of(request.scope))
-    raw = await body.read(request.receive, large=large, max_bytes=MAX_EVENT_BYTES)
+    async with AsyncExitStack() as stack:
+
+        async def large() -> None:
+            network = resources.addresses.network_of(request.scope)
+            await stack.enter_async_context(resources.large_events.slot(network))
+
+        raw = await body.read(request.receive, large=large, max_bytes=MAX_EVENT_BYTES)
     return Received(processed=await resources.payments.receive(raw, stripe_signature))

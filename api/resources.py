@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from uuid import UUID
 
 from api.client_address import ClientAddresses
@@ -16,9 +15,11 @@ from domain.limits import Limits
 from domain.shares import Lifetimes
 from domain.signed_urls import SignedUrls
 from domain.task_queues import Backlog
+from gateway import body_budget
 from gateway.account_files import AccountFiles
+from gateway.body_budget import BodyBudget
 from gateway.calls import Calls
-from gateway.concurrent_requests import OF_ACCOUNTS, OF_BODIES, ConcurrentRequests
+from gateway.concurrent_requests import OF_ACCOUNTS, OF_EVENTS, ConcurrentRequests
 from gateway.conversations import Conversations
 from gateway.delivery_log import DeliveryLog
 from gateway.erasure import Erasure
@@ -44,12 +45,8 @@ MAX_OPEN = 64
 """Networks whose sign-in, sign-up or reset is worked on at a time: one request of each."""
 MAX_READS = 4
 """Requests without a body of one account that are answered at a time. Half of the connections, by default."""
-MAX_BODIES = 8
-"""Bodies above 64 KiB of one account that are read at a time. They lie in memory, however slowly they come."""
-MAX_FILE_BODIES = 2
-"""The same of forms with files."""
-BODY_TIMEOUT = timedelta(seconds=10)
-"""How long one more waits. The edge's time for the body runs meanwhile."""
+MAX_EVENTS = 8
+"""Events above 64 KiB of one network, whose sender is not known yet, that are read at a time."""
 MAX_OPEN_WAITING = 16
 """More requests of one network, that wait. One more is answered with 429."""
 
@@ -62,6 +59,8 @@ class Resources:
     """Returns the current catalog, which a reload replaces."""
     database: Database
     calls: Calls
+    bodies: BodyBudget
+    """Of accounts: large bodies that are read, and whose calls are under way."""
     conversations: Conversations
     jobs: Jobs
     uploads: Uploads
@@ -97,13 +96,10 @@ class Resources:
     job_waits: JobWaits = field(default_factory=JobWaits)
     reads: ConcurrentRequests = field(default_factory=lambda: ConcurrentRequests(MAX_READS, message=OF_ACCOUNTS))
     """Of each account, requests without a body: each takes a connection to the database."""
-    bodies: ConcurrentRequests = field(default_factory=lambda: _places(MAX_BODIES))
-    file_bodies: ConcurrentRequests = field(default_factory=lambda: _places(MAX_FILE_BODIES))
+    large_events: ConcurrentRequests = field(
+        default_factory=lambda: ConcurrentRequests(MAX_EVENTS, body_budget.TIMEOUT, OF_EVENTS)
+    )
     stopping: bool = False
-
-
-def _places(limit: int) -> ConcurrentRequests:
-    return ConcurrentRequests(limit, BODY_TIMEOUT, OF_BODIES)
 
 
 def path_of(job_id: UUID) -> str:

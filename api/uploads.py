@@ -9,14 +9,14 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
 from api import auth, multipart
-from api.body import MAX_INLINE_BYTES, StrictRoute, read
+from api.body import MAX_INLINE_BYTES, StrictRoute, read_claimed
 from api.deps import CurrentResources, MayRender
 from api.edge import declared_length
-from api.multipart import FORM_MARGIN_BYTES
 from api.pages import CursorQuery, id_cursor, read_id
 from api.resources import Resources
 from domain.errors import InsufficientCredits, RequestInvalid, RequestTooLarge
-from domain.media_files import ACCEPTED
+from domain.media_files import ACCEPTED, FORM_MARGIN_BYTES
+from gateway.body_budget import BodyClaim
 from gateway.uploads import Upload
 
 router = APIRouter(prefix="/api/media/uploads", tags=["media"], route_class=StrictRoute)
@@ -63,9 +63,10 @@ async def create_upload(request: Request, caller: MayRender, resources: CurrentR
     if admitted.available <= 0:
         raise InsufficientCredits(1, admitted.available, admitted.held)
     async with resources.inputs.turn(caller.account_id):
-        content = await _content(request, resources, caller.account_id)
-        file = await resources.inputs.checked(content, "file", ACCEPTED)
-        return _view(await resources.uploads.create(caller.account_id, file))
+        with resources.bodies.claim() as claim:
+            content = await _content(request, resources, claim, admitted.account_id)
+            file = await resources.inputs.checked(content, "file", ACCEPTED)
+            return _view(await resources.uploads.create(caller.account_id, file))
 
 
 @router.get("/")
@@ -89,7 +90,7 @@ async def delete_upload(upload_id: str, caller: MayRender, resources: CurrentRes
     await resources.uploads.delete(caller.account_id, upload_id)
 
 
-async def _content(request: Request, resources: Resources, account_id: UUID) -> bytes:
+async def _content(request: Request, resources: Resources, claim: BodyClaim, account_id: UUID) -> bytes:
     """Read the file: the body, or the one part of a form that is a file."""
     limit = resources.inputs.max_bytes(ACCEPTED)
     content_type = dict(request.scope["headers"]).get(b"content-type", b"")
@@ -98,7 +99,11 @@ async def _content(request: Request, resources: Resources, account_id: UUID) -> 
     too_large = RequestTooLarge(f"'file' has more than {limit:,} bytes.", param="file")
     if declared_length(request.scope["headers"]) > allowed:
         raise too_large
-    content = await read(request.receive, max_bytes=allowed)
+
+    async def owner() -> UUID:
+        return account_id
+
+    content = await read_claimed(request.scope, request.receive, claim, owner, allowed)
     if form:
         content = await resources.calls.turns.run_large(
             len(content) > MAX_INLINE_BYTES, account_id, partial(_file, content_type, content)

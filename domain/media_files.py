@@ -8,6 +8,8 @@ from uuid import UUID
 from domain.records import record
 
 MIB = 1024 * 1024
+FORM_MARGIN_BYTES = MIB
+"""What a form has beside its largest file."""
 IMAGES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 VIDEOS = frozenset({"video/mp4", "video/webm"})
 SOUNDS = frozenset({"audio/mpeg", "audio/wav", "audio/ogg", "audio/flac", "audio/aac", "audio/mp4"})
@@ -57,6 +59,11 @@ class FileLimits:
     @property
     def largest(self) -> int:
         return max(self.max_image_bytes, self.max_audio_bytes, self.max_video_bytes)
+
+    @property
+    def largest_body(self) -> int:
+        """Bytes of a request that is a file, or a form with files."""
+        return self.largest + FORM_MARGIN_BYTES
 
     def problem(self, facts: FileFacts, size: int) -> str | None:
         """Return what is wrong with a file of so many bytes, or None."""

@@ -57,6 +57,8 @@ class Call:
     """Parameters of the request that this route does not take."""
     closed: Callable[[Closed], Awaitable[None]] | None = None
     """Is told how its hold ended, before the client. It may not raise."""
+    ended: Callable[[], None] | None = None
+    """Is told once when nothing of the call goes on. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
     unsupported: UnsupportedFields = field(default_factory=UnsupportedFields)

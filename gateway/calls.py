@@ -246,9 +246,10 @@ class Calls:
         return closed
 
     def forget(self, call: Call) -> None:
-        """Stop renewing its hold."""
-        self.live.pop(call.hold_id, None)
+        """Stop renewing its hold. It has ended."""
         self._streams.pop(call.hold_id, None)
+        if self.live.pop(call.hold_id, None) is not None and call.ended is not None:
+            call.ended()
 
     async def extend(self, call: Call, output_tokens: int) -> events.Extended | events.NotExtended:
         """Extend the hold by `output_tokens` per choice, and by `EXTENSION` at least if the credits allow it."""

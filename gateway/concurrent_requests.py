@@ -13,7 +13,7 @@ Part = TypeVar("Part")
 TIMEOUT = timedelta(seconds=30)
 OF_VISITORS = "Without an account, no more than {limit} can be answered at a time. Wait a moment, or sign in."
 OF_ACCOUNTS = "No more than {limit} of your requests can be answered at a time. Wait a moment, and try again."
-OF_BODIES = "No more than {limit} of your large bodies can be read at a time. Wait a moment, and try again."
+OF_EVENTS = "No more than {limit} large events of a network can be read at a time. Send them again later."
 _RETRY_AFTER = timedelta(seconds=2)
 
 

@@ -285,6 +285,7 @@ class HttpExchange:
         self._due = self._loop.time() + self._idle_seconds
 
     def head(self, status: int, headers: Headers) -> None:
+        self._head = self._body = b""  # it is not sent again, and the answer may take minutes
         self._wait(self._idle_seconds)
         self._sink.head(status, headers)
 

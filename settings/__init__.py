@@ -24,6 +24,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 import environment
 from domain.hosts import is_loopback
 from domain.limits import Limits
+from domain.media_files import MIB
 from domain.retention import Keeping
 from domain.sealing import Wrapping
 from domain.secrets import Purpose, Secrets
@@ -145,6 +146,8 @@ class Settings(
     max_tokens_per_minute: int = Field(default=1_000_000_000, ge=1)
     max_concurrent_calls: int = Field(default=10_000, ge=1)
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
+    max_bodies_mib: int = Field(default=192, ge=1)
+    """Of bodies above 64 KiB in requests that a process reads and answers; one account has half of it at most."""
     cors_origins: str = "*"
     """Comma-separated origins of web pages that may call with a key; `*`: all of them."""
     metrics_token: Annotated[SecretStr | None, BeforeValidator(absent)] = None
@@ -199,6 +202,15 @@ class Settings(
     def _is_for_tests_here_alone(self) -> Self:
         if self.failpoint and not is_loopback(urlsplit(self.public_url).hostname or ""):
             raise ValueError("YOUT_FAILPOINT is for tests: it works only while YOUT_PUBLIC_URL is of loopback")
+        return self
+
+    @model_validator(mode="after")
+    def _holds_the_largest_body(self) -> Self:
+        largest = max(self.max_body_bytes, self.file_limits.largest_body)
+        if self.max_bodies_mib * MIB < 2 * largest:
+            raise ValueError(
+                "max_bodies_mib must be twice the largest body at least: that of max_body_bytes, or a form with a file"
+            )
         return self
 
     @property

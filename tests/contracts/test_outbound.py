@@ -26,6 +26,7 @@ from domain.catalog import Capability, Modality, Model, Provider, Route
 from domain.limits import NO_LIMITS
 from domain.request_fields import ABOUT_THE_CALLER
 from domain.secrets import DerivedKeys
+from gateway.body_budget import BodyBudget
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from providers.base import Timeouts
@@ -173,6 +174,7 @@ async def client(served: Model, folder: Path) -> AsyncIterator[httpx2.AsyncClien
     app = api.app.create_app(nothing, max_body_bytes=100_000, cors=Cors())
     app.state.resources = SimpleNamespace(
         calls=calls,
+        bodies=BodyBudget(1000),
         claims=IdempotentRequests(DerivedKeys(b"s" * 32)),
         ceiling=NO_LIMITS,
         cookie=SessionCookie("http://test"),

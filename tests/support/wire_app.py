@@ -20,6 +20,7 @@ from domain.limits import NO_LIMITS
 from domain.operations import Admit, Operation, Reserve
 from domain.results import Admitted, Answer, Replay, Reserved
 from domain.secrets import DerivedKeys
+from gateway.body_budget import BodyBudget
 from gateway.calls import Calls
 from gateway.idempotency import IdempotentRequests
 from providers.base import ChatAdapter, ChatUpstream, Sink, Timeouts, UpstreamRequest
@@ -82,7 +83,7 @@ class WireApp:
         app = api.app.create_app(_nothing, max_body_bytes=2048, cors=Cors(), wires=wires)
         claims = IdempotentRequests(DerivedKeys(b"s" * 32))
         app.state.resources = SimpleNamespace(
-            calls=calls, claims=claims, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
+            calls=calls, bodies=BodyBudget(2**22), claims=claims, ceiling=NO_LIMITS, cookie=SessionCookie("http://test")
         )
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://test")

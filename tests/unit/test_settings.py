@@ -172,3 +172,10 @@ def test_failpoints_are_for_loopback_alone(monkeypatch: pytest.MonkeyPatch, url:
 def test_what_crosses_a_network_unencrypted_is_known(monkeypatch: pytest.MonkeyPatch, url: str, open_: bool) -> None:
     monkeypatch.setenv("YOUT_PUBLIC_URL", url)
     assert configuration.load().sends_in_the_open is open_
+
+
+@pytest.mark.parametrize(("name", "value"), [("YOUT_MAX_BODY_BYTES", 129 * 2**20), ("YOUT_MAX_BODIES_MIB", 101)])
+def test_the_largest_body_fits_into_an_accounts_part(monkeypatch: pytest.MonkeyPatch, name: str, value: int) -> None:
+    """A film of 50 MiB comes in a form of 51 MiB."""
+    monkeypatch.setenv(name, str(value))
+    assert any("max_bodies_mib" in problem for problem in wrong())

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from datetime import timedelta
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -14,9 +13,10 @@ from api import body
 from api.body import json_object
 from api.json_bounds import MAX_CONTAINERS, MAX_DEPTH, MAX_STRINGS, MAX_VALUES
 from domain import json_text
-from domain.errors import RequestInvalid
-from gateway.concurrent_requests import ConcurrentRequests
+from domain.errors import RateLimited, RequestInvalid
+from gateway.body_budget import BodyBudget
 
+LARGE = body.MAX_UNKNOWN_BYTES + 1
 LONG = b" " * (body.MAX_INLINE_BYTES + 1)
 BOMBS = {
     "lists": b"[" + b"[]," * (MAX_CONTAINERS + 1) + b"0]",
@@ -121,29 +121,60 @@ class Slow:
         return {"type": "http.request", "body": b" " * size, "more_body": bool(self._left)}
 
 
-async def test_of_large_bodies_few_are_read_at_a_time() -> None:
-    """However slowly they come: each lies in memory until its last byte is there. Small ones wait for nothing."""
-    places, large = ConcurrentRequests(1), body.MAX_UNKNOWN_BYTES + 1
-    first, second, small = Slow(large, 10), Slow(large, 10), Slow(5, 10)
-    reading = [
-        asyncio.create_task(body.read(one.receive, large=partial(places.slot, "ann"))) for one in (first, second, small)
-    ]
+def claimed(slow: Slow, budget: BodyBudget, *headers: tuple[bytes, bytes]) -> asyncio.Task[bytes]:
+    """Reads a body of ann's, and has its bytes until the task ends."""
+    edge = SimpleNamespace(max_bytes=lambda _path: 10 * LARGE)
+    scope = {"app": SimpleNamespace(edge=edge), "path": "/", "headers": headers}
+
+    async def owner() -> str:
+        return "ann"
+
+    async def reading() -> bytes:
+        with budget.claim() as claim:
+            return await body.read_claimed(scope, slow.receive, claim, owner)
+
+    return asyncio.create_task(reading())
+
+
+async def test_a_large_body_is_read_when_its_bytes_are_free_and_a_small_one_at_once() -> None:
+    budget, length = BodyBudget(2 * LARGE + 20), (b"content-length", b"%d" % (LARGE + 10))
+    first, second, small = Slow(LARGE, 10), Slow(LARGE, 10), Slow(5, 10)
+    reading = [claimed(first, budget, length), claimed(second, budget, length), claimed(small, budget)]
     await asyncio.sleep(0)
     for one in (second, small):
         one.more.set()
     assert len(await reading[2]) == 15
-    assert (second.received, reading[1].done()) == (large, False)
+    assert (second.received, reading[1].done(), budget.used) == (LARGE, False, LARGE + 10)
     first.more.set()
-    assert [len(raw) for raw in await asyncio.gather(*reading)] == [large + 10, large + 10, 15]
+    assert [len(raw) for raw in await asyncio.gather(*reading)] == [LARGE + 10, LARGE + 10, 15]
+    assert budget.used == 0
+
+
+async def test_a_large_body_without_a_length_claims_the_most_that_it_can_have_until_it_is_whole() -> None:
+    budget, slow = BodyBudget(40 * LARGE), Slow(LARGE, 10)
+    reading = claimed(slow, budget)
+    await asyncio.sleep(0)
+    assert budget.used == 10 * LARGE
+    slow.more.set()
+    await reading
+    assert budget.used == 0
+    with budget.claim() as claim:
+        await claim.take("ann", 10 * LARGE)
+        claim.shrink(LARGE)
+        assert budget.used == LARGE
+
+
+async def test_a_large_body_that_comes_in_one_part_is_claimed() -> None:
+    budget = BodyBudget(LARGE, timedelta(0))
+    with pytest.raises(RateLimited):
+        await claimed(Slow(LARGE), budget)
 
 
 async def test_whoever_may_not_send_a_large_body_has_no_more_read() -> None:
-    @asynccontextmanager
-    async def refused() -> AsyncIterator[None]:
+    async def refused() -> None:
         raise RequestInvalid("no")
-        yield
 
-    slow = Slow(body.MAX_UNKNOWN_BYTES + 1, 10)
+    slow = Slow(LARGE, 10)
     with pytest.raises(RequestInvalid):
         await body.read(slow.receive, large=refused)
-    assert slow.received == body.MAX_UNKNOWN_BYTES + 1
+    assert slow.received == LARGE

@@ -14,6 +14,7 @@ from api.exchange import Exchange
 from api.request_figures import RequestFigures
 from api.wire.base import ClientWire
 from domain.caller import Caller
+from gateway.body_budget import BodyBudget
 
 GONE: list[bool] = []
 
@@ -49,6 +50,7 @@ async def test_of_a_route() -> None:
         return GONE
 
     app.include_router(router)
+    app.state.resources = SimpleNamespace(bodies=BodyBudget(1000))
 
     async def edge(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "state": {}}, receive, send)
@@ -78,6 +80,7 @@ async def test_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ratelimit, "note", lambda *_: None)
     wire = SimpleNamespace(content_type="a/b", path="/", visitor_writer=None, key_headers=())
     endpoint = Endpoint(cast(ClientWire, wire), RequestFigures())
-    scope = {"app": SimpleNamespace(state=SimpleNamespace(resources=SimpleNamespace()))}
+    resources = SimpleNamespace(bodies=BodyBudget(1000))
+    scope = {"app": SimpleNamespace(state=SimpleNamespace(resources=resources))}
     await endpoint._answer(cast(Exchange, SimpleNamespace(scope=scope, receive=None)))
     assert endpoint.seen == [True]

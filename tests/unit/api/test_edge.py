@@ -27,6 +27,7 @@ from domain.limits import NO_LIMITS
 from domain.operations import Operation
 from domain.results import Answer
 from domain.visitors import VisitorRules
+from gateway.body_budget import BodyBudget
 from server import create_app
 from settings import Settings
 from tests.support.stack import SECRET
@@ -56,6 +57,7 @@ async def opened(**given: object) -> AsyncIterator[httpx2.AsyncClient]:
     app.state.resources = SimpleNamespace(
         database=database,
         calls=calls,
+        bodies=BodyBudget(1000),
         ceiling=NO_LIMITS,
         cookie=SessionCookie("http://test"),
         visitors=SimpleNamespace(rules=VisitorRules(messages_day=0)),

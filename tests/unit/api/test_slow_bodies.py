@@ -11,6 +11,7 @@ import pytest
 
 from api import edge
 from api.cors import Cors
+from gateway.body_budget import BodyBudget
 from server import create_app
 from settings import Settings
 from tests.support.edge_requests import ALL, Endpoint
@@ -25,7 +26,9 @@ async def http(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx2.AsyncCli
     monkeypatch.setattr(edge, "MAX_BODY_IDLE", QUICK)
     app = create_app(Settings(database_url="postgresql://nowhere@127.0.0.1:1/none", secret_key=SECRET))  # type: ignore[arg-type]
     app.edge = edge.Edge(app.inside, max_body_bytes=2**20, cors=Cors(), max_body_time=2 * QUICK, wire_of=app.wire_of)
-    app.state.resources = SimpleNamespace(calls=SimpleNamespace(ledger=OpenBooks()), ceiling=None)
+    app.state.resources = SimpleNamespace(
+        calls=SimpleNamespace(ledger=OpenBooks()), bodies=BodyBudget(2**21), ceiling=None
+    )
     transport = httpx2.ASGITransport(app=app)
     headers = {"authorization": f"Bearer {KEY}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:

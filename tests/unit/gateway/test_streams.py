@@ -146,6 +146,24 @@ async def test_a_client_that_is_behind_and_leaves_does_not_stop_what_is_read_for
     assert scene.books.settled[0].capped
 
 
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_call_has_ended_once_when_nothing_of_it_goes_on(*, leaves: bool) -> None:
+    """Also without its client: what it has in memory is counted until then."""
+    scene, ends = Scene(route("one")).start(), list[bool]()
+    scene.call.ended = lambda: ends.append(True)
+    scene.one.says(word())
+    if leaves:
+        scene.stream.client_disconnected()
+    assert not ends
+    scene.one.says(LAST, REPORT, Done())
+
+    async def closed() -> bool:
+        return not scene.calls.live
+
+    assert await eventually(closed)
+    assert ends == [True]
+
+
 async def test_one_that_leaves_is_charged_for_what_was_produced() -> None:
     scene = Scene(STOPS).start()
     scene.one.says(word())

@@ -166,3 +166,13 @@ async def test_a_ledger_that_is_away_is_no_answer() -> None:
     with pytest.raises(ServiceUnavailable):
         await scene.result()
     assert not scene.calls.live
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_call_has_ended_once_also_without_its_client(status: int) -> None:
+    scene, ends = Scene(), list[bool]()
+    scene.call.ended = lambda: ends.append(True)
+    scene.call.attempts.no_more()
+    await scene.answered(scene.one, status=status)
+    await asyncio.wait([scene.answering], timeout=10)
+    assert ends == [True]

@@ -1,0 +1,123 @@
+"""Bounds the bytes of large request bodies in a process, from before each is read until its call has ended."""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Hashable
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from domain.errors import GatewayError, RateLimited, ServiceUnavailable
+
+TIMEOUT = timedelta(seconds=10)
+"""How long a body waits. The edge's time for it runs meanwhile."""
+PARTS = 2
+"""An account has at most the whole, divided by this: one leaves room to the others."""
+_RETRY_AFTER = timedelta(seconds=2)
+
+
+class BodyBudget:
+    """Whoever uses least is first, when several wait; the claims of one owner are taken in their order."""
+
+    def __init__(self, whole: int, timeout: timedelta = TIMEOUT) -> None:
+        """`whole`: bytes of all owners together. A body above an owner's part of it never fits."""
+        self._whole, self._part, self._timeout = whole, whole // PARTS, timeout
+        self._used: Counter[Hashable] = Counter()
+        self._waiting: OrderedDict[Hashable, deque[BodyClaim]] = OrderedDict()
+
+    @property
+    def used(self) -> int:
+        return self._used.total()
+
+    def claim(self) -> "BodyClaim":
+        """Return the claim of a request, which has nothing yet. As a block, it ends with that."""
+        return BodyClaim(self)
+
+    async def wait(self, claim: "BodyClaim") -> None:
+        """Raises `RateLimited` if the owner's part stays used up, and `ServiceUnavailable` if the whole does."""
+        self._waiting.setdefault(claim.owner, deque()).append(claim)
+        self._grant()
+        try:
+            if not claim.granted.done():
+                await asyncio.wait([claim.granted], timeout=self._timeout.total_seconds())
+        finally:
+            if not claim.granted.done():
+                self._remove(claim)
+                self._grant()  # a smaller one behind it may fit
+        if not claim.granted.done():
+            raise self._error(claim)
+
+    def give_back(self, owner: Hashable, size: int) -> None:
+        self._used[owner] -= size
+        if not self._used[owner]:
+            del self._used[owner]
+        self._grant()
+
+    def _grant(self) -> None:
+        """Let in whoever fits. One that does not keeps nobody else waiting."""
+        while fitting := [claims[0] for claims in self._waiting.values() if self._fits(claims[0])]:
+            claim = min(fitting, key=lambda each: self._used[each.owner])
+            self._remove(claim)
+            self._used[claim.owner] += claim.wanted
+            claim.grant()
+
+    def _fits(self, claim: "BodyClaim") -> bool:
+        return self._fits_part(claim) and self.used + claim.wanted <= self._whole
+
+    def _fits_part(self, claim: "BodyClaim") -> bool:
+        return self._used[claim.owner] + claim.wanted <= self._part
+
+    def _remove(self, claim: "BodyClaim") -> None:
+        claims = self._waiting[claim.owner]
+        claims.remove(claim)
+        if not claims:
+            del self._waiting[claim.owner]
+
+    def _error(self, claim: "BodyClaim") -> GatewayError:
+        if self._fits_part(claim):
+            return ServiceUnavailable("Too many large requests are under way here. Wait a moment, and try again.")
+        message = f"Your large requests under way can have {self._part:,} bytes together. Wait until some have ended."
+        return RateLimited(message, retry_after=_RETRY_AFTER)
+
+
+class BodyClaim:
+    """What the body of one request has of the budget, until all who hold the claim have left."""
+
+    __slots__ = ("_budget", "_holders", "_size", "granted", "owner", "wanted")
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget, self._size, self._holders = budget, 0, 1
+        self.owner: Hashable = None
+        self.wanted = 0
+        self.granted: asyncio.Future[None]
+
+    async def take(self, owner: Hashable, size: int) -> None:
+        """Wait until so many bytes are free for the owner. Raises what `BodyBudget.wait` raises."""
+        self.owner, self.wanted, self.granted = owner, size, asyncio.get_running_loop().create_future()
+        await self._budget.wait(self)
+
+    def grant(self) -> None:
+        self._size = self.wanted
+        self.granted.set_result(None)
+
+    def shrink(self, size: int) -> None:
+        """Give back what is claimed above so many bytes."""
+        if self._size > size:
+            more, self._size = self._size - size, size
+            self._budget.give_back(self.owner, more)
+
+    def shared(self) -> Callable[[], None]:
+        """Have one holder more, who leaves by calling what is returned, once."""
+        self._holders += 1
+        return self._leave
+
+    def _leave(self) -> None:
+        self._holders -= 1
+        if not self._holders:
+            self.shrink(0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._leave()

@@ -1,0 +1,133 @@
+"""Large bodies in a real API process: their bytes are bounded until their calls end, and they end in many ways."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from dev.postgres import EmbeddedPostgres
+from tests.support.doubles.entries import text_model
+from tests.support.doubles.misbehaving_server import MisbehavingServer
+from tests.support.media_stack import Customer, World, until
+from tests.support.stack import Stack
+
+CHAT = "/v1/chat/completions"
+MODELS = ("hang", "plain", "broken", "words-then-cut")
+SIZES = {f"YOUT_MAX_{name}_MIB": "1" for name in ("IMAGE", "AUDIO", "VIDEO")}
+BODIES = {"YOUT_MAX_BODY_BYTES": str(2 * 2**20), "YOUT_MAX_BODIES_MIB": "4"}
+BOUNDS = SIZES | BODIES | {"YOUT_ABANDONED_STREAM_TIMEOUT": "1"}
+PICTURE = "data:image/png;base64," + "iVBORw0KGgoAAAAN" * (950 * 64)
+"""Of this size, two fit in an account's part."""
+
+
+@pytest.fixture
+def upstream() -> Iterator[MisbehavingServer]:
+    with MisbehavingServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def world(
+    postgres: EmbeddedPostgres, database_url: str, tmp_path: Path, upstream: MisbehavingServer
+) -> AsyncIterator[World]:
+    catalog = tmp_path / "catalog.toml"
+    provider = f'[providers.foreign]\nkind = "openai"\nbase_url = "{upstream.url}"\n'
+    more = 'input_modalities = ["text", "image"]'
+    catalog.write_text(provider + "".join(text_model(name, f"foreign/{name}", more=more) for name in MODELS))
+    database = database_url.rpartition("/")[2]
+    stack = Stack.on(postgres, tmp_path / "state", database=database, catalog=catalog, extra=BOUNDS)
+    async with World.of(stack) as world:
+        with stack.running("api"):
+            yield world
+
+
+def body(model: str, *, url: str = PICTURE, **more: Any) -> dict[str, Any]:
+    content = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    return {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 5, **more}
+
+
+async def used(customer: Customer) -> int:
+    lines = (await customer.http.get("/metrics")).text.splitlines()
+    return next(int(float(line.split()[1])) for line in lines if line.startswith("yout_large_body_bytes "))
+
+
+async def all_is_free(customer: Customer) -> None:
+    async def free() -> bool:
+        return await used(customer) == 0
+
+    await until(free, "all bytes to be given back")
+
+
+async def running(upstream: MisbehavingServer, number: int) -> None:
+    async def asked() -> bool:
+        return upstream.running == number
+
+    await until(asked, f"{number} calls at the provider")
+
+
+async def left(calls: list["asyncio.Task[httpx2.Response]"]) -> None:
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def test_many_large_calls_of_several_accounts_are_bounded(world: World, upstream: MisbehavingServer) -> None:
+    ann, bob, cy = [await world.customer() for _ in range(3)]
+    streams = [
+        asyncio.create_task(one.http.post(CHAT, json=body("hang", stream=True))) for one in (ann, bob) for _ in range(2)
+    ]
+    await running(upstream, 4)
+    more = await asyncio.gather(*(one.http.post(CHAT, json=body("hang")) for one in (ann, ann, bob, cy, cy)))
+    assert [answer.status_code for answer in more] == [429, 429, 429, 503, 503]
+    codes = [answer.json()["error"]["code"] for answer in more]
+    assert codes == ["rate_limit_exceeded"] * 3 + ["service_unavailable"] * 2
+    assert all(int(answer.headers["retry-after"]) >= 1 for answer in more)
+    assert 3 * 2**20 < await used(cy) <= 4 * 2**20
+    small = await cy.http.post(CHAT, json=body("plain", url="data:image/png;base64,iVBORw0KGgo="))
+    assert small.status_code == 200, small.text
+    assert upstream.running == 4
+    waiting = asyncio.create_task(cy.http.post(CHAT, json=body("plain")))
+    await left(streams[:1])
+    assert (await waiting).status_code == 200
+    await left(streams)
+    await all_is_free(cy)
+    await world.books_are_clean()
+
+
+async def test_however_a_call_ends_its_bytes_are_given_back(world: World, upstream: MisbehavingServer) -> None:
+    ann, poor = await world.customer(), await world.customer(credits=1)
+    for model in ("plain", "broken", "words-then-cut", "nobody's"):
+        for stream in (False, True):
+            await ann.http.post(CHAT, json=body(model, stream=stream))
+            await all_is_free(ann)
+    headers = {"idempotency-key": "k"}
+    twice = [await ann.http.post(CHAT, json=body("plain"), headers=headers) for _ in range(2)]
+    assert twice[1].headers["idempotent-replayed"] == "true"
+    assert (await poor.http.post(CHAT, json=body("plain"))).status_code == 402
+    assert (await ann.http.post(CHAT, content=b"{" * 100_000)).status_code == 400
+    await ann.http.post("/api/billing/quote/", json=body("plain"))
+    await ann.http.post("/api/media/uploads/", content=b"\x89PNG" * 50_000)
+    assert (await ann.http.post("/v1/images/edits", files={"image": b"\x89PNG" * 50_000})).status_code == 400
+    await all_is_free(ann)
+
+    async def drips() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield json.dumps(body("plain")).encode()[:5000]
+        await asyncio.Event().wait()
+
+    async def claimed() -> bool:
+        return await used(ann) == 2 * 2**20
+
+    leaving = [asyncio.create_task(ann.http.post(CHAT, content=drips()))]
+    await until(claimed, "a body without a length")
+    await left(leaving)
+    await all_is_free(ann)
+    leaving = [asyncio.create_task(ann.http.post(CHAT, json=body("hang", stream=True)))]
+    await running(upstream, 1)
+    await left(leaving)
+    await all_is_free(ann)
+    await world.books_are_clean()
