@@ -55,12 +55,13 @@ class Outage:
         fault, now = describe(error, self._url), self._clock()
         if self._shown is None or (fault.remedy != self._shown.remedy and now >= self._began + SETTLING_SECONDS):
             self._began, self._shown = now, fault
-        self._last, self._partial = now, False
-        if connections.is_refused(error) or code == _FULL:
+        self._last, self._partial, at = now, False, dict[str, str]()
+        if connections.is_refused(error):
+            self._partial, at = True, _where(error)
+        elif code == _FULL:
             self._partial = True
         if fault.what == SILENT and not self._patient:
             self._silent_until = now + SILENT_SECONDS
-        at = {"at": _sender(error)} if connections.is_refused(error) else {}
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy, **at)
         return code != _TOO_LONG
 
@@ -96,11 +97,11 @@ class Outage:
             self._faults.clear(self._place)
 
 
-def _sender(error: BaseException) -> str:
+def _where(error: BaseException) -> dict[str, str]:
     """Name the line of `db/` that has sent a statement: one that is refused may be wrong itself."""
     below = list(traceback.walk_tb(error.__traceback__))
     for frame, line in (*reversed(below), *traceback.walk_stack(None)):
         module = str(frame.f_globals.get("__name__"))
         if module.startswith("db.") and module not in _CARRIERS:
-            return f"{module}:{line}"
-    return "?"
+            return {"at": f"{module}:{line}"}
+    return {}
