@@ -135,7 +135,7 @@ class Shares:
         async with self._database.reading() as session:
             key = await self._sealing.current(session, account_id)
         page = [_share(key, head) for head in heads[:limit] if head.epoch == key.epoch]
-        return SharePage(page, page[-1].id if len(heads) > limit else None)
+        return SharePage(page, heads[limit - 1].id if len(heads) > limit else None)
 
     async def find(self, account_id: UUID, slug: str) -> Share:
         """Raises `NotFound`, also for a page of another account."""
