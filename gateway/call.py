@@ -58,7 +58,7 @@ class Call:
     closed: Callable[[Closed], Awaitable[None]] | None = None
     """Is told how its hold ended, before the client. It may not raise."""
     ended: Callable[[], None] | None = None
-    """Is told once when nothing of the call goes on. It may not raise."""
+    """Called once, when nothing of the call goes on. It may not raise."""
     hold_lost: Callable[[GatewayError], None] | None = None
     """Ends the stream of a call whose hold is not its own any more."""
     unsupported: UnsupportedFields = field(default_factory=UnsupportedFields)

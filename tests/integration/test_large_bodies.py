@@ -63,10 +63,10 @@ async def all_is_free(customer: Customer) -> None:
 
 
 async def running(upstream: MisbehavingServer, number: int) -> None:
-    async def asked() -> bool:
+    async def arrived() -> bool:
         return upstream.running == number
 
-    await until(asked, f"{number} calls at the provider")
+    await until(arrived, f"{number} calls at the provider")
 
 
 async def left(calls: list["asyncio.Task[httpx2.Response]"]) -> None:

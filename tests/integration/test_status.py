@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,26 +111,28 @@ def test_top_needs_a_terminal(stack: Stack) -> None:
     )
 
 
-def test_status_shows_the_rest_while_the_database_is_away(tmp_path: Path) -> None:
-    with EmbeddedTemporal.temporary() as temporal:
-        _shows_temporal_alone(tmp_path / "state", temporal.address)
+@pytest.fixture(scope="module")
+def temporal() -> Iterator[str]:
+    """The address of a server of its own."""
+    with EmbeddedTemporal.temporary() as server:
+        yield server.address
 
 
-def _shows_temporal_alone(state: Path, temporal: str) -> None:
-    away = Stack(f"postgresql://yout:HIDDEN@127.0.0.1:{ports.free()}/yout", state, temporal)
-    for words in (("status",), ("top", "--once"), ("status", "--json")):
-        result = CliRunner().invoke(yout, words, env=away.environment)
-        assert result.exit_code == 2
-        assert result.stderr.startswith("error: nothing listens there for the database (127.0.0.1:")
-        assert "HIDDEN" not in result.output
-        if "--json" in words:
-            shown = json.loads(result.stdout)
-            assert (shown["database_up"], shown["temporal_up"]) == (False, True)
-            assert {shown[name] for name in status_screen.STORED} == {None}
-            assert {one["queue"] for one in shown["queues"]} == set(QUEUES)
-        else:
-            assert "database  nothing listens there for the database" in result.stdout
-            assert "tasks wait" in result.stdout
+@pytest.mark.parametrize("words", [("status",), ("top", "--once"), ("status", "--json")], ids=" ".join)
+def test_status_shows_the_rest_while_the_database_is_away(words: Sequence[str], temporal: str, tmp_path: Path) -> None:
+    away = Stack(f"postgresql://yout:HIDDEN@127.0.0.1:{ports.free()}/yout", tmp_path / "state", temporal)
+    result = CliRunner().invoke(yout, words, env=away.environment)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: nothing listens there for the database (127.0.0.1:")
+    assert "HIDDEN" not in result.output
+    if "--json" in words:
+        shown = json.loads(result.stdout)
+        assert (shown["database_up"], shown["temporal_up"]) == (False, True)
+        assert {shown[name] for name in status_screen.STORED} == {None}
+        assert {one["queue"] for one in shown["queues"]} == set(QUEUES)
+    else:
+        assert "database  nothing listens there for the database" in result.stdout
+        assert "tasks wait" in result.stdout
 
 
 def test_the_document_has_the_same_names_with_and_without_the_database(stack: Stack) -> None:
