@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import func, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -141,6 +141,14 @@ async def unfinished_jobs(session: AsyncSession, purge: PurgeRow) -> Sequence[UU
         return []
     unfinished = col(MediaJobRow.state).in_([State.QUEUED, State.RUNNING])
     return (await session.exec(select(MediaJobRow.id).where(*_older(purge, "job"), unfinished))).all()
+
+
+async def cancel(session: AsyncSession, jobs: Sequence[UUID]) -> None:
+    """Write the wish to cancel into their rows: nobody submits them any more, however late their workflows learn it."""
+    unwritten = col(MediaJobRow.cancel_requested_at).is_(None)
+    await session.exec(
+        update(MediaJobRow).where(col(MediaJobRow.id).in_(jobs), unwritten).values(cancel_requested_at=func.now())
+    )
 
 
 async def lately_ended(session: AsyncSession, purge: PurgeRow, before: timedelta) -> Sequence[UUID]:

@@ -99,6 +99,7 @@ class ErasureSteps:
             await purges.note(session, purge_id, "cut")
             purge = await purges.find(session, purge_id)
             running = list(await purges.unfinished_jobs(session, purge))
+            await purges.cancel(session, running)
         age = datetime.now(UTC) - (purge.progressed_at or datetime.now(UTC))  # of the first cut, not of the request
         for job_id in running:
             await self._end_job(job_id, age)

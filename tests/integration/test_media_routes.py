@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -20,6 +21,7 @@ from domain.caller import Payer
 from domain.errors import NotFound, ServiceUnavailable, UpstreamBusy
 from domain.media import Job, JobRoute, Kind, MediaRequest, Output, ProviderLimits, State, object_key
 from domain.pricing import FlatTerms
+from tests.support import purging
 from tests.support.bank import WRAPPING, Customer, balance, open_account
 
 SECOND = JobRoute(provider="second", model="their-name", cost=7)
@@ -143,6 +145,26 @@ async def test_nobody_may_submit_a_job_that_its_owner_has_cancelled(site: Site) 
     await site.jobs.request_cancel(customer.account_id, late.id)
     second = await site.jobs.intend_submit(late)
     assert [(each.again, each.unwanted) for each in (first, second)] == [(False, False), (True, True)]
+
+
+class FarWorkflows(purging.NoJobs):
+    """They will learn of it later."""
+
+    async def cancel(self, job_id: UUID) -> bool:
+        return True
+
+
+async def test_nobody_may_submit_a_job_once_a_purge_has_cut_its_account_off(site: Site, tmp_path: Path) -> None:
+    customer, other = [await open_account(site.database, site.ledger, 1000) for _ in range(2)]
+    unsent, sent, foreign = await site.running(customer), await site.running(customer), await site.running(other)
+    assert not (await site.jobs.intend_submit(sent)).again
+    steps = purging.steps(site.database, tmp_path)
+    purge_id = await purging.begin(site.database, customer)
+    for _ in range(2):
+        await replace(steps, histories=FarWorkflows()).cut(purge_id)
+    intents = [await site.jobs.intend_submit(job) for job in (unsent, sent, foreign)]
+    assert [(each.again, each.unwanted) for each in intents] == [(False, True), (True, True), (False, False)]
+    assert (await site.jobs.load(unsent.id)).submit_intended_at is None
 
 
 async def test_no_more_jobs_are_at_a_provider_than_it_takes(site: Site) -> None:
