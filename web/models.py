@@ -191,6 +191,8 @@ class _Links:
     def _address(self, has: list[str], changed: Mapping[str, str]) -> str:
         fields = {"kind": self.kind, "unit": self.unit, "q": self.q, "inactive": self.inactive}
         fields |= {"sort": self.sort, **changed}
+        if _sort(fields["sort"], fields["kind"]) == _sort("", fields["kind"]):
+            del fields["sort"]
         pairs = [(name, value) for name, value in fields.items() if value]
         return f"/models?{urlencode([*pairs, *(('has', one) for one in has)])}"
 
