@@ -24,6 +24,7 @@ from db.tables import AuditRow
 from domain.faults import Fault
 from domain.media import Kind
 from domain.rounds import MaintenanceErrors
+from gateway.body_budget import BodyBudget
 from gateway.route_states import RouteStates
 from tests.support.stack import ROOT
 from tests.support.system_programs import required
@@ -46,11 +47,11 @@ class Fake:
 def families() -> dict[str, str]:
     """Every metric that `GET /metrics` has, and its type."""
     now = datetime.now(UTC)
-    calls = Fake(live={}, abandoned=(), unbilled_output=0)
+    resources = Fake(calls=Fake(live={}, abandoned=(), unbilled_output=0), bodies=BodyBudget(0))
     audit = AuditRow(began_at=now, whole=True, clean=True, drift_credits=0, counts={})
     registry = CollectorRegistry()
     collectors: list[Any] = [
-        metrics._Process(calls, Fake(batches=0, operations=0), database_up=True),  # type: ignore[arg-type]  # what it counts
+        metrics._Process(resources, Fake(batches=0, operations=0), database_up=True),  # type: ignore[arg-type]  # its counts
         metrics._Ledger(Figures(0, 0, 0, 0), audit),
         metrics._Routes(RouteStates(lambda: 0.0), {}),
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
