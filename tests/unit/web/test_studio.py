@@ -248,16 +248,21 @@ async def test_the_form_of_every_model_is_taken_by_the_model(name: str) -> None:
     assert text == studio.EXAMPLES[entry["modality"]][0]
 
 
+async def job_shown(where: str, one: dict[str, Any], *layout: str) -> str:
+    """In the gallery, or on its page."""
+    api = CannedApi([listed(shipped()["demo-image"])], [one])
+    if where == "gallery":
+        return await rendered(api, one["kind"])
+    answer = await studio.job(visit(api, f"/studio/jobs/{JOB}", *layout, job_id=JOB))
+    return bytes(answer.body).decode()
+
+
 @pytest.mark.parametrize("state", sorted(STATES))
 @pytest.mark.parametrize("where", ["gallery", "page"])
 async def test_every_state_of_a_job_is_shown(state: str, where: str) -> None:
     one, words = STATES[state]
-    api = CannedApi([listed(shipped()["demo-image"])], [one])
-    if where == "gallery":
-        text = await rendered(api, one["kind"])
-    else:
-        answer = await studio.job(visit(api, f"/studio/jobs/{JOB}", job_id=JOB))
-        text = bytes(answer.body).decode()
+    text = await job_shown(where, one)
+    if where == "page":
         words = tuple(word for word in words if word not in ("3 pictures", "23 h"))
     page = Sent(text)
     assert len(page.ids) == len(set(page.ids))
@@ -358,11 +363,7 @@ def test_lines_of_a_text_end_as_they_were_written() -> None:
 @pytest.mark.parametrize("where", ["gallery", "page"])
 async def test_a_job_is_one_stop_of_the_keyboard_for_each_place_that_it_leads_to(state: str, where: str) -> None:
     one, _ = STATES[state]
-    api = CannedApi([listed(shipped()["demo-image"])], [one])
-    if where == "gallery":
-        text = await rendered(api, one["kind"])
-    else:
-        text = bytes((await studio.job(visit(api, f"/studio/jobs/{JOB}", "narrow", job_id=JOB))).body).decode()
+    text = await job_shown(where, one, "narrow")
     links = re.findall(rf'<a [^>]*href="/studio/jobs/{JOB}"[^>]*>', text)
     assert len([link for link in links if "tabindex" not in link]) == 1, links
     assert [link for link in links if ('tabindex="-1"' in link) is not ('aria-hidden="true"' in link)] == []
