@@ -45,7 +45,7 @@ _RUN_AGAIN = """
     .venv/bin/python -m bench.media     # media jobs; --docs writes their part of this page, --only wait measures a part
     .venv/bin/python -m bench.media --quick --against COMMIT    # that commit, then this tree, with few jobs
     .venv/bin/python -m bench.purge     # the purge alone
-    .venv/bin/python -m bench.pages     # the web app's pages; --against COMMIT: in turns with that commit
+    .venv/bin/python -m bench.pages     # the web app's pages; --models 50, --against COMMIT: in turns with it
     .venv/bin/python -m bench.playground    # a long answer in Chromium, at 200 tokens a second; --kind for other texts
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 

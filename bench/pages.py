@@ -1,8 +1,9 @@
 """`python -m bench.pages`: what the web app's pages cost with very many charges, keys, jobs and kept chats.
 
 What lies in the account is planted by SQL, as the product would have written it: charges of 60 days, and a roll-up of
-90 days and 50 models. CPU seconds are those of the processes, so that another load on the machine changes them little.
-`--against COMMIT` measures that commit in the same run, page by page in turns.
+90 days. The pages have two budgets: one for 10,000 charges, the default, and one for 50 models, `--models 50`.
+CPU seconds are those of the processes, so that another load on the machine changes them little. `--against COMMIT`
+measures that commit in the same run, page by page in turns.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from bench.stack import HERE, STATE, Api, Checkout, Stack, start_upstream
 from dev.errors import CannotStart
 
 CHARGES = 10_000
+MODELS = 10
 WARM = 5
 OPEN = {"YOUT_EMAIL_VERIFICATION": "false"}
 BASE = "/api/auth/me/"
@@ -43,7 +45,7 @@ DAYS = """
 INSERT INTO usage_days (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
 SELECT '{account}', (now() AT TIME ZONE 'UTC')::date - day, 'bench-' || model, md5((model % 10)::text)::uuid, 'chat',
        10, 1000, 1000, 1000 + model * day
-FROM generate_series(0, 89) AS day, generate_series(1, 50) AS model ORDER BY day DESC, model
+FROM generate_series(0, 89) AS day, generate_series(1, {models}) AS model ORDER BY day DESC, model
 """
 KEPT_CHATS = 10
 """By calls. Older ones are planted: no page opens them."""
@@ -69,6 +71,14 @@ SELECT '{account}', 2 * n + 1, (SELECT available FROM accounts WHERE id = '{acco
 FROM generate_series(1, {calls}) AS n WHERE (2 * n + 1) / 500 > (2 * n - 1) / 500
 """
 out = report.console()
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """What the account has."""
+
+    charges: int
+    models: int
 
 
 @dataclass(slots=True)
@@ -106,18 +116,19 @@ class Cost:
 def main(
     charges: Annotated[int, typer.Option(help="Of the account.")] = CHARGES,
     times: Annotated[int, typer.Option(help="How often each page is requested in a turn.")] = 20,
+    models: Annotated[int, typer.Option(help="Of the roll-up of 90 days.")] = MODELS,
     turns: Annotated[int, typer.Option(help="How often each page has its turn.")] = 3,
     against: Annotated[str, typer.Option(help="Measure this commit too, in the same run.")] = "",
 ) -> None:
     """Print the time and the CPU time of each page."""
     try:
-        sites = asyncio.run(measured(charges, times, turns, against))
+        sites = asyncio.run(measured(Planted(charges, models), times, turns, against))
     except CannotStart as problem:
         out.print(f"error: {problem}", markup=False)
         raise typer.Exit(2) from None
     for site in sites:
         columns = ("page", "p50 ms", "p95 ms", "API CPU ms", "PostgreSQL CPU ms", f"times {BASE}")
-        shown = Table(*columns, title=f"{site.name}: {charges:,} charges")
+        shown = Table(*columns, title=f"{site.name}: {charges:,} charges, {models} models")
         for path, cost in site.costs.items():
             shown.add_row(path, *cost.cells(), f"{ratio(cost, site.costs[BASE]):.1f}")
         out.print(shown)
@@ -140,7 +151,7 @@ def compared(cost: Cost, older: Cost) -> list[str]:
     return [f"{value:.2f}" for value in (ratio(cost, older), ratio(cost, older, 95), cpu)]
 
 
-async def measured(charges: int, times: int, turns: int, against: str) -> list[Site]:
+async def measured(planted: Planted, times: int, turns: int, against: str) -> list[Site]:
     STATE.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="pages-", dir=STATE))
     async with AsyncExitStack() as ending:
@@ -154,7 +165,7 @@ async def measured(charges: int, times: int, turns: int, against: str) -> list[S
         for number, (name, checkout) in enumerate(trees):
             stack = Stack(folder / str(number), upstream, ["plain"], checkout)
             site = await ending.enter_async_context(_site(name, checkout, stack))
-            await _fill(site, charges)
+            await _fill(site, planted)
             sites.append(site)
         for path in PAGES:
             for turn in range(turns):
@@ -177,17 +188,17 @@ async def _site(name: str, checkout: Checkout, stack: Stack) -> AsyncIterator[Si
         yield Site(name, stack, api, browser)
 
 
-async def _fill(site: Site, charges: int) -> None:
+async def _fill(site: Site, planted: Planted) -> None:
     """Open an account with kept chats, and plant the rest."""
     person = {"email": f"{uuid.uuid4().hex}@example.com", "password": uuid.uuid4().hex}
     async with site.browser.post("/api/auth/signup/", json=person) as answer:
         answer.raise_for_status()
     ((account,),) = await site.stack.rows("SELECT account_id FROM users WHERE email = %s", person["email"])
     await site.stack.rows(RICH, account)
-    await site.stack.run(PLANT.format(account=account, calls=charges, over="60 days"))
+    await site.stack.run(PLANT.format(account=account, calls=planted.charges, over="60 days"))
     if await site.stack.number("SELECT count(*) FROM pg_class WHERE relname = 'running_balances'"):
-        await site.stack.run(NOTED.format(account=account, calls=charges))
-    await site.stack.run(DAYS.format(account=account))
+        await site.stack.run(NOTED.format(account=account, calls=planted.charges))
+    await site.stack.run(DAYS.format(account=account, models=planted.models))
     await site.stack.run(MORE.format(account=account))
     async with site.browser.patch("/api/chat/settings/", json={"keep_history": True}) as answer:
         answer.raise_for_status()

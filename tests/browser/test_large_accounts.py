@@ -40,7 +40,7 @@ async def grown(site: Stack, member: Member) -> None:
         await connection.execute("UPDATE accounts SET available = %(rich)s WHERE id = %(account)s", values)
         for statement in PLANT.format(account=account, calls=CHARGES, over="1 hour").strip().split(";\n"):
             await connection.execute(statement.encode())
-        await connection.execute(DAYS.format(account=account).encode())
+        await connection.execute(DAYS.format(account=account, models=50).encode())
         await connection.execute(sql.SQL(KEYS), values)
 
 
