@@ -1,7 +1,6 @@
 """Answers with the errors that a client can see. `error_codes` has their table, and a client wire formats them."""
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from starlette.types import Scope
 from api.error_codes import CODES, TABLE, openai_type
 from api.exchange import Exchange
 from api.wire.base import JSON, ClientWire, ErrorAnswer
-from domain import errors
+from domain import errors, validation
 from domain.errors import GatewayError
 from web import faults
 from web.faults import Problem
@@ -188,15 +187,6 @@ def _allowed(scope: Scope) -> str:
 
 
 _KINDS = {"missing": "missing_required_parameter", "extra_forbidden": "unsupported_parameter"}
-_SENTENCES = {
-    "missing": "is required",
-    "extra_forbidden": "is not a parameter of this endpoint",
-    "datetime": "must be a time with its zone, such as 2026-01-31T12:00:00Z",
-    "too_short": "must have at least {min_length}",
-    "too_long": "must have at most {max_length}",
-}
-"""What is said of a field, by the kind of its fault or by the kind's first word."""
-_SUBJECT = re.compile(r"^(Value error, )?((Input|String|Data|Value|URL) should )?")
 
 
 def _validation_error(error: RequestValidationError) -> ErrorAnswer:
@@ -211,19 +201,9 @@ def _validation_error(error: RequestValidationError) -> ErrorAnswer:
     code = _KINDS.get(kind, "invalid_type" if kind.endswith("_type") or kind.endswith("_parsing") else "invalid_value")
     if param is None and kind == "missing":
         return of(errors.RequestInvalid("The request has no body. Send a JSON object.", code=code))
-    sentence = _sentence(kind, str(first["msg"]), first.get("ctx", {}))
-    colon = "" if sentence.startswith(("is ", "must ")) else ":"
+    sentence = validation.requirement(kind, str(first["msg"]), first.get("ctx", {}))
+    colon = "" if sentence.startswith(("is ", "must ", "has ")) else ":"
     return of(errors.RequestInvalid(f"'{param or 'body'}'{colon} {sentence}.", param=param, code=code))
-
-
-def _sentence(kind: str, message: str, context: Mapping[str, Any]) -> str:
-    """Say what a value must be, without the framework's words for it and without the value."""
-    known = _SENTENCES.get(kind) or _SENTENCES.get(kind.partition("_")[0])
-    if known:
-        return known.format_map(context)
-    if kind.endswith("_parsing"):  # behind the comma is what was sent
-        message = message.partition(",")[0]
-    return _SUBJECT.sub(lambda match: "must " if match[3] else "", message).rstrip(".")
 
 
 def _where(error: Exception) -> str:

@@ -29,6 +29,7 @@ from catalog.media_entries import CostedByUnits, InputEntry, ParameterEntry, Pri
 from catalog.values import OWN_HEADERS, Entry
 from domain.catalog import ADDRESS, KEY, Modality, ProviderKind
 from domain.meters import DEFAULT_TIER, Meter
+from domain.validation import requirement
 
 Path = tuple[str | int, ...]
 Document = dict[str, Any]
@@ -171,8 +172,6 @@ _SENTENCES = {
     "frozen_set_type": "must be a list",
     "string_type": "must be text",
     "string_pattern_mismatch": "is not well-formed",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
 }
 
 
@@ -182,7 +181,7 @@ def _sentence(error: ErrorDetails, shape: type[Entry]) -> str:
     if kind == "extra_forbidden":
         inner = NESTED.get(str(where[0]), shape) if len(where) > 1 else shape
         return _unknown(str(where[-1]), tuple(inner.model_fields))
-    return _SENTENCES.get(kind) or error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return _SENTENCES.get(kind) or requirement(kind, error["msg"], error.get("ctx", {}))
 
 
 def _unknown(key: str, known: tuple[str, ...]) -> str:

@@ -19,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 import environment
@@ -28,6 +29,7 @@ from domain.media_files import MIB
 from domain.retention import Keeping
 from domain.sealing import Wrapping
 from domain.secrets import Purpose, Secrets
+from domain.validation import requirement
 from domain.weak_secrets import weakness
 from environment import SettingsInvalid
 from settings.content import ContentSettings
@@ -285,14 +287,14 @@ def _loaded(kind: type[Kind]) -> Kind:
 
 def problems(invalid: ValidationError) -> list[str]:
     """One line for each setting that is wrong."""
-    return [_problem(error["type"], error["msg"], error["loc"]) for error in invalid.errors(include_input=False)]
+    return [_problem(error) for error in invalid.errors(include_input=False)]
 
 
-def _problem(kind: str, message: str, location: tuple[int | str, ...]) -> str:
-    name = f"YOUT_{str(location[0]).upper()}" if location else "the settings"
-    if kind == "missing":
+def _problem(error: ErrorDetails) -> str:
+    name = f"YOUT_{str(error['loc'][0]).upper()}" if error["loc"] else "the settings"
+    if error["type"] == "missing":
         return f"{name} {environment.NOT_SET}"
-    return f"{name}: {message.removeprefix('Value error, ')}"
+    return f"{name}: {requirement(error['type'], error['msg'], error.get('ctx', {}))}"
 
 
 def provider_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:

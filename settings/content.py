@@ -1,15 +1,22 @@
 """Settings of what is stored, and for how long: outputs, replays, details of calls, shared pages."""
 
+import re
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from domain.media_files import MIB, FileLimits
 from domain.operations import REMEMBERED
 from domain.retention import Retention
 from domain.shares import Lifetimes
 from settings.fields import Days, Lifetime, Seconds, absent
+
+
+def _reached(contact: str | None) -> str | None:
+    if contact is not None and not re.fullmatch(r"https?://\S+|[^\s@]+@[^\s@]+", contact):
+        raise ValueError("must be an e-mail address, or a link that begins with http:// or https://")
+    return contact
 
 
 class ContentSettings(BaseModel):
@@ -36,9 +43,7 @@ class ContentSettings(BaseModel):
     """Closed holds and jobs, and with them receipts. What they moved stays for ever."""
     usage_retention: Days = timedelta(days=400)
     """Usage of single calls; that of days stays for ever."""
-    operator_contact: Annotated[str | None, BeforeValidator(absent)] = Field(
-        default=None, pattern=r"^(https?://\S+|[^\s@]+@[^\s@]+)$"
-    )
+    operator_contact: Annotated[str | None, BeforeValidator(absent), AfterValidator(_reached)] = None
     """An e-mail address or a link: who runs this server, and where a shared page is reported. It is shown to all."""
     share_lifetime: Lifetime = timedelta(days=30)
     """How long a shared page lives whose maker does not say."""

@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 import environment
 from settings.fields import Seconds
@@ -13,4 +14,4 @@ class ProcessSettings(BaseModel):
     state_dir: Path = Path(environment.DEFAULT_STATE_DIR)
     shutdown_timeout: Seconds = timedelta(seconds=25)
     """How long a process that has been stopped lets running calls and activities finish."""
-    log_format: str = Field(default="console", pattern="^(console|json)$")
+    log_format: Literal["console", "json"] = "console"

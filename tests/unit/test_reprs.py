@@ -38,7 +38,7 @@ SHOWN = {
     """,
     "the operator's settings and words": """
         api_url codec_origins contact demo_folder denied_networks folder host namespace Address.target Reference.text
-        MailServer.scheme cors_origins failpoint log_format mail_from media_origin operator_contact public_url ref
+        MailServer.scheme cors_origins failpoint mail_from media_origin operator_contact public_url ref
         referer refs state_dir storage_url temporal_address temporal_maintenance_namespace temporal_namespace
         trusted_proxies worker_queues Settings.catalog
     """,

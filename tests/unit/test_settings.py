@@ -29,6 +29,30 @@ def wrong() -> tuple[str, ...]:
     return invalid.value.problems
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("YOUT_PORT", "canary", "must be a whole number"),
+        ("YOUT_PORT", "8000.5", "must be a whole number"),
+        ("YOUT_MAX_IMAGE_MIB", "0", "must be at least 1"),
+        ("YOUT_PRESIGNED_LIFETIME", "canary", "must be a number"),
+        ("YOUT_PRESIGNED_LIFETIME", "900", "must be at most 5 minutes"),
+        ("YOUT_EMAIL_VERIFICATION", "canary", "must be true or false"),
+        ("YOUT_LOG_FORMAT", "canary", "must be 'console' or 'json'"),
+        (
+            "YOUT_OPERATOR_CONTACT",
+            "canary",
+            "must be an e-mail address, or a link that begins with http:// or https://",
+        ),
+    ],
+)
+def test_a_setting_that_is_wrong_says_what_it_must_be(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, problem: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert wrong() == (f"{name}: {problem}",)
+
+
 def test_white_space_around_a_value_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (RIGHT | {"YOUT_PORT": "81", "YOUT_CATALOG": "/c.toml", "YOUT_TEMPORAL_API_KEY": "k"}).items():
         monkeypatch.setenv(name, f" {value}\r\n")

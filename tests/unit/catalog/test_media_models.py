@@ -174,7 +174,7 @@ BOTH = f'parameters = {{ {QUALITY}, size = ["1x1", "2x2"] }}'
         ('parameters = { n = ["a"] }', "parameters.n.type: must be integer"),
         ("parameters = { model = true }", "parameters.model: is a field of every request"),
         ('parameters = { prompt = { enum = ["a"] } }', "parameters.prompt.enum: is not a key of the text"),
-        ("inputs = { image = { max = 0 } }", "inputs.image.max: must be greater than or equal to 1"),
+        ("inputs = { image = { max = 0 } }", "inputs.image.max: must be at least 1"),
         ("inputs = { image = { types = ['text/html'] } }", "inputs.image.types.0: is not well-formed"),
         ('excluded = [{ size = "1x1" }]', "excluded.0.size: must be WIDTHxHEIGHT"),
         ('excluded = [{ size = "16x16" }]', "excluded.0: must name two parameters at least"),

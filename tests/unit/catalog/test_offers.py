@@ -63,7 +63,7 @@ def test_an_amount_buys_credits(tmp_path: Path, amount: int, currency: str, cred
         ("[plans.pro]\nname = 'Pro'", "my.toml:1: plans.pro.credits_per_month: is missing"),
         (
             "[plans.pro]\ncredits_per_month = 5.5",
-            "my.toml:2: plans.pro.credits_per_month: must be a valid integer",
+            "my.toml:2: plans.pro.credits_per_month: must be a whole number",
         ),
         (
             "[plans.pro]\ncredits_per_mont = 5\ncredits_per_month = 5",
@@ -73,7 +73,7 @@ def test_an_amount_buys_credits(tmp_path: Path, amount: int, currency: str, cred
             "[plans.pro]\ncredits_per_month = 5\nstripe = [\n  'price_1',\n  'sub_1',\n]",
             "my.toml:5: plans.pro.stripe.1: is not well-formed",
         ),
-        ("[packs.small]\ncredits = 0", "my.toml:2: packs.small.credits: must be greater than or equal to 1"),
+        ("[packs.small]\ncredits = 0", "my.toml:2: packs.small.credits: must be at least 1"),
         ("[plan.pro]\ncredits_per_month = 5", "my.toml:1: plan: is not a known key; did you mean plans?"),
         (
             "[plans.Pro]\ncredits_per_month = 5",
