@@ -28,6 +28,7 @@ from domain.privacy import PrivacyClass
 from domain.results import Admitted, Answer, Closed, Extended, Replay, Reserved
 from domain.tokens import CountText, InputTokens
 from gateway import charges
+from gateway import stream_effects as effects
 from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.attempt_traces import CallTraces
@@ -214,7 +215,7 @@ class Calls:
             await self.void(call)
             raise
 
-    async def settle(self, call: Call, charge: events.Settle) -> Closed:
+    async def settle(self, call: Call, charge: effects.Settle) -> Closed:
         """Charge the call, once. Raises if it is not known to be committed: then the client must get an error.
 
         If the call can be replayed, the same transaction stores the encrypted answer, without its cost.

@@ -6,11 +6,11 @@ from domain import pricing
 from domain.operations import SavedTurn, Settle
 from domain.pricing import Usage
 from gateway import answers, request_meters
-from gateway import stream_events as events
+from gateway import stream_effects as effects
 from gateway.call import Call
 
 
-def operation(call: Call, charge: events.Settle) -> Settle:
+def operation(call: Call, charge: effects.Settle) -> Settle:
     """If the call can be replayed, the same transaction stores the encrypted answer."""
     sealed = None
     if call.idempotent is not None and charge.answer is not None:
@@ -45,7 +45,7 @@ def provider_cost(call: Call, billed: Usage) -> tuple[str | None, int | None]:
     return route.provider.name, pricing.billionths(costs.requested(tier), billed)
 
 
-def _saved_turn(call: Call, charge: events.Settle) -> SavedTurn | None:
+def _saved_turn(call: Call, charge: effects.Settle) -> SavedTurn | None:
     if call.turn is None or charge.answered is None:
         return None
     usage = answers.usage_object(charge.usage)

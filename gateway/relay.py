@@ -20,6 +20,8 @@ from domain import usage
 from domain.catalog import Capability
 from domain.errors import GatewayError, ServiceUnavailable, UpstreamError, UpstreamTimeout
 from gateway import answers, replays
+from gateway import stream_effects as effects
+from gateway import stream_events as events
 from gateway.assembly import Assembly
 from gateway.call import Call
 from gateway.choice_ends import split
@@ -27,31 +29,7 @@ from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.route_output import RouteOutput
 from gateway.routing import Attempt
 from gateway.saved_turns import Answered
-from gateway.stream_events import (
-    Ask,
-    ClientDisconnected,
-    Close,
-    Effects,
-    End,
-    Event,
-    Extend,
-    Extended,
-    Fail,
-    Failed,
-    HoldLost,
-    NotExtended,
-    NotSettled,
-    ReadEnough,
-    ReadForBill,
-    ReadOn,
-    Send,
-    Settle,
-    Settled,
-    Shutdown,
-    Start,
-    TellHeld,
-    Void,
-)
+from gateway.stream_effects import Effects
 from gateway.wire import Bill
 from providers.base import Accepted, Delta, Done, Paused, Report
 
@@ -83,7 +61,7 @@ class EndReason(Enum):
 _COMPLETE = frozenset({EndReason.FINISHED, EndReason.PAUSED})
 """The provider has written and reported all of it."""
 _ANSWERED = _COMPLETE | {EndReason.CREDITS_EXHAUSTED}
-_FROM_UPSTREAM = (Accepted, Delta, Report, Done, Paused, Failed)
+_FROM_UPSTREAM = (Accepted, Delta, Report, Done, Paused, events.Failed)
 
 
 class Relay:
@@ -98,7 +76,7 @@ class Relay:
         self._replayed = call.idempotent is not None
         """True while the answer can be stored for a replay."""
         self._assembly = Assembly() if self._replayed or call.turn else None
-        self._waiting: deque[Event] | None = None
+        self._waiting: deque[events.Event] | None = None
         """Events of the provider that wait, in order, while the hold is extended. None at other times."""
         self._grows = False
         """True if the hold is extended as needed on the present route."""
@@ -106,7 +84,7 @@ class Relay:
         self._error: GatewayError | None = None
         self._usage = usage.counted(0, 0)
 
-    def feed(self, event: Event) -> Effects:
+    def feed(self, event: events.Event) -> Effects:
         if self._waiting is not None and isinstance(event, _FROM_UPSTREAM):
             self._waiting.append(event)
             return []
@@ -115,7 +93,7 @@ class Relay:
     def ignore(self, _: Any) -> Effects:
         return []
 
-    def start(self, _: Start) -> Effects:
+    def start(self, _: events.Start) -> Effects:
         return self._ask(self._attempts.next(), UpstreamError())
 
     def _ask(self, attempt: Attempt | None, error: GatewayError) -> Effects:
@@ -126,7 +104,7 @@ class Relay:
             self._assembly = Assembly()
         self._call.begin(attempt)
         self._grows = self._call.grows_on(attempt.route)
-        return [Ask(attempt)]
+        return [effects.Ask(attempt)]
 
     def accepted(self, _: Accepted) -> Effects:
         self._route.accepted = True
@@ -145,12 +123,12 @@ class Relay:
                 if not self._grows:
                     return self._finish(EndReason.RUNAWAY)
                 self._waiting = deque([delta])
-                return [Extend(-(-missing // self._call.request.choices))]
+                return [effects.Extend(-(-missing // self._call.request.choices))]
             self._route.report_is_old = True
         if self._assembly is not None and (full := self._assemble(delta)) is not None:
             return full
         if self.phase is Phase.RELAYING and not delta.finished:
-            return [Send(delta)]
+            return [effects.Send(delta)]
         return self._pass_on(delta)
 
     def _assemble(self, delta: Delta) -> Effects | None:
@@ -181,9 +159,9 @@ class Relay:
         if self.phase is Phase.OPENING:
             self.phase, self._call.held_at_start = Phase.RELAYING, self._call.held
             self._attempts.output_began()
-        sends: Effects = [] if now is None else [Send(now)]
+        sends: Effects = [] if now is None else [effects.Send(now)]
         if opening:
-            sends[:0] = [Send(each) for each in opening]
+            sends[:0] = [effects.Send(each) for each in opening]
             opening.clear()
         return sends
 
@@ -197,37 +175,37 @@ class Relay:
     def paused(self, event: Paused) -> Effects:
         """Have the same route go on, if the hold pays for it. The client sees one answer."""
         if self.phase is Phase.READING_FOR_BILL and not self._replayed:
-            return self.read_enough(ReadEnough())
+            return self.read_enough(events.ReadEnough())
         route = self._route
         used = None if route.report_is_old else route.report
         if route.attempt is None or not self._call.goes_on(event, used):
             return self._finish(EndReason.PAUSED)
         route.report_is_old = True  # it has nothing of the next part
-        return [Ask(replace(route.attempt, pause=0.0))]
+        return [effects.Ask(replace(route.attempt, pause=0.0))]
 
-    def extended(self, event: Extended) -> Effects:
+    def extended(self, event: events.Extended) -> Effects:
         self._call.output.paid, self._call.held = event.output_tokens, event.credits
         waiting, self._waiting = self._waiting or deque(), None
-        effects: Effects = [TellHeld(event.credits)] if self.phase is not Phase.READING_FOR_BILL else []
+        follow: Effects = [effects.TellHeld(event.credits)] if self.phase is not Phase.READING_FOR_BILL else []
         while waiting and self._waiting is None:
-            effects += self.feed(waiting.popleft())
+            follow += self.feed(waiting.popleft())
         if self._waiting is None:
-            return [*effects, ReadOn()]
+            return [*follow, effects.ReadOn()]
         self._waiting.extend(waiting)  # the hold must be extended again
-        return effects
+        return follow
 
-    def not_extended(self, _: NotExtended) -> Effects:
+    def not_extended(self, _: events.NotExtended) -> Effects:
         self._waiting = None
         return self._finish(EndReason.CREDITS_EXHAUSTED)
 
-    def failed(self, event: Failed) -> Effects:
+    def failed(self, event: events.Failed) -> Effects:
         """Make another attempt, if there is one and no output was produced. Else the call fails."""
         self._waiting = None
         over = self.produced or self._abandoned
         attempt = self._attempts.after(event.error, produced=over)
         return self._ask(attempt, self._attempts.error_after(event.error, produced=over))
 
-    def client_disconnected(self, _: ClientDisconnected) -> Effects:
+    def client_disconnected(self, _: events.ClientDisconnected) -> Effects:
         self._abandoned = bool(self._unended())
         self._replayed = self._replayed and not self._call.request.stop_on_disconnect
         self.phase = Phase.READING_FOR_BILL
@@ -236,27 +214,27 @@ class Relay:
     def _read_for_bill(self) -> Effects:
         """Read on without a client, if the answer can be replayed or the provider bills the rest anyway. Else end."""
         if self._replayed:
-            return [ReadForBill(replayed=True)]
+            return [effects.ReadForBill(replayed=True)]
         route = self._call.route
         if route is not None and Capability.ABORT_STOPS_BILLING not in route.capabilities:
-            return [ReadForBill(replayed=False)]
-        return self.read_enough(ReadEnough())
+            return [effects.ReadForBill(replayed=False)]
+        return self.read_enough(events.ReadEnough())
 
-    def read_enough(self, _: ReadEnough) -> Effects:
+    def read_enough(self, _: events.ReadEnough) -> Effects:
         return self._finish(EndReason.CLIENT_DISCONNECTED if self._unended() else EndReason.FINISHED)
 
-    def hold_lost(self, event: HoldLost) -> Effects:
+    def hold_lost(self, event: events.HoldLost) -> Effects:
         return self._fail(EndReason.HOLD_LOST, event.error)
 
-    def hold_lost_while_reading(self, _: HoldLost) -> Effects:
-        return self.read_enough(ReadEnough())
+    def hold_lost_while_reading(self, _: events.HoldLost) -> Effects:
+        return self.read_enough(events.ReadEnough())
 
-    def shutdown(self, _: Shutdown) -> Effects:
+    def shutdown(self, _: events.Shutdown) -> Effects:
         error = ServiceUnavailable("This server is stopping. What was delivered is charged.")
         return self._fail(EndReason.SHUTDOWN, error)
 
-    def shutdown_while_reading(self, _: Shutdown) -> Effects:
-        return self.read_enough(ReadEnough())
+    def shutdown_while_reading(self, _: events.Shutdown) -> Effects:
+        return self.read_enough(events.ReadEnough())
 
     def _finish(self, reason: EndReason) -> Effects:
         """End the answer and charge its usage."""
@@ -264,8 +242,8 @@ class Relay:
         left = reason is EndReason.CLIENT_DISCONNECTED
         if left and not self._route.accepted:  # before the provider accepted the call
             self._attempts.abandoned()
-            return [Close(), Void()]
-        close: Effects = [] if reason in _COMPLETE else [Close()]  # a complete answer's connection is reused
+            return [effects.Close(), effects.Void()]
+        close: Effects = [] if reason in _COMPLETE else [effects.Close()]  # a complete answer's connection is reused
         self._usage, above = self._call.billable(self._route.used(self._call.counted(), complete=reason in _COMPLETE))
         if reason in _ANSWERED:
             self._attempts.succeeded(self._usage.output_tokens)
@@ -275,7 +253,7 @@ class Relay:
         if end is not None and self._assembly is not None:
             self._assembly.add(end.chunk, "")
         answer, answered = None if left else self._sealable(), self._answered(partial=left)
-        return [*close, Settle(self._usage, not left, above, self._abandoned, answer, answered)]
+        return [*close, effects.Settle(self._usage, not left, above, self._abandoned, answer, answered)]
 
     def _fail(self, reason: EndReason, error: GatewayError) -> Effects:
         """Settle, or release if nothing was produced. The client gets the error after that."""
@@ -284,12 +262,12 @@ class Relay:
         self._error = error
         if not self.produced:
             self._usage = usage.counted(0, 0)
-            return [Close(), Void()]
+            return [effects.Close(), effects.Void()]
         if isinstance(error, UpstreamError) and not isinstance(error, UpstreamTimeout):
             self._error = UpstreamError("The provider broke off. What was delivered is charged, without the minimum.")
         self._usage, above = self._call.billable(self._route.used(self._call.counted(), complete=not self._unended()))
         answered = self._answered(partial=True, reason="error")
-        return [Close(), Settle(self._usage, False, above, self._abandoned, answered=answered)]
+        return [effects.Close(), effects.Settle(self._usage, False, above, self._abandoned, answered=answered)]
 
     def break_off(self, error: GatewayError) -> Effects:
         """End the call after a fault of this program: it is settled for what was produced, or released."""
@@ -320,42 +298,42 @@ class Relay:
     def _unended(self) -> list[int]:
         return self._route.unended(self._call.request.choices)
 
-    def settled(self, event: Settled) -> Effects:
+    def settled(self, event: events.Settled) -> Effects:
         self.phase = Phase.DONE
         closed = event.closed
         bill = Bill(self._usage, closed.charged, closed.available, self._call.held, closed.saved)
         if self._error is not None:
-            return [Fail(self._error, bill, self.produced)]
-        return [End(self._route.last, bill)]
+            return [effects.Fail(self._error, bill, self.produced)]
+        return [effects.End(self._route.last, bill)]
 
-    def not_settled(self, event: NotSettled) -> Effects:
+    def not_settled(self, event: events.NotSettled) -> Effects:
         """End with an error. The ledger is not asked again: its commit may have happened."""
         self.phase = Phase.DONE
         error = event.error
         if self._error is None:
             charge = f"GET /api/billing/charges/{self._call.head.id}/ tells what it cost."
             error = ServiceUnavailable(f"The ledger is away; what was delivered may be charged. {charge}")
-        return [Fail(error, None, self.produced)]
+        return [effects.Fail(error, None, self.produced)]
 
 
 _Handler = Callable[[Relay, Any], Effects]
 _ = Relay.ignore
 _EVENTS: dict[type, tuple[_Handler, ...]] = {
     # event: OPENING, RELAYING, READING_FOR_BILL, SETTLING, DONE
-    Start: (Relay.start, _, _, _, _),
+    events.Start: (Relay.start, _, _, _, _),
     Accepted: (Relay.accepted, Relay.accepted, Relay.accepted, _, _),
     Delta: (Relay.delta, Relay.delta, Relay.delta, _, _),
     Report: (Relay.report, Relay.report, Relay.report, _, _),
     Done: (Relay.done, Relay.done, Relay.done, _, _),
     Paused: (Relay.paused, Relay.paused, Relay.paused, _, _),
-    Failed: (Relay.failed, Relay.failed, Relay.failed, _, _),
-    Extended: (Relay.extended, Relay.extended, Relay.extended, _, _),
-    NotExtended: (Relay.not_extended, Relay.not_extended, Relay.not_extended, _, _),
-    ClientDisconnected: (Relay.client_disconnected, Relay.client_disconnected, _, _, _),
-    HoldLost: (Relay.hold_lost, Relay.hold_lost, Relay.hold_lost_while_reading, _, _),
-    Shutdown: (Relay.shutdown, Relay.shutdown, Relay.shutdown_while_reading, _, _),
-    ReadEnough: (_, _, Relay.read_enough, _, _),
-    Settled: (_, _, _, Relay.settled, _),
-    NotSettled: (_, _, _, Relay.not_settled, _),
+    events.Failed: (Relay.failed, Relay.failed, Relay.failed, _, _),
+    events.Extended: (Relay.extended, Relay.extended, Relay.extended, _, _),
+    events.NotExtended: (Relay.not_extended, Relay.not_extended, Relay.not_extended, _, _),
+    events.ClientDisconnected: (Relay.client_disconnected, Relay.client_disconnected, _, _, _),
+    events.HoldLost: (Relay.hold_lost, Relay.hold_lost, Relay.hold_lost_while_reading, _, _),
+    events.Shutdown: (Relay.shutdown, Relay.shutdown, Relay.shutdown_while_reading, _, _),
+    events.ReadEnough: (_, _, Relay.read_enough, _, _),
+    events.Settled: (_, _, _, Relay.settled, _),
+    events.NotSettled: (_, _, _, Relay.not_settled, _),
 }
 TABLE = {event: dict(zip(Phase, handlers, strict=True)) for event, handlers in _EVENTS.items()}

@@ -15,34 +15,13 @@ import structlog
 from domain.catalog import Route
 from domain.errors import GatewayError
 from domain.results import Closed
+from gateway import stream_effects as effects
+from gateway import stream_events as events
 from gateway.abandoned_streams import AbandonedStreams
 from gateway.call import Call
 from gateway.fair_turns import FairTurns
 from gateway.relay import Phase, Relay
 from gateway.routing import RouteFaults
-from gateway.stream_events import (
-    Ask,
-    ClientDisconnected,
-    Close,
-    End,
-    Event,
-    Extend,
-    Extended,
-    Fail,
-    HoldLost,
-    NotExtended,
-    NotSettled,
-    ReadEnough,
-    ReadForBill,
-    ReadOn,
-    Send,
-    Settle,
-    Settled,
-    Shutdown,
-    Start,
-    TellHeld,
-    Void,
-)
 from gateway.upstream_streams import UpstreamStream
 from gateway.wire import StreamWriter
 from providers.base import ChatUpstream
@@ -77,11 +56,11 @@ class StreamCalls(Protocol):
 
     def upstream_of(self, call: Call, route: Route) -> ChatUpstream: ...
 
-    async def settle(self, call: Call, charge: Settle) -> Closed: ...
+    async def settle(self, call: Call, charge: effects.Settle) -> Closed: ...
 
     async def void(self, call: Call) -> Closed: ...
 
-    async def extend(self, call: Call, output_tokens: int) -> Extended | NotExtended: ...
+    async def extend(self, call: Call, output_tokens: int) -> events.Extended | events.NotExtended: ...
 
     def run(self, waiting: Coroutine[Any, Any, None], context: Context) -> None:
         """Run a coroutine as an owned task, so that it ends even when no caller waits for it."""
@@ -95,7 +74,7 @@ class Stream:
         self._calls, self._call, self._writer, self._client = calls, call, writer, client
         self._relay = Relay(call)
         self._upstream: UpstreamStream | None = None
-        self._events: deque[Event] = deque()
+        self._events: deque[events.Event] = deque()
         self._busy = False
         self._out: list[bytes] = []
         self._client_gone = False
@@ -106,17 +85,17 @@ class Stream:
         """Runs before an attempt that is not made at once."""
         self._ledger_pending = False
         self._do: dict[type, Callable[[Any], None]] = {
-            Send: self._send,
-            Ask: self._ask,
-            Extend: self._extend,
-            ReadOn: self._read_on,
-            TellHeld: self._tell_held,
-            ReadForBill: self._read_for_bill,
-            Close: self._close,
-            Settle: self._settle,
-            Void: self._void,
-            End: self._end,
-            Fail: self._fail,
+            effects.Send: self._send,
+            effects.Ask: self._ask,
+            effects.Extend: self._extend,
+            effects.ReadOn: self._read_on,
+            effects.TellHeld: self._tell_held,
+            effects.ReadForBill: self._read_for_bill,
+            effects.Close: self._close,
+            effects.Settle: self._settle,
+            effects.Void: self._void,
+            effects.End: self._end,
+            effects.Fail: self._fail,
         }
 
     @property
@@ -125,14 +104,14 @@ class Stream:
 
     def start(self) -> None:
         self._call.hold_lost = self.hold_lost
-        self.happens(Start())
+        self.happens(events.Start())
 
     def client_disconnected(self) -> None:
         """Tell the stream that the client has disconnected or reads nothing. The stream ends by itself. Idempotent."""
         if not self._client_gone:
             self._client_gone = True
             self.client_reads_on()
-            self.happens(ClientDisconnected())
+            self.happens(events.ClientDisconnected())
 
     def client_reads_on(self) -> None:
         if self._client_behind:
@@ -141,16 +120,16 @@ class Stream:
                 self._upstream.resume()
 
     def hold_lost(self, error: GatewayError) -> None:
-        self.happens(HoldLost(error))
+        self.happens(events.HoldLost(error))
 
     def shutdown(self) -> None:
-        self.happens(Shutdown())
+        self.happens(events.Shutdown())
 
-    def happens(self, event: Event) -> None:
+    def happens(self, event: events.Event) -> None:
         self.feed(event)
         self.flush()
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: events.Event) -> None:
         self._events.append(event)
         if self._busy:  # an effect caused this event: it is handled after that effect
             return
@@ -191,13 +170,13 @@ class Stream:
         if self._upstream is not None:
             self._upstream.pause()
 
-    def _send(self, effect: Send) -> None:
+    def _send(self, effect: effects.Send) -> None:
         self._out.append(self._writer.delta(effect.delta))
 
-    def _tell_held(self, effect: TellHeld) -> None:
+    def _tell_held(self, effect: effects.TellHeld) -> None:
         self._out.append(self._writer.held(effect.credits))
 
-    def _ask(self, effect: Ask) -> None:
+    def _ask(self, effect: effects.Ask) -> None:
         if self._upstream is not None:
             self._upstream.close()
         self._upstream = UpstreamStream(self._call, effect.attempt, self._calls.faults, self)
@@ -215,7 +194,7 @@ class Stream:
         if self._upstream is not None:
             self._upstream.open(self._calls.upstream_of, self._calls.turns)
 
-    def _extend(self, effect: Extend) -> None:
+    def _extend(self, effect: effects.Extend) -> None:
         if not self._holding and self._upstream is not None:
             self._holding = True
             self._upstream.pause()
@@ -225,24 +204,24 @@ class Stream:
         try:
             self.happens(await self._calls.extend(self._call, output_tokens))
         except GatewayError as error:
-            self.happens(HoldLost(error))
+            self.happens(events.HoldLost(error))
         except Exception as fault:  # nothing is read meanwhile: nothing else would end this stream
             log.error("extension broke", fault=type(fault).__name__)
-            self.happens(HoldLost(GatewayError("Something went wrong here.")))
+            self.happens(events.HoldLost(GatewayError("Something went wrong here.")))
 
-    def _read_on(self, _: ReadOn) -> None:
+    def _read_on(self, _: effects.ReadOn) -> None:
         if self._holding and self._upstream is not None:
             self._holding = False
             self._upstream.resume()
 
-    def _read_for_bill(self, effect: ReadForBill) -> None:
+    def _read_for_bill(self, effect: effects.ReadForBill) -> None:
         self._end_reading()
         if self._pause_timer is not None:  # nothing was sent: there is nothing to read
-            self.feed(ReadEnough())
+            self.feed(events.ReadEnough())
             return
-        timer = self._calls.abandoned.begin(lambda: self.happens(ReadEnough()), replayed=effect.replayed)
+        timer = self._calls.abandoned.begin(lambda: self.happens(events.ReadEnough()), replayed=effect.replayed)
         if timer is None:
-            self.feed(ReadEnough())
+            self.feed(events.ReadEnough())
         self._reading_timer = timer
 
     def _end_reading(self) -> None:
@@ -250,7 +229,7 @@ class Stream:
             self._calls.abandoned.end(self._reading_timer)
             self._reading_timer = None
 
-    def _close(self, _: Close) -> None:
+    def _close(self, _: effects.Close) -> None:
         self._end_reading()
         if self._pause_timer is not None:
             self._pause_timer.cancel()
@@ -258,12 +237,12 @@ class Stream:
         if self._upstream is not None:
             self._upstream.close()
 
-    def _settle(self, effect: Settle) -> None:
+    def _settle(self, effect: effects.Settle) -> None:
         self._end_reading()
         self._ledger_pending = True
         self._calls.run(self._ask_ledger(self._calls.settle(self._call, effect)), self._call.context)
 
-    def _void(self, _: Void) -> None:
+    def _void(self, _: effects.Void) -> None:
         self._end_reading()
         self._ledger_pending = True
         self._calls.run(self._ask_ledger(self._calls.void(self._call)), self._call.context)
@@ -272,25 +251,25 @@ class Stream:
         try:
             closed = await asking
         except GatewayError as error:
-            self.happens(NotSettled(error))
+            self.happens(events.NotSettled(error))
         except Exception as fault:
             log.error("settlement broke", fault=type(fault).__name__)
-            self.happens(NotSettled(GatewayError("Something went wrong here.")))
+            self.happens(events.NotSettled(GatewayError("Something went wrong here.")))
         else:
-            self.happens(Settled(closed))
+            self.happens(events.Settled(closed))
 
-    def _end(self, effect: End) -> None:
+    def _end(self, effect: effects.End) -> None:
         try:
             self._out.append(self._writer.end(effect.last, effect.bill))
         except Exception as fault:  # the charge has committed: the client is told so
             log.error("a stream's end cannot be written", fault=type(fault).__name__, context=self._call.context)
             charge = f"GET /api/billing/charges/{self._call.head.id}/ explains the charge."
             error = GatewayError(f"The end of this answer could not be written. It is charged. {charge}")
-            self._fail(Fail(error, effect.bill, self._relay.produced))
+            self._fail(effects.Fail(error, effect.bill, self._relay.produced))
         else:
             self._finished()
 
-    def _fail(self, effect: Fail) -> None:
+    def _fail(self, effect: effects.Fail) -> None:
         self.flush()
         if not self._client_gone:
             data = self._writer.fail(effect.error, effect.bill)
@@ -299,6 +278,6 @@ class Stream:
 
     def _finished(self) -> None:
         self.flush()
-        self._close(Close())
+        self._close(effects.Close())
         if not self._client_gone:
             self._client.end()

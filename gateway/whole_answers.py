@@ -18,7 +18,7 @@ from gateway.call import Call
 from gateway.calls import Calls
 from gateway.idempotency import MAX_REPLAY_BYTES
 from gateway.routing import Attempt, first_answer
-from gateway.stream_events import Settle
+from gateway.stream_effects import Settle
 from gateway.timeouts import of_whole
 from gateway.upstream_streams import MAX_ERROR_BYTES
 from gateway.wire import Bill, CompletedAnswer

@@ -7,8 +7,7 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Match, compile_path
-from starlette.types import Scope
+from starlette.routing import compile_path
 
 from web import (
     account,
@@ -57,7 +56,6 @@ PAGES: Sequence[Page] = (
 """Every page of the web app."""
 _PLACES = frozenset(page.path for page in PAGES)
 _SHOWN = [compile_path(page.path)[0] for page in PAGES if "GET" in page.methods]
-_ENDPOINTS = ("/api/", "/v1/")
 _KEYS = {"authorization", "x-api-key"}
 _UNAUTHORIZED = 401
 _SEE_OTHER = 303
@@ -69,19 +67,9 @@ _ANSWERS: dict[int | str, dict[str, object]] = {
 }
 
 
-class _Pages(APIRouter):
-    """The routes of pages. An endpoint's address is not compared with each of them."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        return (Match.NONE, {}) if scope["path"].startswith(_ENDPOINTS) else super().matches(scope)
-
-
 def pages_router(api: Callable[[Request], Api]) -> APIRouter:
-    """Return the routes of the web app's pages. `api` is called per request: its resources exist only after the start.
-
-    Include it first, so that a page's address is not compared with all endpoints.
-    """
-    routes = _Pages()
+    """Return the routes of the web app's pages. `api` is called per request: resources exist only after the start."""
+    routes = APIRouter()
     for page in PAGES:
         if "GET" not in page.methods:  # before a page with a parameter in its place
             routes.add_route(page.path, _above, methods=["GET"], include_in_schema=False)

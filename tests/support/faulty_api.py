@@ -6,7 +6,7 @@ from typing import Any
 import exits
 from gateway.calls import Calls
 from gateway.routing import Attempts
-from gateway.stream_events import Send
+from gateway.stream_effects import Send
 from gateway.streams import Stream
 from providers.openai.adapter import OpenAIAdapter
 from providers.openai.embeddings import OpenAIEmbeddings

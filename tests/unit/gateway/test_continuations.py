@@ -10,6 +10,7 @@ from domain.pricing import MAX_TOKENS, Usage, UsageSource
 from domain.results import Closed
 from domain.tokens import InputTokens
 from gateway import continuations
+from gateway import stream_effects as do
 from gateway import stream_events as e
 from gateway.call import Call
 from gateway.continuations import MAX_PARTS, Continuation, Held
@@ -37,7 +38,7 @@ def paying(**fields: Any) -> Call:
     return running
 
 
-def fed(relay: Relay, *events: e.Event) -> e.Effects:
+def fed(relay: Relay, *events: e.Event) -> do.Effects:
     return [effect for event in events for effect in relay.feed(event)]
 
 
@@ -45,12 +46,12 @@ def test_the_same_route_goes_on_and_both_parts_are_billed() -> None:
     running = paying()
     relay = Relay(running)
     fed(relay, e.Start(), Accepted(), WORD, report(900, 10))
-    assert (relay.feed(PAUSED), relay.phase) == ([e.Ask(Attempt(ONE))], Phase.RELAYING)
+    assert (relay.feed(PAUSED), relay.phase) == ([do.Ask(Attempt(ONE))], Phase.RELAYING)
     request = running.upstream(ONE)
     assert (request.continues, request.output_limit, request.max_searches) == (PAUSED.content, 100 - 10, 4)
     fed(relay, Accepted(), report(700, 0, 0), WORD, report(800, 5, 2))
     (settle,) = relay.feed(Done())
-    assert isinstance(settle, e.Settle)
+    assert isinstance(settle, do.Settle)
     assert settle.usage == Usage(1700, 15, UsageSource.PROVIDER, cached_tokens=2, web_searches=3)
 
 
@@ -77,9 +78,9 @@ def test_it_ends_with_length_where_the_hold_pays_for_no_more(before: tuple[e.Eve
     relay = Relay(paying())
     fed(relay, e.Start(), Accepted(), *before)
     (settle,) = relay.feed(PAUSED)
-    assert (type(settle), relay.end_reason) == (e.Settle, EndReason.PAUSED)
+    assert (type(settle), relay.end_reason) == (do.Settle, EndReason.PAUSED)
     (end,) = relay.feed(e.Settled(CLOSED))
-    assert isinstance(end, e.End)
+    assert isinstance(end, do.End)
     assert [choice["finish_reason"] for last in end.last for choice in last.chunk["choices"]] == ["length"]
 
 
@@ -87,8 +88,8 @@ def test_nothing_goes_on_for_a_client_that_has_left() -> None:
     relay = Relay(paying())
     fed(relay, e.Start(), Accepted(), WORD, report(900, 10), e.ClientDisconnected())
     close, settle = relay.feed(PAUSED)
-    assert (close, relay.end_reason) == (e.Close(), EndReason.CLIENT_DISCONNECTED)
-    assert isinstance(settle, e.Settle)
+    assert (close, relay.end_reason) == (do.Close(), EndReason.CLIENT_DISCONNECTED)
+    assert isinstance(settle, do.Settle)
     assert settle.usage.input_tokens == 900
 
 
@@ -96,11 +97,11 @@ def test_a_part_that_fails_is_charged_after_output_and_else_begins_anew_elsewher
     relay = Relay(paying())
     fed(relay, e.Start(), Accepted(), WORD, report(900, 10), PAUSED, Accepted(), report(800, 0, 0))
     close, settle = relay.feed(e.Failed(UpstreamError()))
-    assert (close, relay.end_reason) == (e.Close(), EndReason.PROVIDER_FAILED)
-    assert isinstance(settle, e.Settle)
+    assert (close, relay.end_reason) == (do.Close(), EndReason.PROVIDER_FAILED)
+    assert isinstance(settle, do.Settle)
     assert (settle.usage.input_tokens, settle.usage.output_tokens, settle.usage.web_searches) == (1700, 10, 1)
     running = paying()
     silent = Relay(running)
     fed(silent, e.Start(), Accepted(), report(900, 10), PAUSED, Accepted())
-    assert silent.feed(e.Failed(UpstreamError())) == [e.Ask(Attempt(TWO))]
+    assert silent.feed(e.Failed(UpstreamError())) == [do.Ask(Attempt(TWO))]
     assert (running.upstream(TWO).continues, running.upstream(TWO).output_limit) == ((), 100)

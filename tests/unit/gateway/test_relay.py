@@ -16,6 +16,7 @@ from domain.errors import (
 from domain.holds import HoldState
 from domain.pricing import Usage, UsageSource
 from domain.results import Closed
+from gateway import stream_effects as do
 from gateway import stream_events as e
 from gateway.call import Call
 from gateway.relay import TABLE, EndReason, Phase, Relay
@@ -72,32 +73,32 @@ P, R, B, S, D = Phase
 Cell = tuple[list[type], Phase]
 VOID: Cell
 SETTLE: Cell
-VOID, SETTLE = ([e.Close, e.Void], S), ([e.Close, e.Settle], S)
+VOID, SETTLE = ([do.Close, do.Void], S), ([do.Close, do.Settle], S)
 TRANSITIONS: dict[type, tuple[Cell, ...]] = {
     # event: OPENING, RELAYING, READING_FOR_BILL, SETTLING, DONE; what is not written leaves the phase as it is
-    e.Start: (([e.Ask], P), ([], R), ([], B), ([], S), ([], D)),
+    e.Start: (([do.Ask], P), ([], R), ([], B), ([], S), ([], D)),
     Accepted: (([], P), ([], R), ([], B), ([], S), ([], D)),
-    Delta: (([e.Send], R), ([e.Send], R), ([], B), ([], S), ([], D)),
+    Delta: (([do.Send], R), ([do.Send], R), ([], B), ([], S), ([], D)),
     Report: (([], P), ([], R), ([], B), ([], S), ([], D)),
-    Done: (([e.Settle], S), ([e.Settle], S), ([e.Settle], S), ([], S), ([], D)),
-    Paused: (([e.Settle], S), ([e.Settle], S), SETTLE, ([], S), ([], D)),
+    Done: (([do.Settle], S), ([do.Settle], S), ([do.Settle], S), ([], S), ([], D)),
+    Paused: (([do.Settle], S), ([do.Settle], S), SETTLE, ([], S), ([], D)),
     e.Failed: (VOID, SETTLE, SETTLE, ([], S), ([], D)),
-    e.Extended: (([e.TellHeld, e.ReadOn], P), ([e.TellHeld, e.ReadOn], R), ([e.ReadOn], B), ([], S), ([], D)),
+    e.Extended: (([do.TellHeld, do.ReadOn], P), ([do.TellHeld, do.ReadOn], R), ([do.ReadOn], B), ([], S), ([], D)),
     e.NotExtended: (SETTLE, SETTLE, SETTLE, ([], S), ([], D)),
-    e.ClientDisconnected: (([e.ReadForBill], B), ([e.ReadForBill], B), ([], B), ([], S), ([], D)),
+    e.ClientDisconnected: (([do.ReadForBill], B), ([do.ReadForBill], B), ([], B), ([], S), ([], D)),
     e.HoldLost: (VOID, SETTLE, SETTLE, ([], S), ([], D)),
     e.Shutdown: (VOID, SETTLE, SETTLE, ([], S), ([], D)),
     e.ReadEnough: (([], P), ([], R), SETTLE, ([], S), ([], D)),
-    e.Settled: (([], P), ([], R), ([], B), ([e.End], D), ([], D)),
-    e.NotSettled: (([], P), ([], R), ([], B), ([e.Fail], D), ([], D)),
+    e.Settled: (([], P), ([], R), ([], B), ([do.End], D), ([], D)),
+    e.NotSettled: (([], P), ([], R), ([], B), ([do.Fail], D), ([], D)),
 }
 
 
-def fed(relay: Relay, *events: e.Event) -> e.Effects:
+def fed(relay: Relay, *events: e.Event) -> do.Effects:
     return [effect for event in events for effect in relay.feed(event)]
 
 
-def only(effects: e.Effects, kind: type) -> Any:
+def only(effects: do.Effects, kind: type) -> Any:
     (single,) = [effect for effect in effects if isinstance(effect, kind)]
     return single
 
@@ -126,32 +127,32 @@ def test_every_cell(phase: Phase, event: type) -> None:
 
 def test_what_has_no_content_waits_for_what_has() -> None:
     machine = relay(call(), Accepted(), ROLE)
-    assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, e.Send)] == [ROLE, WORD]
+    assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, do.Send)] == [ROLE, WORD]
 
 
 def test_another_route_answers_until_something_is_produced() -> None:
     machine = relay(call(STOPS, BILLS_ON), Accepted(), ROLE)
-    assert machine.feed(e.Failed(UpstreamError())) == [e.Ask(Attempt(BILLS_ON))]
-    assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, e.Send)] == [
+    assert machine.feed(e.Failed(UpstreamError())) == [do.Ask(Attempt(BILLS_ON))]
+    assert [effect.delta for effect in machine.feed(WORD) if isinstance(effect, do.Send)] == [
         WORD
     ]  # the first role is gone
-    assert [type(effect) for effect in machine.feed(e.Failed(UpstreamError()))] == [e.Close, e.Settle]
+    assert [type(effect) for effect in machine.feed(e.Failed(UpstreamError()))] == [do.Close, do.Settle]
     assert machine.end_reason is EndReason.PROVIDER_FAILED
 
 
 @pytest.mark.parametrize("error", [UpstreamRefused(), GatewayError()])
 def test_what_another_route_would_refuse_too_is_not_asked_of_it(error: GatewayError) -> None:
     machine = relay(call(STOPS, BILLS_ON))
-    assert fed(machine, e.Failed(error)) == [e.Close(), e.Void()]
-    assert only(fed(machine, e.Settled(CLOSED)), e.Fail).error is error
+    assert fed(machine, e.Failed(error)) == [do.Close(), do.Void()]
+    assert only(fed(machine, e.Settled(CLOSED)), do.Fail).error is error
 
 
 def test_text_that_comes_with_a_finish_and_after_it_keeps_its_order() -> None:
     machine = relay(call(), Accepted())
     effects = fed(machine, delta("a ", finish="stop"), delta("b "), Done())
-    sent = [effect.delta.chunk["choices"][0] for effect in effects if isinstance(effect, e.Send)]
+    sent = [effect.delta.chunk["choices"][0] for effect in effects if isinstance(effect, do.Send)]
     assert [(choice["delta"]["content"], choice["finish_reason"]) for choice in sent] == [("a ", None), ("b ", None)]
-    (last,) = only(fed(machine, e.Settled(CLOSED)), e.End).last
+    (last,) = only(fed(machine, e.Settled(CLOSED)), do.End).last
     assert last.chunk["choices"] == [{"index": 0, "delta": {}, "finish_reason": "stop"}]
 
 
@@ -159,29 +160,29 @@ def test_nothing_that_ends_a_choice_is_sent_before_the_charge() -> None:
     machine = relay(call(choices=2), Accepted())
     both = {"choices": [delta("x", index=0).chunk["choices"][0], delta("", finish="stop", index=1).chunk["choices"][0]]}
     effects = fed(machine, Delta(both, "x", (1,)), delta("", finish="length"), Done())
-    sent = [choice for effect in effects if isinstance(effect, e.Send) for choice in effect.delta.chunk["choices"]]
+    sent = [choice for effect in effects if isinstance(effect, do.Send) for choice in effect.delta.chunk["choices"]]
     assert [choice["finish_reason"] for choice in sent] == [None]
-    last = [choice for part in only(fed(machine, e.Settled(CLOSED)), e.End).last for choice in part.chunk["choices"]]
+    last = [choice for part in only(fed(machine, e.Settled(CLOSED)), do.End).last for choice in part.chunk["choices"]]
     assert [(choice["index"], choice["finish_reason"]) for choice in last] == [(1, "stop"), (0, "length")]
 
 
 def test_a_hold_that_grows_keeps_what_comes_meanwhile_in_order() -> None:
     machine = relay(call(GROWS, paid=1, output_limit=None), Accepted())
-    assert machine.feed(delta("one two three ")) == [e.Extend(2)]
+    assert machine.feed(delta("one two three ")) == [do.Extend(2)]
     assert fed(machine, delta("four "), report(4), Done()) == []
     effects = machine.feed(e.Extended(3, 250))
-    assert [type(effect) for effect in effects] == [e.TellHeld, e.Send, e.Extend]
+    assert [type(effect) for effect in effects] == [do.TellHeld, do.Send, do.Extend]
     effects = machine.feed(e.Extended(9, 300))
-    assert [type(effect) for effect in effects] == [e.TellHeld, e.Send, e.Settle, e.ReadOn]
-    assert only(effects, e.Settle).usage == Usage(3, 4, UsageSource.PROVIDER)
+    assert [type(effect) for effect in effects] == [do.TellHeld, do.Send, do.Settle, do.ReadOn]
+    assert only(effects, do.Settle).usage == Usage(3, 4, UsageSource.PROVIDER)
 
 
 def test_when_the_credits_end_every_choice_ends_for_its_length() -> None:
     machine = relay(call(GROWS, paid=2, output_limit=None), Accepted(), delta("one "))
-    settle = only(fed(machine, delta("two three "), e.NotExtended()), e.Settle)
+    settle = only(fed(machine, delta("two three "), e.NotExtended()), do.Settle)
     assert (settle.usage, settle.minimum) == (Usage(3, 1, UsageSource.COUNTED), True)
     assert machine.end_reason is EndReason.CREDITS_EXHAUSTED
-    (last,) = only(fed(machine, e.Settled(CLOSED)), e.End).last
+    (last,) = only(fed(machine, e.Settled(CLOSED)), do.End).last
     assert last.chunk["choices"] == [{"index": 0, "delta": {}, "finish_reason": "length"}]
 
 
@@ -189,7 +190,7 @@ def test_a_provider_that_goes_on_above_its_limit_is_cut_and_its_excess_is_not_bi
     machine = relay(call(paid=10, output_limit=10), Accepted())
     effects = fed(machine, *[delta("many words ") for _ in range(60)])
     assert machine.end_reason is EndReason.RUNAWAY
-    settle = only(effects, e.Settle)
+    settle = only(effects, do.Settle)
     assert settle.usage.output_tokens == 10
     assert settle.unbilled_output > 60
 
@@ -198,28 +199,28 @@ def test_a_provider_that_goes_on_above_its_limit_is_cut_and_its_excess_is_not_bi
 def test_a_report_above_the_limit_that_was_sent_is_billed_at_that_limit(reported: int) -> None:
     """Also when it is above all that the model's window can hold."""
     machine = relay(call(paid=20, output_limit=10, choices=2), Accepted(), WORD)
-    settle = only(fed(machine, report(reported), delta("", finish="stop"), Done()), e.Settle)
+    settle = only(fed(machine, report(reported), delta("", finish="stop"), Done()), do.Settle)
     assert settle.usage == Usage(3, 20, UsageSource.PROVIDER)
     assert settle.unbilled_output == reported - 20
 
 
 @pytest.mark.parametrize("absurd", [report(10_000_001), report(5, 10**9), report(-1)])
 def test_a_report_that_cannot_be_is_not_billed(absurd: Report) -> None:
-    settle = only(fed(relay(call(), Accepted(), WORD), absurd, Done()), e.Settle)
+    settle = only(fed(relay(call(), Accepted(), WORD), absurd, Done()), do.Settle)
     assert settle.usage == Usage(3, 1, UsageSource.COUNTED)
 
 
 def test_who_leaves_before_the_provider_took_the_call_on_pays_nothing() -> None:
-    assert fed(relay(call(STOPS)), e.ClientDisconnected()) == [e.Close(), e.Void()]
+    assert fed(relay(call(STOPS)), e.ClientDisconnected()) == [do.Close(), do.Void()]
 
 
 def test_who_leaves_before_any_output_pays_for_the_input() -> None:
-    settle = only(fed(relay(call(STOPS), Accepted()), e.ClientDisconnected()), e.Settle)
+    settle = only(fed(relay(call(STOPS), Accepted()), e.ClientDisconnected()), do.Settle)
     assert (settle.usage, settle.minimum, settle.capped) == (Usage(3, 0, UsageSource.COUNTED), False, True)
 
 
 def test_a_report_older_than_what_passed_through_is_not_the_bill_of_who_leaves() -> None:
-    settle = only(fed(relay(call(STOPS), Accepted(), report(1), WORD, WORD), e.ClientDisconnected()), e.Settle)
+    settle = only(fed(relay(call(STOPS), Accepted(), report(1), WORD, WORD), e.ClientDisconnected()), do.Settle)
     assert settle.usage == Usage(3, 2, UsageSource.PROVIDER)
 
 
@@ -231,35 +232,35 @@ def test_a_report_older_than_what_passed_through_is_not_the_bill_of_who_leaves()
 def test_what_an_early_report_says_of_the_input_is_believed(end: e.Event) -> None:
     """With the output that came after it, however the stream ends, if the provider says no more."""
     early = Report(Usage(900, 0, UsageSource.PROVIDER, cached_tokens=800))
-    settle = only(fed(relay(call(STOPS), Accepted(), early, WORD, WORD), end), e.Settle)
+    settle = only(fed(relay(call(STOPS), Accepted(), early, WORD, WORD), end), do.Settle)
     assert settle.usage == Usage(900, 2, UsageSource.PROVIDER, cached_tokens=800)
 
 
 def test_a_report_that_comes_again_at_the_end_is_the_bill() -> None:
-    settle = only(fed(relay(call(), Accepted(), WORD, report(1), WORD), report(1), Done()), e.Settle)
+    settle = only(fed(relay(call(), Accepted(), WORD, report(1), WORD), report(1), Done()), do.Settle)
     assert settle.usage == Usage(3, 1, UsageSource.PROVIDER)
 
 
 def test_who_leaves_when_all_has_been_said_pays_for_a_whole_answer() -> None:
     machine = relay(call(STOPS), Accepted(), WORD, delta("", finish="stop"))
-    settle = only(fed(machine, e.ClientDisconnected()), e.Settle)
+    settle = only(fed(machine, e.ClientDisconnected()), do.Settle)
     assert (machine.end_reason, settle.minimum, settle.capped) == (EndReason.FINISHED, True, False)
 
 
 def test_what_is_read_for_the_bill_is_billed_to_its_end() -> None:
     machine = relay(call(BILLS_ON), Accepted(), WORD, e.ClientDisconnected())
-    settle = only(fed(machine, WORD, report(40), delta("", finish="stop"), Done()), e.Settle)
+    settle = only(fed(machine, WORD, report(40), delta("", finish="stop"), Done()), do.Settle)
     assert (settle.usage, settle.minimum, settle.capped) == (Usage(3, 40, UsageSource.PROVIDER), True, True)
 
 
 def test_a_failed_settlement_is_told_as_it_is() -> None:
-    fail = only(fed(relay(call(), Accepted(), WORD), Done(), e.NotSettled(ServiceUnavailable())), e.Fail)
+    fail = only(fed(relay(call(), Accepted(), WORD), Done(), e.NotSettled(ServiceUnavailable())), do.Fail)
     assert "may be charged" in fail.error.message
     assert fail.bill is None
 
 
 def test_a_stream_that_broke_off_is_charged_without_the_minimum() -> None:
     machine = relay(call(), Accepted(), WORD)
-    settle = only(fed(machine, e.Failed(UpstreamError())), e.Settle)
+    settle = only(fed(machine, e.Failed(UpstreamError())), do.Settle)
     assert not settle.minimum
-    assert "broke off" in only(fed(machine, e.Settled(CLOSED)), e.Fail).error.message
+    assert "broke off" in only(fed(machine, e.Settled(CLOSED)), do.Fail).error.message
