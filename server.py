@@ -181,9 +181,18 @@ async def _page_server(wired: Wired) -> Server:
     if wired.presigned is not None and (link := await wired.presigned("probe", timedelta(seconds=1))) is not None:
         parts = urlsplit(link)
         origin = f"{parts.scheme}://{parts.netloc}"
-    own = settings.public_url.rstrip("/"), settings.operator_contact, settings.free_tier_credits
-    takes = settings.max_body_bytes, settings.webhooks_allow_loopback
-    return Server(*own, settings.email_verification, origin, *takes, settings.output_lifetime, settings.share_lifetime)
+    return Server(
+        public_url=settings.public_url.rstrip("/"),
+        contact=settings.operator_contact,
+        free_credits=settings.free_tier_credits,
+        verifies=settings.email_verification,
+        media_origin=origin,
+        max_body_bytes=settings.max_body_bytes,
+        takes_loopback=settings.webhooks_allow_loopback,
+        output_lifetime=settings.output_lifetime,
+        share_lifetime=settings.share_lifetime,
+        mails=settings.mail_server is not None,
+    )
 
 
 @asynccontextmanager

@@ -107,6 +107,12 @@ class SessionList(BaseModel):
 
 _CONFIRM = Pending(message="Open the link that is mailed to you. It works for 24 hours.")
 _CHOOSE = Pending(message="If this address has an account, a link is mailed to it. It works for an hour.")
+_ASK = Pending(message="This server sends no mail. Ask its operator for the link.")
+
+
+def _awaited(resources: CurrentResources, mailed: Pending) -> Pending:
+    """Say how a link comes."""
+    return mailed if resources.people.outbox.sends else _ASK
 
 
 @everybody.post("/signup/", status_code=201, responses={202: {"model": Pending}})
@@ -119,7 +125,7 @@ async def create_account(
     begun = await sign_up.sign_up(resources.people, body.email, body.password, client)
     if begun is None:
         response.status_code = 202
-        return _CONFIRM
+        return _awaited(resources, _CONFIRM)
     return await _signed_in(resources, request, response, begun)
 
 
@@ -155,14 +161,17 @@ async def verify_address(body: OneTimeToken, resources: CurrentResources) -> Ver
 async def mail_verification_again(body: Address, client: AskingClient, resources: CurrentResources) -> Pending:
     """Mail the link once more, if one is awaited for this address. The answer does not tell whether it is."""
     await sign_up.mail_verification(resources.people, body.email, client)
-    return _CONFIRM
+    return _awaited(resources, _CONFIRM)
 
 
 @everybody.post("/reset/", status_code=202)
 async def forget_password(body: Address, client: AskingClient, resources: CurrentResources) -> Pending:
-    """Mail a link that sets a new password, if this address has an account. The answer does not tell whether it has."""
+    """Mail a link that sets a new password, if this address has an account. The answer does not tell whether it has.
+
+    Where no mail is sent, the operator hands out links.
+    """
     await sign_in.mail_reset(resources.people, body.email, client)
-    return _CHOOSE
+    return _awaited(resources, _CHOOSE)
 
 
 @everybody.post("/reset/confirm/", status_code=204)
@@ -217,7 +226,7 @@ async def change_email(
     changed = await own_account.change_email(resources.people, who, body.password, body.email, client)
     if not changed:
         response.status_code = 202
-        return _CONFIRM
+        return _awaited(resources, _CONFIRM)
     async with resources.database.reading() as session:
         account_id = (await stored.of_id(session, who.user_id)).account_id
     return await _me(resources, account_id)

@@ -70,6 +70,8 @@ class Server:
     """How long files of jobs are stored, unless a plan says another time."""
     share_lifetime: timedelta | None = None
     """How long a shared page lives. None: until it is taken back."""
+    mails: bool = True
+    """It sends mails. Else its operator hands out links."""
 
     @property
     def offer(self) -> str:

@@ -1,6 +1,7 @@
 """Sign-up, sign-in and what was forgotten, over HTTP and with a real mail server. Nobody learns who has an account."""
 
 import dataclasses
+import re
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
@@ -158,6 +159,13 @@ async def test_a_forgotten_password_is_replaced_by_the_mailed_link(
         await refused(other, "/login/", None, 401, email=email, password=PASSWORD)
         assert (await other.post("/login/", json={"email": email, "password": NEW})).status_code == 200
         assert "changed" in mailbox.awaited(email, 3)[-1]["Subject"]
+
+
+async def test_a_forgotten_password_says_where_its_link_goes(site: Stack) -> None:
+    async with httpx2.AsyncClient(base_url=site.url, headers=SAME_ORIGIN, timeout=60) as browser:
+        assert "We mail you a link" in (await browser.get("/forgot")).text
+        answer = await browser.post("/forgot", data={"email": "ann@example.test"})
+    assert (answer.status_code, re.findall("It goes to <b[^>]*>([^<]*)<", answer.text)) == (200, ["ann@example.test"])
 
 
 async def test_a_password_is_changed_by_who_knows_it(site: Stack, ann: httpx2.AsyncClient, mailbox: MailServer) -> None:
