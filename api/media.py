@@ -1,9 +1,9 @@
 """`/api/media/…`: start jobs for images, videos, speech and transcriptions, and poll them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -37,6 +37,7 @@ class _Body(BaseModel, ABC):
 
     model_config = ConfigDict(extra="allow", strict=True)
 
+    kind: ClassVar[Kind]
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
@@ -55,7 +56,7 @@ class _Body(BaseModel, ABC):
         """Return the input files that are fields of their own, by their role."""
         return {}
 
-    def order(self, kind: Kind, caller: Caller, idempotent: IdempotentRequest | None = None) -> JobRequest:
+    def order(self, caller: Caller, idempotent: IdempotentRequest | None = None) -> JobRequest:
         """Return what the caller asks for. Its request was admitted before. Raises `RequestInvalid`."""
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
@@ -66,7 +67,7 @@ class _Body(BaseModel, ABC):
                 raise RequestInvalid(f"'{alias}' and '{name}' are one parameter. Give one of them.", param=alias)
             given[name] = given.pop(alias)
         return JobRequest(
-            kind,
+            self.kind,
             self.model,
             self.text,
             given,
@@ -89,6 +90,7 @@ _PARAMETERS = "Beside these, the model's parameters: `GET /api/chat/models/` has
 class CreateImage(_Body):
     model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
 
+    kind = Kind.IMAGE
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
 
     @property
@@ -97,6 +99,8 @@ class CreateImage(_Body):
 
 
 class CreateVideo(CreateImage):
+    kind = Kind.VIDEO
+
     def aliases(self) -> dict[str, str]:
         return {"seconds": "duration"}
 
@@ -104,6 +108,7 @@ class CreateVideo(CreateImage):
 class CreateSpeech(_Body):
     model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
 
+    kind = Kind.SPEECH
     input: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARACTERS, repr=False)]
 
     @property
@@ -114,6 +119,7 @@ class CreateSpeech(_Body):
 class CreateTranscription(_Body):
     model_config = ConfigDict(json_schema_extra={"description": _PARAMETERS})
 
+    kind = Kind.TRANSCRIPTION
     audio: Annotated[str, Field(min_length=1, repr=False)]
     """A recording, or a film: an https URL, a data URI, or the id of an upload."""
     prompt: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS, repr=False)] = ""
@@ -127,12 +133,7 @@ class CreateTranscription(_Body):
         return {"audio": [self.audio]}
 
 
-BODIES: Mapping[Kind, type[_Body]] = {
-    Kind.IMAGE: CreateImage,
-    Kind.VIDEO: CreateVideo,
-    Kind.SPEECH: CreateSpeech,
-    Kind.TRANSCRIPTION: CreateTranscription,
-}
+BODIES = {body.kind: body for body in (CreateImage, CreateVideo, CreateSpeech, CreateTranscription)}
 
 
 class JobOutput(BaseModel):
@@ -176,8 +177,7 @@ async def create_image(
     body: CreateImage, caller: MayOrder, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start an image job. Poll the answer's `Location`."""
-    order = body.order(Kind.IMAGE, caller, idempotent)
-    return await _accept(resources, caller, response, order)
+    return await _accept(resources, caller, response, body.order(caller, idempotent))
 
 
 @router.post("/video/", status_code=202)
@@ -185,8 +185,7 @@ async def create_video(
     body: CreateVideo, caller: MayOrder, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a video job of `duration` seconds. If the job fails, its credits are released."""
-    order = body.order(Kind.VIDEO, caller, idempotent)
-    return await _accept(resources, caller, response, order)
+    return await _accept(resources, caller, response, body.order(caller, idempotent))
 
 
 @router.post("/speech/", status_code=202)
@@ -194,8 +193,7 @@ async def create_speech(
     body: CreateSpeech, caller: MayOrder, resources: CurrentResources, idempotent: IdempotencyKey, response: Response
 ) -> JobView:
     """Start a text-to-speech job."""
-    order = body.order(Kind.SPEECH, caller, idempotent)
-    return await _accept(resources, caller, response, order)
+    return await _accept(resources, caller, response, body.order(caller, idempotent))
 
 
 @router.post("/transcription/", status_code=202)
@@ -207,8 +205,7 @@ async def create_transcription(
     response: Response,
 ) -> JobView:
     """Start a job that writes down what is said in `audio`. Its price follows the length of the recording."""
-    order = body.order(Kind.TRANSCRIPTION, caller, idempotent)
-    return await _accept(resources, caller, response, order)
+    return await _accept(resources, caller, response, body.order(caller, idempotent))
 
 
 @router.get("/jobs/{job_uuid}/")

@@ -23,7 +23,6 @@ from domain.catalog import Model
 from domain.errors import AmountTooLarge, InsufficientCredits, ModelNotFound, ProRequired
 from domain.key_rules import KeyRules
 from domain.media import Kind
-from domain.media_orders import KINDS
 from domain.pricing import Bound, FlatTerms, TextTerms
 from domain.reservations import SpendingLimits
 from gateway.call import hold_grows
@@ -105,8 +104,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     rest, _ = routing_fields.split(parsed)
     name = rest.get("model")
     model = resources.calls.selection.model(name) if isinstance(name, str) and name else None
-    kind = KINDS.get(model.modality) if model else None
-    if model is not None and kind is not None:
+    if model is not None and model.media is not None:
+        kind = Kind(model.modality)
         if kind is Kind.TRANSCRIPTION:
             caller.require_scope("media")  # its recording is read: an upload, or what is behind a URL
         order = _job_request(kind, parsed, await deps.ordering(http, caller))
@@ -140,7 +139,7 @@ def _grown_limit(candidate: Candidate) -> int | None:
 
 def _job_request(kind: Kind, parsed: dict[str, Any], caller: Caller) -> JobRequest:
     try:
-        return media.BODIES[kind].model_validate(parsed).order(kind, caller)
+        return media.BODIES[kind].model_validate(parsed).order(caller)
     except ValidationError as invalid:  # answered like that of the endpoint itself
         raise RequestValidationError(
             [{**error, "loc": ("body", *error["loc"])} for error in invalid.errors()]

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from cli.terminal import as_json, fail, print_json
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from temporalio.client import Client
 
@@ -94,25 +94,25 @@ def top(every: float, once: bool, as_json: bool) -> None:
 
 
 async def _once() -> Standing:
-    async for standing in _again_and_again(timedelta()):
-        return standing
-    raise AssertionError
+    async with _reader() as read:
+        return await read()
 
 
 async def _for_ever(update: "Callable[[Standing], None]", every: timedelta) -> None:
-    async for standing in _again_and_again(every):
-        update(standing)
+    async with _reader() as read:
+        while True:
+            update(await read())
+            await asyncio.sleep(every.total_seconds())
 
 
-async def _again_and_again(every: timedelta) -> "AsyncGenerator[Standing]":
+@asynccontextmanager
+async def _reader() -> "AsyncGenerator[Callable[[], Awaitable[Standing]]]":
     from cli import temporal_clients
 
     ours, database = settings(), open_database()
     try:
         async with temporal_clients.opened(ours, lazy=True) as clients:
-            while True:
-                yield await _read(database, clients, ours)
-                await asyncio.sleep(every.total_seconds())
+            yield lambda: _read(database, clients, ours)
     finally:
         await database.close()
 

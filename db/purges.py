@@ -26,12 +26,9 @@ from domain.purges import PurgeKey
 MAX_LISTED = 100
 STEPS = ("accepted", "cut", "keys", "objects", "rows", "ledger")
 """In their order."""
-_SHOWN = (
-    *("id", "part", "part_id", "sessions", "step", "requested_at", "completed_at", "found", "erased"),
-    "receipt",
-)
+_COLUMNS = ("id", "part", "part_id", "sessions", "step", "requested_at", "completed_at", "found", "erased")
 _LISTED: LiteralString = f"""
-SELECT {", ".join(f"p.{name}" for name in _SHOWN[:-1])}, CASE WHEN p.completed_at IS NOT NULL THEN r.body END
+SELECT {", ".join(f"p.{name}" for name in _COLUMNS)}, CASE WHEN p.completed_at IS NOT NULL THEN r.body END
 FROM purges p LEFT JOIN purge_receipts r ON r.purge_id = p.id
 WHERE p.account_id = %(account_id)s ORDER BY p.requested_at DESC LIMIT %(most)s
 """  # noqa: S608  # our own text
@@ -64,7 +61,7 @@ async def running(session: AsyncSession, account_id: UUID, part: str, part_id: s
 async def listed(reader: Reader, account_id: UUID) -> list[dict[str, Any]]:
     """Return the newest purges of an account, each with its receipt: all of one moment."""
     rows = await reader.rows(_LISTED, {"account_id": account_id, "most": MAX_LISTED})
-    return [dict(zip(_SHOWN, row, strict=True)) for row in rows]
+    return [dict(zip((*_COLUMNS, "receipt"), row, strict=True)) for row in rows]
 
 
 async def of_all(session: AsyncSession, account_id: UUID | None, limit: int) -> Sequence[PurgeRow]:

@@ -16,6 +16,7 @@ from domain.records import record
 
 
 class Kind(StrEnum):
+    # Each is a `Modality` of models, by the same name.
     IMAGE = "image"
     VIDEO = "video"
     SPEECH = "speech"

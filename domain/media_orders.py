@@ -1,10 +1,9 @@
 """What a media request must be, and what it costs: by the catalog's price and what is asked for."""
 
 import math
-from collections.abc import Mapping
 from decimal import Decimal
 
-from domain.catalog import Modality, Model, Prices
+from domain.catalog import Model, Prices
 from domain.errors import RequestInvalid
 from domain.media import Kind, MediaRequest
 from domain.media_prices import EXACT, Counts
@@ -12,13 +11,6 @@ from domain.media_schema import MediaSchema
 from domain.money import COST_PLACES, MINIMUM_CHARGE
 from domain.pricing import FlatTerms
 from domain.records import record
-
-KINDS: Mapping[Modality, Kind] = {
-    Modality.IMAGE: Kind.IMAGE,
-    Modality.VIDEO: Kind.VIDEO,
-    Modality.SPEECH: Kind.SPEECH,
-    Modality.TRANSCRIPTION: Kind.TRANSCRIPTION,
-}
 
 
 @record
@@ -35,7 +27,7 @@ NO_INPUTS = InputCounts()
 
 def schema_of(model: Model, kind: Kind) -> MediaSchema:
     """Return what the model takes. Raises `RequestInvalid` for a model that makes something else."""
-    if model.media is None or KINDS[model.modality] is not kind:
+    if model.media is None or Kind(model.modality) is not kind:
         raise RequestInvalid(f"The model '{model.id}' makes {model.modality}, not {kind}.", param="model")
     return model.media
 

@@ -12,9 +12,8 @@ from pydantic import SecretStr
 from catalog import files
 from domain.catalog import Model, Route
 from domain.errors import RequestInvalid, UpstreamError
-from domain.media import MediaInput, MediaRequest
+from domain.media import Kind, MediaInput, MediaRequest
 from domain.media_files import ROLES
-from domain.media_orders import KINDS as KIND_OF
 from domain.media_schema import Input, MediaSchema, Parameter, Parameters, ParameterType, Scalar
 from domain.privacy import PrivacyClass
 from providers.base import MediaProvider, MediaSubmission
@@ -110,7 +109,7 @@ def submissions(model: Model, route: Route) -> Iterator[MediaSubmission]:
     for privacy, files_ in itertools.product(classes, inputs(schema)):
         for parameters in (plain,) if files_ else requests(schema):
             request = MediaRequest(
-                kind=KIND_OF[model.modality],
+                kind=Kind(model.modality),
                 model=route.model,
                 prompt=text,
                 parameters=dict(parameters),
