@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.counts import counted
+from domain.media import GIVEN_BACK
 from web import numbers
 
 STEPS = ("Credits held", "Sent", "Rendering", "Checking", "Ready")
@@ -156,7 +157,7 @@ class ShownJob:
 
     @property
     def fault_text(self) -> str:
-        return str(self.job["error"]["message"]).replace(_OF_A_CALL, _OF_A_JOB)
+        return str(self.job["error"]["message"]).removesuffix(GIVEN_BACK).replace(_OF_A_CALL, _OF_A_JOB)
 
     @property
     def words(self) -> str:

@@ -19,10 +19,10 @@ EVENTS = {
     "job.succeeded": "A job is finished",
     "job.failed": "A job failed",
     "job.cancelled": "A job was cancelled",
-    "credits.low": "Your credits fall below a bound",
+    "credits.low": "Your credits run low",
     "key.revoked": "An API key was revoked",
     "purge.completed": "Everything is erased",
-    "webhook.disabled": "Another endpoint was switched off",
+    "webhook.disabled": "Another endpoint is off",
 }
 REASONS = {
     "owner": "You switched it off.",

@@ -5,7 +5,17 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import NewMember
 from tests.browser.filled import called
+from tests.support.pages_site import SAME_ORIGIN
 from tests.support.stack import Stack
+
+DARK = 300
+"""Red, green and blue together, of 765 that white has."""
+INK = """
+() => {
+  const {color} = getComputedStyle(document.querySelector("#receipt b"));
+  return color.match(/[\\d.]+/g).slice(0, 3).reduce((sum, part) => sum + Number(part), 0);
+}
+"""
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,4 +37,24 @@ async def test_a_click_in_a_row_explains_its_charge(site: Stack, new_member: New
     await page.set_viewport_size({"width": 900, "height": 800})
     await cell.click()
     await page.wait_for_url(f"{site.url}/activity/charges/{oldest}")
+    await page.close()
+
+
+async def test_a_receipt_is_printed_dark_on_white_and_without_the_frame(site: Stack, new_member: NewMember) -> None:
+    member = await new_member(site, color_scheme="dark")
+    key = await member.post("/api/chat/keys/", {"name": "laptop", "scopes": ["chat"]})
+    await called(member, key["key"])
+    [charge] = (await member.api.get("/api/billing/charges/")).json()["data"]
+    page = await member.context.new_page()
+    for theme in ("system", "dark"):
+        await member.context.request.post(
+            f"{site.url}/theme", form={"theme": theme, "next": "/keys"}, headers=SAME_ORIGIN
+        )
+        await page.goto(f"{site.url}/activity/charges/{charge['id']}")
+        await page.emulate_media(media="print")
+        assert await page.evaluate(INK) < DARK, theme
+        await expect(page.locator("#receipt .sum > li").first).to_be_visible()
+        await expect(page.locator(".side, .head, .skip").filter(visible=True)).to_have_count(0)
+        await page.emulate_media(media="screen")
+        assert await page.evaluate(INK) > DARK, theme
     await page.close()

@@ -198,6 +198,22 @@ async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
     await expect(chat.answers.locator(".cost b")).to_be_visible()
 
 
+async def test_a_question_without_a_network_stays_and_is_sent_when_it_is_back(chat: Chat) -> None:
+    await chat.open()
+    await chat.page.context.set_offline(True)
+    await chat.ask("Hello!")
+    await expect(chat.note).to_contain_text("You are offline. Your text stays here.")
+    await expect(chat.message).to_have_value("Hello!")
+    await expect(chat.questions).to_have_count(0)
+    await expect(chat.page.locator("h1")).to_have_text("Playground")
+    await expect(chat.page.get_by_role("button", name="Share")).to_have_count(0)
+    await chat.note.get_by_role("button", name="Send when I am back").click()
+    await chat.page.context.set_offline(False)
+    assert await chat.shown() == chat.charged()
+    await expect(chat.questions).to_have_text("Hello!")
+    await expect(chat.page.locator("h1")).to_have_text("Hello!")
+
+
 async def test_the_system_prompt_of_a_kept_chat_is_shown_and_can_be_changed(chat: Chat) -> None:
     page, prompt = chat.page, chat.page.get_by_label("System prompt")
     await keep(chat)

@@ -59,6 +59,37 @@ async def test_a_job_is_ordered_and_ends_on_the_page(member: Member, whole_site:
     await page.close()
 
 
+SETTINGS = {"image": ("#size", "256x256"), "video": ("#seconds", "1"), "speech": ("#voice", "nova")}
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+async def test_what_is_started_is_a_work_of_every_tab(kind: str, member: Member, whole_site: Stack) -> None:
+    watched = await Watched.of(member.context, whole_site.url)
+    page, (setting, value) = watched.page, SETTINGS[kind]
+    await watched.open(f"/studio/{kind}?model=demo-{kind}")
+    field, text = page.locator(setting), page.locator("textarea.main-text")
+    await (field.select_option(value) if kind == "speech" else field.fill(value))
+    await text.fill(PROMPT)
+    await text.press("Control+Enter")
+    await page.wait_for_url(re.compile("#job-"))
+    await expect(field).to_have_value(value)
+    await expect(text).to_have_value("")
+    place = f"[id='{page.url.rpartition('#')[2]}']"
+    await expect(page.locator(place)).to_contain_text(PROMPT)
+    await expect(page.locator(place)).to_contain_text(re.compile(r"[\d,]+\s(charged|credits)"), timeout=LONG)
+    assert await watched.layout_shifts() + watched.faults == []
+    await page.close()
+
+    later = await Watched.of(member.context, whole_site.url)
+    await later.open(f"/studio/{kind}")
+    tile = later.page.locator(f".work{place}")
+    await expect(tile.locator(".picture :is(img, video, svg.wave)")).to_be_visible()
+    await expect(tile.locator(".caption")).to_contain_text(f"Demo {kind}")
+    await expect(later.page.locator(setting)).not_to_have_value(value)
+    assert later.faults == []
+    await later.page.close()
+
+
 @pytest.mark.parametrize("kind", ["image", "video", "speech"])
 async def test_price_and_button_are_seen_without_scrolling(kind: str, member: Member, whole_site: Stack) -> None:
     watched = await Watched.of(member.context, whole_site.url)

@@ -6,7 +6,8 @@ import uuid
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import NewContext
+from tests.browser.conftest import NewContext, NewMember
+from tests.browser.filled import called
 from tests.support.pages_site import PASSWORD
 from tests.support.stack import Stack
 
@@ -57,6 +58,26 @@ async def test_an_account_and_its_keys_need_no_script(site: Stack, new_context: 
     await page.get_by_role("button", name="Sign in").click()
     await page.get_by_role("button", name="Switch them off").click()
     await expect(page.get_by_role("button", name="Switch them on")).to_be_visible()
+
+
+async def test_charges_are_filtered_and_the_playground_says_what_it_needs(site: Stack, new_member: NewMember) -> None:
+    member = await new_member(site, java_script_enabled=False)
+    keys = [await member.post("/api/chat/keys/", {"name": name, "scopes": ["chat"]}) for name in ("ci", "laptop")]
+    for key in keys:
+        await called(member, key["key"])
+    page = await member.context.new_page()
+    await page.goto(f"{site.url}/activity")
+    rows = page.locator(".charges tbody tr")
+    await expect(rows).to_have_count(2)
+    await page.get_by_label("Key", exact=True).select_option("laptop")
+    await page.get_by_role("button", name="Show").click()
+    await expect(rows).to_have_count(1)
+    await expect(rows).to_contain_text("laptop")
+    await rows.get_by_role("link").click()
+    await expect(page).to_have_url(re.compile("/activity/charges/"))
+    await page.goto(f"{site.url}/chat")
+    await expect(page.locator("noscript strong")).to_be_visible()  # no search by text looks into it
+    await page.close()
 
 
 async def test_models_are_filtered_without_a_script(site: Stack, new_context: NewContext) -> None:

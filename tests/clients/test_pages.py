@@ -126,6 +126,8 @@ async def test_two_clicks_make_one_key(member: httpx2.AsyncClient) -> None:
     assert (first.status_code, second.status_code) == (200, 422)
     assert "was made before" in second.text
     assert "1 key<" in (await member.get("/keys")).text
+    assert "has this name too" not in first.text
+    assert "has this name too" in (await create_key(member)).text
 
 
 @pytest.mark.parametrize(

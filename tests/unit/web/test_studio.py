@@ -19,6 +19,7 @@ from starlette.requests import Request
 from api import chat_models
 from catalog import files
 from domain.catalog import Model as CatalogModel
+from domain.media import GIVEN_BACK
 from providers.registry import KINDS as PROVIDERS
 from web import media_form, studio
 from web.api import Answer, Server
@@ -290,6 +291,13 @@ async def test_a_job_that_has_ended_holds_nothing_on_its_page(state: str) -> Non
     one, _ = STATES[state]
     answer = await studio.job(visit(CannedApi([], [one]), f"/studio/jobs/{JOB}", job_id=JOB))
     assert ('<small class="num held">5,300 held' in bytes(answer.body).decode()) is (one["status"] == "running")
+
+
+async def test_what_came_back_from_a_failed_job_is_said_once() -> None:
+    error = {"code": "upstream_error", "message": f"The provider failed.{GIVEN_BACK}"}
+    text = await job_shown("page", job(status="failed", credits_refunded=5300, error=error))
+    assert "The provider failed.</span>" in text
+    assert GIVEN_BACK not in text
 
 
 async def test_a_job_that_begins_meanwhile_is_shown_once() -> None:

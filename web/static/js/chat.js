@@ -257,6 +257,7 @@ export class Chat extends HTMLElement {
     const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".user"));
     for (const node of shown.slice(from)) node.remove();
     this.#note = null;
+    this.#head();
     this.#fill(message.content, "files" in message ? message.files : []);
     return message.content;
   }

@@ -30,11 +30,16 @@ export function starting(settings) {
   store({...recall(), pending: settings});
 }
 
-/** The page after a start: its address has the job. Without one, nothing was started. @param {string | null} job */
+/** The page after a start: its address has the job. Without one, nothing was started. Its form begins with the same
+ * settings and no text, so that another press starts nothing. @param {string | null} job */
 export function started(job) {
   const {pending, ...memory} = recall();
   if (!pending) return;
-  if (job && !(job in memory.jobs)) memory.jobs[job] = pending;
+  if (job && !(job in memory.jobs)) {
+    const {prompt, input, ...fields} = pending.fields;
+    memory.jobs[job] = pending;
+    memory.fill = {...pending, fields};
+  }
   store(memory);
 }
 

@@ -25,7 +25,7 @@ export function head(first, named) {
   if (nothing) nothing.hidden = Boolean(first);
   if (share) share.hidden = !first;
   document.getElementById("msg")?.setAttribute("placeholder", first ? "Reply" : "Ask anything");
-  if (first && !named) say("chat-title", first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
+  if (!named) say("chat-title", !first ? "Playground" : first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
 }
 
 /** A button under an answer. @param {string} label @param {string} icon @param {() => void} act */
