@@ -1,6 +1,7 @@
 """Limits of a key, set by its http within the operator's maximum: exact, over real HTTP, in two API processes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from typing import Any
@@ -49,11 +50,13 @@ async def test_requests_per_minute_are_exact_across_processes(
     headers = await limited(http, requests=10)
     before = len(upstream.seen)
     urls = [stack.url if n % 2 else second.url for n in range(30)]
+    began = time.monotonic()
     answers = await asyncio.gather(*(http.post(url + CHAT, json=body(), headers=headers) for url in urls))
+    took = time.monotonic() - began
     refused = [answer for answer in answers if answer.status_code == 429]
     accepted = [answer for answer in answers if answer.status_code == 200]
     assert len(accepted) + len(refused) == 30
-    assert 10 <= len(accepted) <= 11  # six seconds buy one more
+    assert 10 <= len(accepted) <= 11 + took // 6  # six seconds buy one more
     assert len(upstream.seen) - before == len(accepted)
     for answer in refused:
         assert answer.json()["error"]["code"] == "rate_limit_exceeded"

@@ -18,6 +18,7 @@ EVENTS, JSON = "Content-Type: text/event-stream", "Content-Type: application/jso
 HANG_SECONDS = 30
 """Longer than every timeout of the API under test."""
 ENDLESS = 40 * 1024 * 1024
+LATE = frozenset({502, 504})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +62,30 @@ class Misbehaviour:
     """Of the error, when it comes before any output."""
     whole: Outcome | None = None
     """What a client of a whole answer gets, where it differs."""
+    hangs: bool = False
+    """It takes time alone, so any number of calls may wait for it at once."""
 
     def outcome_of(self, *, stream: bool) -> Outcome:
         return self.outcome if stream or self.whole is None else self.whole
 
 
-def writes(*parts: Callable[[Good], bytes] | bytes, pause: float = 0.0, hang: bool = False) -> Script:
-    """A script that writes these, then closes the connection or hangs."""
+def writes(*parts: Callable[[Good], bytes] | bytes, pause: float = 0.0) -> Script:
+    """A script that writes these, then closes the connection."""
 
     async def script(visit: Visit, good: Good) -> None:
         await visit.write(*(part if isinstance(part, bytes) else part(good) for part in parts), pause=pause)
-        if hang:
-            await asyncio.sleep(HANG_SECONDS)
 
     return script
+
+
+def hanging(outcome: Outcome, *parts: Callable[[Good], bytes]) -> Misbehaviour:
+    """Write these, then nothing, on a connection that stays."""
+
+    async def script(visit: Visit, good: Good) -> None:
+        await writes(*parts)(visit, good)
+        await asyncio.sleep(HANG_SECONDS)
+
+    return Misbehaviour(outcome, script, LATE, hangs=True)
 
 
 def status(code: str, *fields: str, body: bytes = b'{"error":{"message":"SECRET"}}') -> Script:
@@ -157,15 +168,14 @@ STORE_REFUSED = "refuses to be told not to keep"
 _STORE = b'{"error":{"message":"Unknown parameter: store. SECRET","param":"store","code":"unknown_parameter"}}'
 INJECTED = ("Set-Cookie: a=SECRET", "X-Request-Id: SECRET", "Server: SECRET", "Location: http://127.0.0.1:1/SECRET")
 BUSY, REFUSED = frozenset({429, 502, 503}), frozenset({400, 404, 502})
-LATE = frozenset({502, 504})
 
 MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
     # No answer
     "closes at once": Misbehaviour(Outcome.ERROR, writes()),
     "closes in the head": Misbehaviour(Outcome.ERROR, writes(b"HTTP/1.1 200 O")),
-    "never answers": Misbehaviour(Outcome.ERROR, writes(hang=True), LATE),
-    "hangs after the head": Misbehaviour(
-        Outcome.ERROR, writes(lambda good: answer(b"", good.head, "Content-Length: 100", length=False), hang=True), LATE
+    "never answers": hanging(Outcome.ERROR),
+    "hangs after the head": hanging(
+        Outcome.ERROR, lambda good: answer(b"", good.head, "Content-Length: 100", length=False)
     ),
     "speaks no HTTP": Misbehaviour(Outcome.ERROR, writes(b"SSH-2.0-SECRET\r\n\r\n")),
     "sends a head of 200 KB": Misbehaviour(Outcome.ERROR, writes(lambda _: answer(b"", "X-Pad: " + "x" * 200_000))),
@@ -200,10 +210,8 @@ MISBEHAVIOURS: Mapping[str, Misbehaviour] = {
         Outcome.ERROR_OR_CUT, writes(lambda good: answer(good.half, good.head, "Connection: close", length=False))
     ),
     "reset": Misbehaviour(Outcome.ERROR_OR_CUT, _reset),
-    "hangs in the middle": Misbehaviour(
-        Outcome.ERROR_OR_CUT,
-        writes(lambda good: answer(good.half, good.head, "Content-Length: 99999", length=False), hang=True),
-        LATE,
+    "hangs in the middle": hanging(
+        Outcome.ERROR_OR_CUT, lambda good: answer(good.half, good.head, "Content-Length: 99999", length=False)
     ),
     "shorter than its Content-Length": Misbehaviour(
         Outcome.ERROR_OR_CUT,
