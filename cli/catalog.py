@@ -99,4 +99,4 @@ def load() -> "Catalog":
     except CatalogInvalid as invalid:
         for problem in invalid.problems:
             exits.tell(f"  {problem}")
-        fail(f"the catalog is not valid: {len(invalid.problems)} problems")
+        fail(f"the catalog is not valid: {counted(len(invalid.problems), 'problem')}")

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import catalog as command
+from exits import Failure
 
 DEARER = """
 [models.lab-image]
@@ -40,3 +41,10 @@ def test_it_warns_of_a_route_that_costs_more_than_callers_pay(tmp_path: Path, mo
     text = output(tmp_path, monkeypatch, DEARER)
     assert "warning: lab-image at demo costs more than its price for " in text
     assert text.count("warning:") == 1
+
+
+def test_it_counts_the_problems_of_a_catalog_that_is_not_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my.toml").write_text(DEARER.replace("credits_per_image = 5", "credits_per_image = -5"))
+    monkeypatch.setenv("YOUT_CATALOG", str(tmp_path / "my.toml"))
+    with pytest.raises(Failure, match=r"not valid: 1 problem$"):
+        command.load()
