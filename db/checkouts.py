@@ -1,14 +1,17 @@
-"""Asks a connection of the pool whether it lives before it is lent, unless that is known.
+"""Asks a connection of the pool whether it lives before it is lent, unless that is known. A silence ends all of them.
 
 SQLAlchemy's own `pool_pre_ping` asks each time, which takes as long as a small statement.
 """
 
+import os
 import select
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from sqlalchemy import Engine, event
@@ -16,6 +19,8 @@ from sqlalchemy.exc import InvalidatePoolError
 
 TRUSTED_SECONDS = 0.25
 """So long after its last answer a server is not tried."""
+_ENDED_SECONDS = 1.0
+"""Within so long, whoever waited has noticed that connections were ended."""
 _RETURNED = "returned"
 _TRUSTING: ContextVar[bool] = ContextVar("trusting", default=False)
 
@@ -30,13 +35,53 @@ def trusting() -> Iterator[None]:
         _TRUSTING.reset(before)
 
 
-def watch(engine: Engine) -> None:
+class Lent:
+    """The connections of a pool that are in use."""
+
+    def __init__(self) -> None:
+        self._drivers = WeakKeyDictionary[Any, psycopg.AsyncConnection[Any]]()
+        """By SQLAlchemy's record of each."""
+        self._returned_at = self._ended_at = float("-inf")
+
+    def begin(self, record: Any, driver: psycopg.AsyncConnection[Any]) -> None:
+        self._drivers[record] = driver
+
+    def end(self, record: Any) -> None:
+        driver = self._drivers.pop(record, None)
+        if driver is not None and not driver.closed:
+            self._returned_at = time.monotonic()
+
+    def end_silent(self, seconds: float) -> None:
+        """End all of them, if none has come back for so long: their server is silent, and nobody waits for it any more.
+
+        A cancelled wait would ask the server to cancel the statement, and wait for that first. What was sent may still
+        be done, as if the connection had been lost.
+        """
+        now = time.monotonic()
+        if now < self._returned_at + seconds:
+            return
+        self._ended_at = now
+        for driver in self._drivers.values():
+            if not driver.closed:
+                with suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as line:
+                    line.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def ended(self) -> bool:
+        """Whether connections were ended just now, because of a silence."""
+        return time.monotonic() < self._ended_at + _ENDED_SECONDS
+
+
+def watch(engine: Engine) -> Lent:
     """Ask connections of the pool. One that is dead is replaced, with all others that were opened before."""
+    in_use = Lent()
 
     def returned(_: object, record: Any) -> None:
         record.info[_RETURNED] = time.monotonic()
+        in_use.end(record)
 
     def lent(connection: Any, record: Any, _: object) -> None:
+        in_use.begin(record, connection.driver_connection)
         last = record.info.get(_RETURNED)
         if last is None:  # it is new
             return
@@ -45,12 +90,15 @@ def watch(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except psycopg.Error:
+            if in_use.ended:
+                raise psycopg.errors.ConnectionTimeout("timeout") from None
             if not connection.driver_connection.closed:
                 raise
             raise InvalidatePoolError from None
 
     event.listen(engine, "checkin", returned)
     event.listen(engine, "checkout", lent)
+    return in_use
 
 
 def _is_quiet(driver: Any) -> bool:

@@ -1,7 +1,7 @@
 """The connection pool and the only place that commits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, LiteralString, Protocol, Self
@@ -26,6 +26,8 @@ Session = AsyncSession
 """For code that passes a session on without using it."""
 MAX_SILENCE_SECONDS = 6.0
 """How long it may take to get a connection, and for PostgreSQL to answer on it for the first time."""
+_ENDING_SECONDS = 0.5
+"""So much later a wait is cancelled that was for something else than a connection of the pool."""
 OUTAGE_PAUSE_SECONDS = 5.0
 SILENCE_PAUSE_SECONDS = 0.5
 """Between two looks for the end of a silence: until then all else fails at once."""
@@ -45,9 +47,11 @@ _SETTINGS = {
 class Database:
     """Opens sessions. Functions of `db/` take one and never commit."""
 
-    def __init__(self, engine: AsyncEngine, outage: Outage | None, *, pool: int, probes: bool = False) -> None:
-        """`probes`: ask the server also while it is known to be silent."""
-        self._engine = engine
+    def __init__(
+        self, engine: AsyncEngine, lent: checkouts.Lent, outage: Outage | None, *, pool: int, probes: bool = False
+    ) -> None:
+        """`lent`: the engine's connections. `probes`: ask the server also while it is known to be silent."""
+        self._engine, self._lent = engine, lent
         self._reads = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._outage = outage
         self._size = pool
@@ -76,8 +80,10 @@ class Database:
             pool_use_lifo=True,  # the connection whose statements are prepared already
             hide_parameters=True,
         )
-        checkouts.watch(engine.sync_engine)
-        return cls(engine, outage, pool=pool)
+        lent = checkouts.watch(engine.sync_engine)
+        if outage is not None:
+            outage.on_silence(lambda: lent.end_silent(MAX_SILENCE_SECONDS / 2))
+        return cls(engine, lent, outage, pool=pool)
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -86,8 +92,8 @@ class Database:
         """Open all connections of the pool, so that the first calls wait for none. An outage is left to them."""
         opening = [self._engine.connect() for _ in range(self._size)]
         try:
-            with suppress(psycopg.errors.ConnectionTimeout):
-                async with _answering():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MAX_SILENCE_SECONDS):
                     await asyncio.gather(*(each.start() for each in opening), return_exceptions=True)
         finally:
             for each in opening:
@@ -117,7 +123,7 @@ class Database:
     async def _session(self, *, writes: bool, **options: object) -> AsyncIterator[AsyncSession]:
         opened = AsyncSession(self._engine, expire_on_commit=False)
         async with self._unavailable(writes=writes), opened as session, session.begin():
-            async with _answering():
+            async with self._answering():
                 await session.connection(execution_options=options)
             yield session
 
@@ -126,7 +132,7 @@ class Database:
         """Give a connection to code that manages its transaction itself."""
         opened = self._engine.connect()
         async with self._unavailable(writes=False), AsyncExitStack() as stack:
-            async with _answering():
+            async with self._answering():
                 connection = await stack.enter_async_context(opened)
             yield connection
 
@@ -138,7 +144,7 @@ class Database:
         """
         opened = AsyncSession(self._reads, expire_on_commit=False, autoflush=False)
         async with self._unavailable(writes=False), opened as session:
-            async with _answering():
+            async with self._answering():
                 await session.connection()
             yield session
             if session.new or session.dirty or session.deleted:
@@ -149,10 +155,10 @@ class Database:
 
         Raises `ServiceUnavailable` when PostgreSQL is unavailable.
         """
-        async with self._unavailable(writes=False), _answering() as limit:
+        async with self._unavailable(writes=False), self._answering() as wait_for:
             with checkouts.trusting():
                 lent = await greenlet_spawn(self._engine.sync_engine.pool.connect)
-            limit.reschedule(asyncio.get_running_loop().time() + MAX_READ_SECONDS)
+            wait_for(MAX_READ_SECONDS)
             driver = _psycopg(lent.driver_connection)
             try:
                 await driver.set_autocommit(True)
@@ -174,14 +180,20 @@ class Database:
         async with self._session(writes=False, **options) as session:
             yield session
 
+    def _meant(self, error: Exception) -> Exception:
+        """Return the driver's error for what SQLAlchemy, or an end of a connection because of a silence, says."""
+        if isinstance(error, PoolTimeout):
+            return connections.PoolExhausted()
+        return _silence() if self._lent.ended and connections.is_unavailable(error) else error
+
     async def watch_outage(self) -> None:
         """Try the database now and then: without work, nothing else would notice that it is away, or back.
 
         A first failure is not reported, only a second one right after it: this process may have been late itself, as
         when it starts.
         """
-        unreported = Database(self._engine, None, pool=1)
-        probing = Database(self._engine, self._outage, pool=1, probes=True)
+        unreported = Database(self._engine, self._lent, None, pool=1)
+        probing = Database(self._engine, self._lent, self._outage, pool=1, probes=True)
         while True:
             silent = self._outage is not None and self._outage.silent
             await asyncio.sleep(SILENCE_PAUSE_SECONDS if silent else OUTAGE_PAUSE_SECONDS)
@@ -200,7 +212,7 @@ class Database:
 
     async def check_writable(self) -> None:
         """Raises `ServiceUnavailable` when PostgreSQL is unavailable or read-only."""
-        async with self.connection() as connection, _answering():
+        async with self.connection() as connection, self._answering():
             writable = (await connection.execute(text(connections.WRITABLE))).scalar_one()
         if not writable:
             await self._engine.dispose()
@@ -209,11 +221,34 @@ class Database:
 
     async def _check_statements(self) -> None:
         """Raises `ServiceUnavailable` while the role lacks rights, or the server's disk is full."""
-        async with self.connection() as connection, _answering():
+        async with self.connection() as connection, self._answering():
             driver = _psycopg((await connection.get_raw_connection()).driver_connection)
             if await roles.lacking(driver):
                 raise psycopg.errors.InsufficientPrivilege
             await connections.check_room(driver)
+
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[Callable[[float], None]]:
+        """Give up a server that takes the connection and does nothing: its own timeouts stand still with it.
+
+        What is yielded sets another number of seconds, from now on.
+        """
+        loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+
+        def wait_for(seconds: float) -> None:
+            for timer in timers:
+                timer.cancel()
+            timers[:] = [loop.call_later(seconds, self._lent.end_silent, MAX_SILENCE_SECONDS / 2)]
+            limit.reschedule(loop.time() + seconds + _ENDING_SECONDS)
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                wait_for(MAX_SILENCE_SECONDS)
+                yield wait_for
+        except TimeoutError:
+            raise _silence() from None
+        finally:
+            timers[0].cancel()
 
     @asynccontextmanager
     async def _unavailable(self, *, writes: bool) -> AsyncIterator[None]:
@@ -226,8 +261,7 @@ class Database:
         try:
             yield
         except Exception as error:
-            if isinstance(error, PoolTimeout):
-                error = connections.PoolExhausted()
+            error = self._meant(error)
             if not (connections.is_unavailable(error) or connections.is_refused(error)):
                 raise
             if connections.is_read_only(error):
@@ -240,14 +274,8 @@ class Database:
             self._outage.over()
 
 
-@asynccontextmanager
-async def _answering() -> AsyncIterator[asyncio.Timeout]:
-    """Give up a server that takes the connection and does nothing: its own timeouts stand still with it."""
-    try:
-        async with asyncio.timeout(MAX_SILENCE_SECONDS) as limit:
-            yield limit
-    except TimeoutError:
-        raise psycopg.errors.ConnectionTimeout("timeout") from None
+def _silence() -> psycopg.Error:
+    return psycopg.errors.ConnectionTimeout("timeout")
 
 
 _MESSAGE = "The database is away for the moment. Try again."

@@ -40,6 +40,7 @@ class Outage:
         """Users of connections of their own that have not written since they failed."""
         self._began = self._last = 0.0
         self._silent_until = 0.0
+        self._on_silence = list[Callable[[], None]]()
         self._partial = False
 
     def seen(self, error: BaseException, by: object = None) -> bool:
@@ -62,6 +63,8 @@ class Outage:
             self._partial = True
         if fault.what == SILENT and not self._patient:
             self._silent_until = now + SILENT_SECONDS
+            for call in self._on_silence:
+                call()
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy, **at)
         return code != _TOO_LONG
 
@@ -73,6 +76,10 @@ class Outage:
     def silent(self) -> bool:
         """Whether the server took a request a moment ago and did nothing: another one would wait as long."""
         return self._silent_until > 0 and self._clock() < self._silent_until
+
+    def on_silence(self, call: Callable[[], None]) -> None:
+        """Have this called whenever the server turns out to be silent."""
+        self._on_silence.append(call)
 
     @property
     def partial(self) -> bool:

@@ -154,12 +154,16 @@ class LedgerWriter:
         return operation.account_id
 
     def _check_deadlines(self) -> None:
-        """Answer callers that have waited too long. One timer serves all: one each would cost more than the call."""
+        """Answer callers that have waited too long, and those that wait for a silent server to begin a call.
+
+        One timer serves all: one each would cost more than the call. What such an operation does later is undone.
+        """
         loop = asyncio.get_running_loop()
         self._clock = loop.call_later(min(DEADLINE_CHECK_SECONDS, self._timeout), self._check_deadlines)
-        now = loop.time()
+        now, silent = loop.time(), self._outage.silent
         for pending in (*self._queue, *self._parked, *self._main.serving, *self._apart.serving):
-            if pending.deadline <= now and not pending.result.done():
+            over = pending.deadline <= now or (silent and isinstance(pending.operation, Admit | Reserve))
+            if over and not pending.result.done():
                 pending.result.set_result(ServiceUnavailable(_UNAVAILABLE))
 
     async def _keep_serving(self, lane: Lane, serve: Callable[[], Awaitable[None]]) -> None:

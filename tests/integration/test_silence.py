@@ -2,16 +2,19 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
+from sqlmodel import select
 
 from db import connections, engine, ledger_lane
 from db.engine import Database
 from db.outage import Outage
 from db.writer import LedgerWriter
 from domain.errors import ServiceUnavailable
-from domain.results import Reserved
-from tests.support.bank import open_account, reserve, settle
+from domain.results import Closed, Reserved
+from tests.support.bank import balance, open_account, reserve, settle
 from tests.support.doubles.cutting_proxy import CuttingProxy
 from tests.support.fault_lines import FaultLines
 from tests.support.stack import eventually
@@ -50,6 +53,61 @@ async def test_a_silent_server_fails_what_begins_at_once_until_it_answers(
             watching.cancel()
         await database.close()
     assert len({line for line in faults.lines if "mended" not in line}) == 1
+
+
+async def test_whoever_waits_when_the_server_falls_silent_ends_as_soon_as_that_is_known(
+    app_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled = list[AsyncConnection[Any]]()
+
+    async def cancel(connection: AsyncConnection[Any], *, timeout: float) -> None:  # noqa: ASYNC109
+        cancelled.append(connection)
+
+    async with CuttingProxy(app_url) as proxy:
+        outage = Outage(proxy.url, FaultLines())
+        database = Database.open(proxy.url, outage=outage)
+        async with LedgerWriter(proxy.url, outage=outage) as ledger:
+            customer = await open_account(database, ledger, 1000)
+            held = await ledger.ask(reserve(customer, 10))
+            assert isinstance(held, Reserved)
+            monkeypatch.setattr(engine, "MAX_SILENCE_SECONDS", SILENCE)
+            monkeypatch.setattr(AsyncConnection, "_try_cancel", cancel)
+            reading, stalled = asyncio.Event(), asyncio.Event()
+
+            async def read_on() -> None:
+                async with database.reading() as session:
+                    reading.set()
+                    await stalled.wait()
+                    await session.exec(select(1))
+
+            async def write_on() -> None:
+                async with database.transaction() as session:
+                    await stalled.wait()
+                    await session.exec(select(1))
+
+            waiting: list[asyncio.Future[Any]] = [asyncio.create_task(read_on()), asyncio.create_task(write_on())]
+            await reading.wait()
+            proxy.stalled.set()
+            stalled.set()
+            settling = ledger.submit(settle(customer, held.hold_id, 1))
+            waiting += [asyncio.ensure_future(ledger.ask(reserve(customer, 10))) for _ in range(2)]
+            waiting.append(asyncio.create_task(database.check_writable()))
+            waiting.append(asyncio.ensure_future(database.rows("SELECT 1", {})))
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(each) for each in ended} == {ServiceUnavailable}
+            assert outage.silent
+            assert cancelled == []
+            assert not settling.done(), "what ends a call was given up"
+            proxy.stalled.clear()
+            closed = await settling
+            assert isinstance(closed, Closed)
+            assert (closed.charged, closed.available) == (10, 990)
+
+            async def undone() -> bool:
+                return await balance(app_url, customer) == (990, 0, 0)
+
+            assert await eventually(undone), "what failed holds credits"
+        await database.close()
 
 
 async def test_room_is_tried_with_a_file_that_is_gone_again(database: Database, database_url: str) -> None:
