@@ -52,6 +52,10 @@ class OutputStore:
     sniff: Sniff
     poster: Poster = no_poster
 
+    async def require(self, job: Job) -> None:
+        """Raises `ServiceUnavailable` while the store is away: what comes with a provider's answer would be lost."""
+        await self.storage.head(object_key(job.account_id, job.id, 0, EXTENSIONS["image/jpeg"]))
+
     async def keep(self, job: Job, files: AsyncIterator[OutputFile], bounds: Bounds) -> tuple[Output, ...]:
         """Store all files. Keys are derived from the job: a second time writes the same objects.
 

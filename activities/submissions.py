@@ -112,6 +112,8 @@ class Submissions:
     async def _submit_to(self, job: Job, inputs: tuple[MediaInput, ...], beat: Beat) -> Job:
         if job.provider_job_id is not None:
             return job
+        if job.submit_intended_at is None:
+            await self.outputs.require(job)
         request, provider = await self.jobs.request(job.id), self._provider(job)
         intent, complete = await self._intended(job), provider.find_is_complete
         if intent.again or complete:

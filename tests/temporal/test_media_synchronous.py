@@ -40,6 +40,15 @@ async def test_a_database_that_hiccups_does_not_lose_the_outputs() -> None:
     assert bench.job.produced is not None
 
 
+async def test_nothing_is_submitted_while_there_is_no_place_for_the_answer() -> None:
+    bench = synchronous()
+    bench.script.fail("storage.head", ServiceUnavailable())
+    assert not (await bench.fails(bench.does.submit)).non_retryable
+    assert (bench.provider.submitted, bench.job.submit_intended_at) == ([], None)
+    await bench.run(bench.does.submit)
+    assert bench.job.produced is not None
+
+
 @pytest.mark.parametrize("cut", ["provider.submitted", "provider.fetch", "storage.put"])
 async def test_an_answer_that_was_lost_is_not_asked_for_again(cut: str) -> None:
     bench = synchronous()

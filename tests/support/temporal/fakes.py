@@ -300,6 +300,7 @@ class FakeStorage:
         return Stored(key, len(content), content_type)
 
     async def head(self, key: str) -> Stored | None:
+        await self._script.at("storage.head")
         content = self.objects.get(key)
         return content and Stored(key, len(content[0]), content[1])
 
