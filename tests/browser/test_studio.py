@@ -63,7 +63,8 @@ SETTINGS = {"image": ("#size", "256x256"), "video": ("#seconds", "1"), "speech":
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-async def test_what_is_started_is_a_work_of_every_tab(kind: str, member: Member, whole_site: Stack) -> None:
+async def test_what_is_started_is_a_work_of_every_tab(kind: str, whole_site: Stack, new_member: NewMember) -> None:
+    member = await new_member(whole_site)
     watched = await Watched.of(member.context, whole_site.url)
     page, (setting, value) = watched.page, SETTINGS[kind]
     await watched.open(f"/studio/{kind}?model=demo-{kind}")
