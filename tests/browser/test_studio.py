@@ -63,7 +63,8 @@ SETTINGS = {"image": ("#size", "256x256"), "video": ("#seconds", "1"), "speech":
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-async def test_what_is_started_is_a_work_of_every_tab(kind: str, member: Member, whole_site: Stack) -> None:
+async def test_what_is_started_is_a_work_of_every_tab(kind: str, whole_site: Stack, new_member: NewMember) -> None:
+    member = await new_member(whole_site)
     watched = await Watched.of(member.context, whole_site.url)
     page, (setting, value) = watched.page, SETTINGS[kind]
     await watched.open(f"/studio/{kind}?model=demo-{kind}")
@@ -170,6 +171,15 @@ async def test_works_are_walked_through_by_keyboard(member: Member, whole_site: 
     await page.keyboard.press("ArrowLeft")
     await opened(page, "1 of 2")
     viewer = page.get_by_role("dialog")
+    await viewer.get_by_role("button", name="Next work").press("Enter")
+    await opened(page, "2 of 2")
+    await page.keyboard.press("ArrowLeft")
+    await opened(page, "1 of 2")
+    await viewer.get_by_role("link", name="Receipt").focus()
+    await page.keyboard.press("ArrowRight")
+    await opened(page, "2 of 2")
+    await page.keyboard.press("ArrowLeft")
+    await opened(page, "1 of 2")
     for name in ("Download", "Receipt", "Again with these settings"):
         await expect(viewer.get_by_role("link", name=name)).to_be_visible()
     await expect(viewer.locator("audio")).to_have_attribute("controls", "")

@@ -31,6 +31,8 @@ class Panel extends HTMLElement {
   async open(link) {
     this.wanted = link.href;
     this.setAttribute("aria-busy", "true");
+    for (const each of this.links) each.closest("tr")?.toggleAttribute("aria-selected", false);
+    link.closest("tr")?.setAttribute("aria-selected", "true");
     const page = await load(link.href);
     if (this.wanted !== link.href) return;
     this.removeAttribute("aria-busy");
@@ -40,8 +42,6 @@ class Panel extends HTMLElement {
     if (before) before.replaceWith(fresh);
     else this.append(fresh);
     this.classList.remove("alone");
-    for (const each of this.links) each.closest("tr")?.toggleAttribute("aria-selected", false);
-    link.closest("tr")?.setAttribute("aria-selected", "true");
     this.opener = this.walked = link;
     this.dress();
     fresh.focus({preventScroll: true});

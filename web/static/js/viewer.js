@@ -11,6 +11,7 @@ export function view(links, first) {
   dialog.className = "viewer";
   place.className = "viewed";
   title.id = "viewer-title";
+  title.tabIndex = -1;
   count.className = "faint num";
   dialog.setAttribute("aria-labelledby", title.id);
   dialog.autofocus = true;
@@ -49,6 +50,8 @@ export function view(links, first) {
     on.disabled = to === links.length - 1;
     place.replaceChildren(fresh);
     recalled(fresh);
+    const focused = document.activeElement; // what is gone, or cannot be pressed any more, would swallow the next key
+    if (!dialog.contains(focused) || focused?.matches(":disabled")) title.focus();
   }
 
   document.body.append(dialog);
