@@ -62,7 +62,7 @@ from gateway.known_browsers import KnownBrowsers
 from gateway.letters import Letters
 from gateway.listeners import Listeners
 from gateway.maintenance import RECOVERY_AGE
-from gateway.media_inputs import MediaInputs, UrlFiles
+from gateway.media_inputs import FileReaders, MediaInputs, UrlFiles
 from gateway.operators import Operators
 from gateway.outbox import Outbox
 from gateway.passwords import Passwords
@@ -221,14 +221,15 @@ def _resources(wired: Wired, calls: Calls, engine: Engine, people: People, start
     rules = UploadRules(settings.upload_lifetime, settings.max_uploads_mib * MIB, settings.max_stored_bytes)
     uploads = Uploads(wired.database, wired.sealing, rules)
     urls = UrlFiles(wired.outbound, (UrlRefused, FileUnusable))
-    inputs = MediaInputs(uploads, facts.read, Lengths(), settings.file_limits, urls)
+    bodies = BodyBudget(settings.max_bodies_mib * MIB)
+    inputs = MediaInputs(uploads, FileReaders(facts.read, Lengths()), settings.file_limits, bodies, urls)
     return Resources(
         claims=IdempotentRequests(settings.secrets.derive(Purpose.IDEMPOTENCY), settings.idempotency_lifetime),
         statement_cursor=StatementCursor(settings.secrets.derive(Purpose.STATEMENT_CURSORS)),
         catalog=wired.catalog,
         database=wired.database,
         calls=calls,
-        bodies=BodyBudget(settings.max_bodies_mib * MIB),
+        bodies=bodies,
         conversations=Conversations(wired.database, wired.sealing, calls.turns),
         jobs=Jobs(wired.catalog, wired.jobs, settings.ceiling, starts.add, inputs),
         uploads=uploads,

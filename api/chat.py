@@ -25,6 +25,7 @@ from domain.errors import CallerUnknown, GatewayError, ServiceUnavailable
 from domain.records import record
 from domain.results import Replay
 from gateway import replays, whole_answers
+from gateway.body_budget import BodyClaim
 from gateway.call import Call
 from gateway.calls import BIG_BODY
 from gateway.idempotency import IdempotentRequest, ImplicitRequest
@@ -82,7 +83,7 @@ class ChatEndpoint:
         resources: Resources = scope["app"].state.resources
         with resources.bodies.claim() as claim:
             raw = await body.read_claimed(scope, exchange.receive, claim, partial(_account_of, scope, caller))
-            request, call = await self._open(resources, scope, raw, caller)
+            request, call = await self._open(scope, raw, caller, claim)
             del raw  # it may be large, and the call may take minutes
             if isinstance(call, Replay):
                 ratelimit.note(scope, call.requests, call.tokens, call.key_expires)
@@ -159,8 +160,9 @@ class ChatEndpoint:
             raise
 
     async def _open(
-        self, resources: Resources, scope: Scope, raw: bytes, caller: AnyCaller
+        self, scope: Scope, raw: bytes, caller: AnyCaller, claim: BodyClaim
     ) -> tuple[_Request, Call | Replay]:
+        resources: Resources = scope["app"].state.resources
         try:
             if len(raw) > BIG_BODY:
                 admitted = await auth.admit(scope, caller, SCOPE)
@@ -171,7 +173,9 @@ class ChatEndpoint:
                 request = self._parse(resources, scope, raw, caller)
             if request.call.continues:  # what is kept is read for a known account only
                 admitted = await auth.admit(scope, caller, "chat")
-                request = replace(request, call=replace(request.call, admitted=admitted))
+                request = replace(request, call=replace(request.call, admitted=admitted, claim=claim))
+            elif request.call.embedding is not None:
+                request = replace(request, call=replace(request.call, claim=claim))
             with model_calls.in_the_words_of(request.call):
                 return request, await resources.calls.open(request.call, caller, request.idempotent)
         except (CallerUnknown, ServiceUnavailable):

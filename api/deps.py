@@ -95,12 +95,17 @@ async def ordering(
     request: Request,
     caller: Annotated[Caller, Depends(_may("media"))],
     _: Annotated[Literal["default", "strict"] | None, Header(alias=privacy.HEADER.decode())] = None,
+    _strict: Annotated[str | None, Header(alias=privacy.STRICT.decode())] = None,
 ) -> Caller:
-    """Return the caller of a job, with the privacy that a header of the request adds to that of its key."""
-    wish = privacy.named(idempotency.named(request.scope["headers"]).get(privacy.HEADER, b"").decode("latin-1") or None)
-    if wish is Privacy.DEFAULT:
+    """Return the caller of a job, with what headers of the request add to the rules of its key."""
+    headers = idempotency.named(request.scope["headers"])
+    wish = privacy.named(headers.get(privacy.HEADER, b"").decode("latin-1") or None)
+    strict = privacy.strict(headers)
+    if wish is Privacy.DEFAULT and not strict:
         return caller
-    return replace(caller, credential=replace(caller.credential, privacy=wish))
+    had = caller.credential
+    kept = had.privacy if wish is Privacy.DEFAULT else wish
+    return replace(caller, credential=replace(had, privacy=kept, strict=had.strict or strict))
 
 
 async def _idempotent_request(

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from api import privacy
 from api.body import form_of
+from api.media import WebhookUrl, accepted_job
 from api.multipart import Form
 from api.outputs import Outputs
 from api.resources import Resources
@@ -41,6 +42,13 @@ JOB_ID = "x-yout-job-id"
 _ANEW = "For a new job, send it with another Idempotency-Key or with none."
 _ABOUT_THE_CALLER = frozenset({"user", "metadata", "safety_identifier"})
 """Never sent to a provider, and not named as dropped."""
+_ROUTED = "is not taken here: a job goes to the routes of its 'model', which 'privacy' may narrow."
+_SAVED = "is not taken here: jobs are not kept in conversations."
+_OF_CHATS: Mapping[str, str] = {
+    "max_credits": "is not taken here: a job has one price, which POST /api/billing/quote/ tells.",
+    **dict.fromkeys(("models", "provider", "route"), _ROUTED),
+    **dict.fromkeys(("save", "conversation_id"), _SAVED),
+}
 
 
 class JobBody(BaseModel):
@@ -51,8 +59,9 @@ class JobBody(BaseModel):
     model: str
     privacy: Literal["default", "strict"] | None = None
     strict: bool | None = None
+    webhook_url: WebhookUrl = None
 
-    OWN: ClassVar[frozenset[str]] = frozenset({"model", "privacy", "strict"})
+    OWN: ClassVar[frozenset[str]] = frozenset({"model", "privacy", "strict", "webhook_url"})
     """Fields that this server acts on, beside the parameters of the job."""
     _form: Form | None = PrivateAttr(None)
 
@@ -97,12 +106,18 @@ class JobBody(BaseModel):
             if name not in names:
                 raise refuse(name[:100], "is not a file that is taken here.")
 
-    def dropped(self, taken: Collection[str]) -> tuple[str, ...]:
-        """Name the fields that are not used. Raises `RequestInvalid` for one if the body is strict."""
+    def dropped(self, taken: Collection[str], caller: Caller) -> tuple[str, ...]:
+        """Name the fields that are not used. Raises `RequestInvalid` for one if the body or the caller is strict.
+
+        One by which a chat call is routed, saved or paid is refused: whoever sends it counts on it.
+        """
         known = self.OWN | _ABOUT_THE_CALLER | set(taken)
+        for name, why in _OF_CHATS.items():
+            if name not in known and self.given(name) is not None:
+                raise refuse(name, why)
         given = [name for name in self.model_fields_set | set(self.model_extra or ()) if name not in known]
         names = tuple(sorted(name for name in given if getattr(self, name, None) is not None))
-        if names and self.strict:
+        if names and (self.strict or caller.credential.strict):
             raise RequestInvalid(
                 f"'{names[0][:100]}' is not a parameter that this model takes here.",
                 param=names[0][:100],
@@ -123,7 +138,16 @@ class JobBody(BaseModel):
     ) -> JobRequest:
         wishes = (privacy.named(self.privacy), caller.credential.privacy)
         required = PrivacyClass.strongest(*(wish.required for wish in wishes))
-        return JobRequest(kind, self.model, text, parameters, idempotent=idempotent, admitted=True, privacy=required)
+        return JobRequest(
+            kind,
+            self.model,
+            text,
+            parameters,
+            idempotent=idempotent,
+            admitted=True,
+            privacy=required,
+            webhook_url=self.webhook_url,
+        )
 
 
 def _named(name: str, value: object) -> str:
@@ -172,7 +196,7 @@ class FinishedJob:
 async def finished(resources: Resources, request: Request, caller: Caller, order: JobRequest) -> FinishedJob:
     """Start the job, or find it, and wait for its end. Raises what acceptance raises, and `failure` of the job."""
     with resources.job_waits.place(caller.account_id):
-        accepted = await resources.jobs.accept(caller, order)
+        accepted = await accepted_job(resources, caller, order)
         job = await _while_connected(request, job_waits.ended(resources.job_changes, accepted.job))
     if job.state is not State.SUCCEEDED:
         raise failure(job)

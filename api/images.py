@@ -58,7 +58,7 @@ async def create_images(
     """Make images, and answer when they are there. The job goes on, and is charged once, if the client leaves."""
     body.require_whole()
     schema = resources.jobs.schema(body.model, Kind.IMAGE)
-    dropped = body.dropped({schema.text_name, *schema.parameters})
+    dropped = body.dropped({schema.text_name, *schema.parameters}, caller)
     order = body.job(Kind.IMAGE, caller, body.prompt, body.parameters(schema), idempotent)
     return await _made(request, caller, body, order, dropped)
 
@@ -76,7 +76,7 @@ async def edit_images(
     body.require_whole()
     body.require_known("image", "mask")
     schema = resources.jobs.schema(body.model, Kind.IMAGE)
-    dropped = body.dropped({schema.text_name, *schema.parameters, "image", "mask"})
+    dropped = body.dropped({schema.text_name, *schema.parameters, "image", "mask"}, caller)
     role = "image" if "image" in schema.inputs else "reference"
     files = {role: body.files("image"), "mask": body.files("mask")}
     if not files[role]:

@@ -14,6 +14,7 @@ from api.body import StrictRoute
 from api.deps import CurrentResources, IdempotencyKey, MayOrder, MayRender
 from api.idempotency import REPLAYED
 from api.resources import Resources, path_of
+from db.media import Accepted
 from domain.caller import Caller
 from domain.errors import RequestInvalid
 from domain.media import Job, Kind
@@ -32,6 +33,17 @@ class _Route(StrictRoute):
 router = APIRouter(prefix="/api/media", tags=["media"], route_class=_Route)
 
 
+WebhookUrl = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=2048,
+        repr=False,
+        description="A URL that is told the end of this job. It is signed with the account's secret.",
+    ),
+]
+
+
 class _Body(BaseModel, ABC):
     """The fields that are not declared are the model's parameters: `gateway.jobs` checks them by its schema."""
 
@@ -41,8 +53,7 @@ class _Body(BaseModel, ABC):
     model: Annotated[str, Field(min_length=1, max_length=200)]
     privacy: Literal["default", "strict"] | None = None
     """`strict`: only a route of the class `zero_retention` makes it."""
-    webhook_url: Annotated[str | None, Field(min_length=1, max_length=2048)] = Field(default=None, repr=False)
-    """A URL that is told the end of this job. It is signed with the account's secret."""
+    webhook_url: WebhookUrl = None
 
     @property
     @abstractmethod
@@ -215,14 +226,19 @@ async def get_job(job_uuid: UUID, caller: MayRender, resources: CurrentResources
 
 
 async def _accept(resources: Resources, caller: Caller, response: Response, order: JobRequest) -> JobView:
-    if order.webhook_url is not None:
-        resources.webhooks.require_url(order.webhook_url, "webhook_url")
-    accepted = await resources.jobs.accept(caller, order)
+    accepted = await accepted_job(resources, caller, order)
     if accepted.replayed:
         response.headers.update(REPLAYED)
     response.headers["location"] = resources.public_url + path_of(accepted.job.id)
     response.headers["x-yout-balance"] = str(accepted.available)
     return view(resources, accepted.job)
+
+
+async def accepted_job(resources: Resources, caller: Caller, order: JobRequest) -> Accepted:
+    """Call `Jobs.accept` for a job whose webhook may be sent. Raises `RequestInvalid` for another URL."""
+    if order.webhook_url is not None:
+        resources.webhooks.require_url(order.webhook_url, "webhook_url")
+    return await resources.jobs.accept(caller, order)
 
 
 def view(resources: Resources, job: Job) -> JobView:

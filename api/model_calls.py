@@ -19,7 +19,6 @@ from domain.privacy import PrivacyClass
 from gateway.calls import BIG_BODY
 from gateway.wire import ModelCall
 
-_STRICT = b"x-yout-strict"
 Parse = Callable[[dict[str, Any]], ModelCall]
 """`ClientWire.parse`, or what reads the same body of another endpoint."""
 
@@ -30,7 +29,7 @@ def read(parse: Parse, body: dict[str, Any], headers: Mapping[bytes, bytes]) -> 
     call = parse(rest)
     if wanted is not None:
         call = replace(call, preferences=wanted)
-    strict, required = headers.get(_STRICT, b"").strip().lower() == b"true", privacy.required(body, headers)
+    strict, required = privacy.strict(headers), privacy.required(body, headers)
     if not strict and required is PrivacyClass.UNKNOWN:
         return call
     return replace(call, strict=strict or call.strict, privacy=required)

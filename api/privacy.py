@@ -11,6 +11,7 @@ from domain.privacy import Privacy, PrivacyClass
 
 FIELD = "privacy"
 HEADER = b"x-yout-privacy"
+STRICT = b"x-yout-strict"
 
 
 def required(body: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> PrivacyClass:
@@ -29,6 +30,11 @@ def named(value: object) -> Privacy:
         return Privacy(value.strip().lower())
     except ValueError:
         raise RequestInvalid(f"'{FIELD}' must be strict or default.", param=FIELD) from None
+
+
+def strict(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a parameter that no provider takes is to be refused, and not dropped."""
+    return headers.get(STRICT, b"").strip().lower() == b"true"
 
 
 def without(body: dict[str, Any]) -> dict[str, Any]:

@@ -119,8 +119,8 @@ async def _priced(resources: Resources, parsed: dict[str, Any], http: Request, c
     if request.continues:
         caller.require_scope("chat")
         request = replace(request, admitted=await auth.admit(http.scope, caller))
-    with model_calls.in_the_words_of(request):
-        candidates = await resources.calls.candidates(request)
+    with resources.bodies.claim() as claim, model_calls.in_the_words_of(request):
+        candidates = await resources.calls.candidates(replace(request, claim=claim))
     return _PricedCall(
         request.kind,
         candidates[0].model,

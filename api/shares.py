@@ -17,6 +17,7 @@ from domain.caller import Caller
 from domain.catalog import Catalog
 from domain.errors import RequestInvalid
 from domain.shares import MAX_MESSAGES, MAX_TITLE, Ending, Selection, SharedMessage, messages_of
+from gateway.body_budget import BodyClaim
 from gateway.shares import Share, ShareOrder
 
 
@@ -79,15 +80,16 @@ async def create_share(
         response.headers.update(REPLAYED)
         return _page(earlier, resources)
     now = datetime.now(UTC)
-    title, messages = await _chosen(body, caller, resources)
-    order = ShareOrder(
-        messages=messages,
-        title=title,
-        created_at=now,
-        expires_at=resources.share_lifetimes.end(now, _ending(body)),
-        conversation_id=body.conversation_id,
-    )
-    share, replayed = await resources.shares.create(caller.account_id, order, idempotent)
+    with resources.bodies.claim() as claim:
+        title, messages = await _chosen(body, caller, resources, claim)
+        order = ShareOrder(
+            messages=messages,
+            title=title,
+            created_at=now,
+            expires_at=resources.share_lifetimes.end(now, _ending(body)),
+            conversation_id=body.conversation_id,
+        )
+        share, replayed = await resources.shares.create(caller.account_id, order, idempotent)
     response.headers.update(REPLAYED if replayed else {})
     return _page(share, resources)
 
@@ -129,7 +131,9 @@ def _ending(body: CreateShare) -> Ending:
     return Ending(after, body.expires_at, "expires_at" in body.model_fields_set)
 
 
-async def _chosen(body: CreateShare, caller: Caller, resources: Resources) -> tuple[str | None, list[SharedMessage]]:
+async def _chosen(
+    body: CreateShare, caller: Caller, resources: Resources, claim: BodyClaim
+) -> tuple[str | None, list[SharedMessage]]:
     """Return the title, and the messages: posted ones, or of a conversation."""
     catalog = resources.catalog()
     if body.conversation_id is None:
@@ -140,7 +144,7 @@ async def _chosen(body: CreateShare, caller: Caller, resources: Resources) -> tu
         return body.title, messages_of(body.messages, _models(body.messages, body.model, catalog))
     _refuse(body, ("messages", "model"), "cannot be sent with 'conversation_id'")
     caller.require_scope("chat")
-    conversation, messages = await resources.conversations.read(caller.account_id, body.conversation_id)
+    conversation, messages = await resources.conversations.read(caller.account_id, body.conversation_id, claim)
     selection = Selection(body.up_to, None if body.positions is None else frozenset(body.positions))
     chosen = [{**one.message, "model": one.about.get("model")} for one in selection.of(messages)]
     return body.title or conversation.title, messages_of(chosen, _models(chosen, None, catalog))

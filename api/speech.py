@@ -47,7 +47,7 @@ async def create_speech(
 ) -> Response:
     """Speak a text, and answer with the sound. The job goes on, and is charged once, if the client leaves."""
     schema = resources.jobs.schema(body.model, Kind.SPEECH)
-    dropped = body.dropped({schema.text_name, *schema.parameters})
+    dropped = body.dropped({schema.text_name, *schema.parameters}, caller)
     order = body.job(Kind.SPEECH, caller, body.input, body.parameters(schema), idempotent)
     finished = await finished_jobs.finished(resources, request, caller, order)
     finished.headers.update(finished_jobs.named_as_dropped(dropped))

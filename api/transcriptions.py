@@ -84,7 +84,7 @@ async def create_transcription(
     body.require_known("file")
     body.require_streamable()
     schema = resources.jobs.schema(body.model, Kind.TRANSCRIPTION)
-    dropped = body.dropped({schema.text_name, *schema.parameters})
+    dropped = body.dropped({schema.text_name, *schema.parameters}, caller)
     order = body.job(Kind.TRANSCRIPTION, caller, body.prompt, body.parameters(schema), idempotent)
     order = replace(order, files={"audio": body.files("file")}, aliases={"audio": "file"})
     finished = await finished_jobs.finished(resources, request, caller, order)

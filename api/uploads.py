@@ -62,11 +62,10 @@ async def create_upload(request: Request, caller: MayRender, resources: CurrentR
     admitted = await auth.admit(request.scope, caller)
     if admitted.available <= 0:
         raise InsufficientCredits(1, admitted.available, admitted.held)
-    async with resources.inputs.turn(caller.account_id):
-        with resources.bodies.claim() as claim:
-            content = await _content(request, resources, claim, admitted.account_id)
-            file = await resources.inputs.checked(content, "file", ACCEPTED)
-            return _view(await resources.uploads.create(caller.account_id, file))
+    async with resources.inputs.turn(caller.account_id) as claim:
+        content = await _content(request, resources, claim, admitted.account_id)
+        file = await resources.inputs.checked(content, "file", ACCEPTED)
+        return _view(await resources.uploads.create(caller.account_id, file))
 
 
 @router.get("/")

@@ -15,6 +15,7 @@ from api.body import FormRoute, StrictRoute
 from api.deps import CurrentResources, MayOrder, MayRender, RetriedRequest
 from api.finished_jobs import JOB_ID, JobBody
 from api.idempotency import REPLAYED
+from api.media import accepted_job
 from domain import video_sizes
 from domain.errors import NotFound, RequestInvalid
 from domain.media import Job, Kind, State
@@ -128,12 +129,12 @@ async def create_video(
     body.require_known("input_reference")
     schema = resources.jobs.schema(body.model, Kind.VIDEO)
     sized = {"size"} if video_sizes.of(schema) else set()
-    dropped = body.dropped({schema.text_name, *schema.parameters, "input_reference", *sized})
+    dropped = body.dropped({schema.text_name, *schema.parameters, "input_reference", *sized}, caller)
     role = next((name for name in _REFERENCES if name in schema.inputs), _REFERENCES[0])
     order = body.job(Kind.VIDEO, caller, body.prompt, body.parameters(schema), idempotent)
     aliases = {role: "input_reference"} | (_OF_SIZE if body.has_size_for(schema) else {})
     order = replace(order, files={role: body.files("input_reference")}, aliases=aliases)
-    accepted = await resources.jobs.accept(caller, order)
+    accepted = await accepted_job(resources, caller, order)
     response.headers.update(finished_jobs.named_as_dropped(dropped) | (REPLAYED if accepted.replayed else {}))
     response.headers.update({JOB_ID: str(accepted.job.id), "x-yout-balance": str(accepted.available)})
     return _polled(accepted.job, response)

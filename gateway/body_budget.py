@@ -1,4 +1,7 @@
-"""Bounds the bytes of large request bodies in a process, from before each is read until its call has ended."""
+"""Bounds the bytes of large contents in a process, from before each is read until its call has ended.
+
+They are request bodies, and what a small request brings in: a saved conversation, input files of a job.
+"""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -10,7 +13,7 @@ from typing import Self
 from domain.errors import GatewayError, RateLimited, ServiceUnavailable
 
 TIMEOUT = timedelta(seconds=10)
-"""How long a body waits. The edge's time for it runs meanwhile."""
+"""How long one waits. The edge's time for a body runs meanwhile."""
 PARTS = 2
 """An account has at most the whole, divided by this: one leaves room to the others."""
 _RETRY_AFTER = timedelta(seconds=2)
@@ -20,7 +23,7 @@ class BodyBudget:
     """Whoever uses least is first, when several wait; the claims of one owner are taken in their order."""
 
     def __init__(self, whole: int, timeout: timedelta = TIMEOUT) -> None:
-        """`whole`: bytes of all owners together. A body above an owner's part of it never fits."""
+        """`whole`: bytes of all owners together. What is above an owner's part of it fits where it is alone."""
         self._whole, self._part, self._timeout = whole, whole // PARTS, timeout
         self._used: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[BodyClaim]] = OrderedDict()
@@ -62,10 +65,10 @@ class BodyBudget:
             claim.grant()
 
     def _fits(self, claim: "BodyClaim") -> bool:
-        return self._fits_part(claim) and self.used + claim.wanted <= self._whole
+        return self._fits_part(claim) and _fits(self.used, claim, self._whole)
 
     def _fits_part(self, claim: "BodyClaim") -> bool:
-        return self._used[claim.owner] + claim.wanted <= self._part
+        return _fits(self._used[claim.owner], claim, self._part)
 
     def _remove(self, claim: "BodyClaim") -> None:
         claims = self._waiting[claim.owner]
@@ -80,30 +83,38 @@ class BodyBudget:
         return RateLimited(message, retry_after=_RETRY_AFTER)
 
 
-class BodyClaim:
-    """What the body of one request has of the budget, until all who hold the claim have left."""
+def _fits(used: int, claim: "BodyClaim", most: int) -> bool:
+    """Whether a claim may have what it wants. One alone may: what never fits would be refused for ever."""
+    return used + claim.wanted <= most or used == claim.size
 
-    __slots__ = ("_budget", "_holders", "_size", "granted", "owner", "wanted")
+
+class BodyClaim:
+    """What the contents of one request have of the budget, until all who hold the claim have left."""
+
+    __slots__ = ("_budget", "_holders", "granted", "owner", "size", "wanted")
 
     def __init__(self, budget: BodyBudget) -> None:
-        self._budget, self._size, self._holders = budget, 0, 1
+        self._budget, self.size, self._holders = budget, 0, 1
         self.owner: Hashable = None
         self.wanted = 0
         self.granted: asyncio.Future[None]
 
     async def take(self, owner: Hashable, size: int) -> None:
-        """Wait until so many bytes are free for the owner. Raises what `BodyBudget.wait` raises."""
+        """Wait until so many bytes more are free for the owner, who stays the same.
+
+        Raises what `BodyBudget.wait` raises.
+        """
         self.owner, self.wanted, self.granted = owner, size, asyncio.get_running_loop().create_future()
         await self._budget.wait(self)
 
     def grant(self) -> None:
-        self._size = self.wanted
+        self.size += self.wanted
         self.granted.set_result(None)
 
     def shrink(self, size: int) -> None:
         """Give back what is claimed above so many bytes."""
-        if self._size > size:
-            more, self._size = self._size - size, size
+        if self.size > size:
+            more, self.size = self.size - size, size
             self._budget.give_back(self.owner, more)
 
     def shared(self) -> Callable[[], None]:

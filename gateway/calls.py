@@ -90,6 +90,8 @@ class Calls:
         self.inputs = InputCounts(count, self.turns)
         self.selection = Selection(catalog, upstream, self.inputs, self.router, self.unsupported)
         self.live: dict[UUID, Call] = {}
+        self.dimensions: dict[str, int] = {}
+        """Of the vectors that models make by themselves, as they were last."""
         self.unbilled_output = 0
         """Output tokens above the limit that was sent. Nobody is charged for them."""
         self._streams: dict[UUID, Stream] = {}

@@ -20,6 +20,7 @@ from db.engine import Database, Session
 from domain import conversations
 from domain.conversations import MAX_CONVERSATIONS, Conversation, SavedMessage
 from domain.errors import NotFound, ReplayGone, RequestInvalid
+from gateway.body_budget import BodyClaim
 from gateway.fair_turns import FairTurns
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
@@ -117,9 +118,11 @@ class Conversations:
         more = bool(rows) and rows[-1].position < row.messages
         return MessagePage(_conversation(key, row), messages, rows[-1].position if more else None)
 
-    async def read(self, account_id: UUID, conversation_id: UUID) -> tuple[Conversation, list[SavedMessage]]:
+    async def read(
+        self, account_id: UUID, conversation_id: UUID, claim: BodyClaim
+    ) -> tuple[Conversation, list[SavedMessage]]:
         """Return a conversation with all of its messages. Raises as `WholeConversations.read` does."""
-        key, row, messages = await self.whole.read(account_id, conversation_id)
+        key, row, messages = await self.whole.read(account_id, conversation_id, claim)
         return _conversation(key, row), messages
 
     async def create(
@@ -232,8 +235,8 @@ class Conversations:
 
 @dataclass(frozen=True, slots=True)
 class WholeConversations:
-    """Reads conversations with all of their messages. One that is large is read in its account's turn: small requests
-    for it would take all connections, and much memory.
+    """Reads conversations with all of their messages. A large one is read in its account's turn, once its bytes are
+    claimed: small requests for it would take all connections, and all memory.
     """
 
     database: Database
@@ -243,21 +246,33 @@ class WholeConversations:
     large: FairTurns = field(default_factory=lambda: FairTurns(MAX_LARGE_READS))
 
     async def read(
-        self, account_id: UUID, conversation_id: UUID, check: Callable[[ConversationRow], None] = lambda _row: None
+        self,
+        account_id: UUID,
+        conversation_id: UUID,
+        claim: BodyClaim,
+        check: Callable[[ConversationRow], None] = lambda _row: None,
     ) -> tuple[ContentKey, ConversationRow, list[SavedMessage]]:
-        """Raises `NotFound`, what `check` raises, and `RateLimited` if many large ones of the account wait."""
+        """The messages count as part of the `claim`, which outlives them.
+
+        Raises `NotFound`, what `check` and `claim.take` raise, and `RateLimited` if many large ones of an account wait.
+        """
         async with self.database.reading() as session:
             key, row = await _find(session, self.sealing, account_id, conversation_id)
             check(row)
             rows = None if row.size > LARGE_BYTES else await stored.all_messages(session, row.id)
         if rows is not None:
             return key, row, opened(key, rows)
-        async with self.large.turn(account_id):
-            async with self.database.reading() as session:  # again: it may have changed meanwhile
-                key, row = await _find(session, self.sealing, account_id, conversation_id)
-                check(row)
-                rows = await stored.all_messages(session, row.id)
-            return key, row, await self.turns.run(account_id, partial(opened, key, rows))
+        claimed = 0
+        while True:
+            await claim.take(account_id, row.size - claimed)  # without a turn and a connection: it may wait
+            claimed = row.size
+            async with self.large.turn(account_id):
+                async with self.database.reading() as session:  # again: it may have changed meanwhile
+                    key, row = await _find(session, self.sealing, account_id, conversation_id)
+                    check(row)
+                    rows = await stored.all_messages(session, row.id) if row.size <= claimed else None
+                if rows is not None:
+                    return key, row, await self.turns.run(account_id, partial(opened, key, rows))
 
 
 async def _find(

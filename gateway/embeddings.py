@@ -26,6 +26,11 @@ _NOTHING: Mapping[str, Any] = {}
 ANSWER_BYTES_PER_INPUT = 128 * 1024
 """The most bytes of one vector in an answer: 4,096 numbers of up to 25 characters, with white space."""
 
+USUAL_DIMENSIONS = 1536
+"""Of the vectors of a model that has answered nothing yet."""
+BASE64_BYTES, TEXT_BYTES = 6, 20
+"""Of one number in an answer."""
+
 
 def require_modality(model: Model, request: ModelCall) -> None:
     """Raise `RequestInvalid` for a model that does not make what the request asks for."""
@@ -77,6 +82,12 @@ def max_answer_bytes(request: EmbeddingRequest) -> int:
     return min(MAX_ANSWER_BYTES, (1 + len(request.inputs)) * ANSWER_BYTES_PER_INPUT)
 
 
+def expected_answer_bytes(request: EmbeddingRequest, dimensions: int = USUAL_DIMENSIONS) -> int:
+    """Return what the vectors take, where the model makes those of so many dimensions by itself."""
+    numbers = len(request.inputs) * (request.dimensions or dimensions)
+    return min(numbers * (BASE64_BYTES if request.base64 else TEXT_BYTES), max_answer_bytes(request))
+
+
 def completed(head: Head, embeddings: Embeddings, usage: Usage) -> CompletedAnswer:
     """Write the answer. Raises `UpstreamError` for vectors that are not those of the request."""
     request = head.request.embedding
@@ -88,7 +99,7 @@ def completed(head: Head, embeddings: Embeddings, usage: Usage) -> CompletedAnsw
         {"object": "embedding", "index": index, "embedding": write(vector)}
         for index, vector in enumerate(embeddings.vectors)
     ]
-    _check_sizes({_size(vector) for vector in embeddings.vectors}, request)
+    _check_sizes({size(vector) for vector in embeddings.vectors}, request)
     body: Mapping[str, Any] = {
         "object": "list",
         "data": data,
@@ -100,7 +111,8 @@ def completed(head: Head, embeddings: Embeddings, usage: Usage) -> CompletedAnsw
     return CompletedAnswer(dict(body), orjson.dumps(body))
 
 
-def _size(vector: Vector) -> int:
+def size(vector: Vector) -> int:
+    """Return its dimensions."""
     return len(vector) // 4 if isinstance(vector, bytes) else len(vector)
 
 

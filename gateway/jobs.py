@@ -21,6 +21,7 @@ from domain.money import MINIMUM_CHARGE
 from domain.pricing import FlatTerms
 from domain.privacy import PrivacyClass
 from gateway import route_rules
+from gateway.body_budget import BodyClaim
 from gateway.idempotency import IdempotentRequest
 from gateway.ids import new_id
 from gateway.media_inputs import PRICED_IMAGES, GivenInput, MediaInputs, ResolvedInput, counts, split
@@ -113,15 +114,15 @@ class Jobs:
         checked = self._checked(order)
         if order.kind is not Kind.TRANSCRIPTION:
             return checked.priced(checked.counted)
-        async with self._inputs.turn(account_id):
-            return checked.priced(counts(await self._resolved(account_id, checked)))
+        async with self._inputs.turn(account_id) as memory:
+            return checked.priced(counts(await self._resolved(account_id, checked, memory)))
 
-    async def _resolved(self, account_id: UUID, checked: _Checked) -> tuple[ResolvedInput, ...]:
+    async def _resolved(self, account_id: UUID, checked: _Checked, memory: BodyClaim) -> tuple[ResolvedInput, ...]:
         """Read the input files of an account that can pay. Call it in its turn."""
         balance, least = await self._stored.balance(account_id), checked.least()
         if balance.available < least:
             raise InsufficientCredits(least, balance.available, balance.held)
-        return await self._inputs.resolve(account_id, checked.inputs)
+        return await self._inputs.resolve(account_id, checked.inputs, memory)
 
     def _checked(self, order: JobRequest) -> _Checked:
         model = self._catalog().find(order.model)
@@ -148,11 +149,11 @@ class Jobs:
         checked = self._checked(order)
         if not checked.inputs:
             return await self._accept(caller, order, checked, ())
-        async with self._inputs.turn(caller.account_id):
+        async with self._inputs.turn(caller.account_id) as memory:
             claim = order.idempotent.claim if order.idempotent else None
             if claim is not None and (earlier := await self._stored.made_before(caller.account_id, claim)):
                 return earlier
-            inputs = await self._resolved(caller.account_id, checked)
+            inputs = await self._resolved(caller.account_id, checked, memory)
             return await self._accept(caller, order, checked, inputs)
 
     async def _accept(

@@ -21,6 +21,7 @@ from domain.media_files import ROLES, FileFacts, FileLimits, MediaFile
 from domain.media_orders import InputCounts
 from domain.media_schema import Input, MediaSchema
 from domain.records import record
+from gateway.body_budget import BodyBudget, BodyClaim
 from gateway.fair_turns import FairTurns
 from gateway.uploads import Uploads
 
@@ -66,6 +67,14 @@ class Fetched(Protocol):
 class Fetcher(Protocol):
     async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> Fetched:  # noqa: ASYNC109
         """Return the file behind a caller's URL."""
+
+
+@record
+class FileReaders:
+    """How the bytes of a file are looked at."""
+
+    facts: ReadFacts
+    measure: Measure
 
 
 @record
@@ -189,30 +198,42 @@ def counts(inputs: Sequence[ResolvedInput]) -> InputCounts:
 
 class MediaInputs:
     def __init__(
-        self, uploads: Uploads, facts: ReadFacts, measure: Measure, limits: FileLimits, urls: UrlFiles | None = None
+        self,
+        uploads: Uploads,
+        readers: FileReaders,
+        limits: FileLimits,
+        budget: BodyBudget,
+        urls: UrlFiles | None = None,
     ) -> None:
         """Without `urls`, no URL is taken."""
-        self._uploads, self._facts, self._measure = uploads, facts, measure
-        self._limits, self._urls = limits, urls
+        self._uploads, self._readers, self._limits = uploads, readers, limits
+        self._budget, self._urls = budget, urls
         self._turns, self._measured = FairTurns(MAX_RUNNING, MAX_WAITING), FairTurns(MAX_MEASURED, MAX_WAITING)
 
     @asynccontextmanager
-    async def turn(self, account_id: UUID) -> AsyncIterator[None]:
-        """Have the account's turn to read input files, one job at a time. Raises `RateLimited` if many wait."""
-        async with self._turns.turn(account_id):
-            yield
+    async def turn(self, account_id: UUID) -> AsyncIterator[BodyClaim]:
+        """Have the account's turn to read input files, one job at a time, and a claim of what they take of the memory.
 
-    async def resolve(self, account_id: UUID, given: Sequence[GivenInput]) -> tuple[ResolvedInput, ...]:
+        Raises `RateLimited` if many wait.
+        """
+        async with self._turns.turn(account_id):
+            with self._budget.claim() as claim:
+                yield claim
+
+    async def resolve(
+        self, account_id: UUID, given: Sequence[GivenInput], claim: BodyClaim
+    ) -> tuple[ResolvedInput, ...]:
         """Read and check the input files of one job. Call it in the account's `turn`, and outside of a transaction.
 
-        Raises `RequestInvalid` that names the field.
+        What is not in the request itself counts as part of the `claim`, which outlives it. Raises `RequestInvalid` that
+        names the field, and what `claim.take` raises.
         """
         if len(given) > MAX_FILES:
             raise RequestInvalid(f"A job has at most {MAX_FILES} input files.", param=given[MAX_FILES].name)
         files = []
         bytes_left = self._limits.largest
         for one in given:
-            resolved = await self._resolved(account_id, one)
+            resolved = await self._resolved(_Owner(account_id, claim, bytes_left), one)
             bytes_left -= len(resolved.file.content)
             if bytes_left < 0:
                 allowed = f"at most {self._limits.largest:,} bytes together"
@@ -222,7 +243,7 @@ class MediaInputs:
 
     async def checked(self, content: bytes, name: str, accepted: Collection[str]) -> MediaFile:
         """Return what a file is. Raises `RequestInvalid` that names the field if it may not be used."""
-        facts = await asyncio.to_thread(self._facts, content)
+        facts = await asyncio.to_thread(self._readers.facts, content)
         if facts is None or facts.content_type not in accepted:
             raise RequestInvalid(f"'{name}' must be a file of one of these types: {_listed(accepted)}.", param=name)
         if (problem := self._limits.problem(facts, len(content))) is not None:
@@ -233,23 +254,23 @@ class MediaInputs:
         ours = max(self._limits.max_bytes(content_type) for content_type in accepted)
         return ours if of_the_model is None else min(ours, of_the_model)
 
-    async def _resolved(self, account_id: UUID, given: GivenInput) -> ResolvedInput:
+    async def _resolved(self, owner: "_Owner", given: GivenInput) -> ResolvedInput:
         limit = self.max_bytes(given.accepted, given.max_bytes)
-        content = await self._content(account_id, given, limit)
+        content = await self._content(owner, given, limit)
         if len(content) > limit:
             raise _too_large(given, limit)
         file = await self.checked(content, given.name, given.accepted)
-        seconds = await self._length(account_id, given.name, file) if given.role == "audio" else None
+        seconds = await self._length(owner.account_id, given.name, file) if given.role == "audio" else None
         return ResolvedInput(given.role, given.name, file, seconds)
 
     async def _length(self, account_id: UUID, name: str, file: MediaFile) -> Decimal:
         async with self._measured.turn(account_id):
-            seconds = await self._measure(file.content, file.facts.content_type)
+            seconds = await self._readers.measure(file.content, file.facts.content_type)
         if seconds is None:
             raise RequestInvalid(UNMEASURED.format(name=name), param=name)
         return seconds
 
-    async def _content(self, account_id: UUID, given: GivenInput, limit: int) -> bytes:
+    async def _content(self, owner: "_Owner", given: GivenInput, limit: int) -> bytes:
         source = given.source
         if isinstance(source, bytes):
             return source
@@ -257,9 +278,10 @@ class MediaInputs:
         if scheme.startswith("data:"):
             return await asyncio.to_thread(_decoded, given, source, limit)
         if scheme.startswith(("https:", "http:")):
-            return await self._fetched(given, source, limit)
+            return await self._fetched(owner, given, source, min(limit, owner.bytes_left))
         try:
-            return (await self._uploads.read(account_id, source)).content
+            await owner.claim.take(owner.account_id, (await self._uploads.find(owner.account_id, source)).bytes)
+            return (await self._uploads.read(owner.account_id, source)).content
         except NotFound:
             raise RequestInvalid(
                 f"'{given.name}' must be an https URL, a data URI, or the id of an upload of this account that has not "
@@ -267,15 +289,18 @@ class MediaInputs:
                 param=given.name,
             ) from None
 
-    async def _fetched(self, given: GivenInput, url: str, limit: int) -> bytes:
+    async def _fetched(self, owner: "_Owner", given: GivenInput, url: str, limit: int) -> bytes:
         if self._urls is None:
             raise RequestInvalid(
                 f"'{given.name}' cannot be a URL on this server. Send a data URI, or the id of an upload.",
                 param=given.name,
             )
+        before = owner.claim.size
+        await owner.claim.take(owner.account_id, limit)  # how large it is, nobody knows yet
         try:
             types = given.accepted | _ALSO_NAMED
             fetched = await self._urls.fetcher.fetch(url, max_bytes=limit, timeout=FETCH_TIMEOUT, types=types)
+            owner.claim.shrink(before + len(fetched.content))
             return fetched.content
         except self._urls.unusable:
             raise RequestInvalid(
@@ -284,6 +309,16 @@ class MediaInputs:
                 f"types: {_listed(given.accepted)}.",
                 param=given.name,
             ) from None
+
+
+@record
+class _Owner:
+    """Whose files of one job are read."""
+
+    account_id: UUID
+    claim: BodyClaim = field(repr=False)
+    bytes_left: int
+    """Of what its files may have together."""
 
 
 def _decoded(given: GivenInput, uri: str, limit: int) -> bytes:

@@ -61,19 +61,19 @@ class ConversationTurns:
     async def continued(self, request: ModelCall) -> ModelCall:
         """Put the saved messages of its conversation before those of a request. Raises `NotFound` and `RequestInvalid`.
 
-        The request was admitted before: its account is known.
+        The request was admitted before: its account is known. Its `claim` counts the messages too.
         """
-        options, admitted = request.save_options, request.admitted
+        options, admitted, claim = request.save_options, request.admitted, request.claim
         if options is None or options.conversation_id is None:
             return request
-        assert admitted is not None  # noqa: S101  # the endpoint has seen to it
+        assert admitted is not None and claim is not None  # noqa: S101, PT018  # the endpoint has seen to it
 
         def require_room(row: ConversationRow) -> None:
             if options.save is not False:
                 new = conversations.require_bounded(request.body["messages"])
                 conversations.require_room(row.messages, row.size, new)
 
-        _, row, saved = await self._whole.read(admitted.account_id, options.conversation_id, require_room)
+        _, row, saved = await self._whole.read(admitted.account_id, options.conversation_id, claim, require_room)
         messages = conversations.continued(saved, request.body["messages"])
         if not messages:
             raise RequestInvalid("There is nothing to answer: a conversation needs a question.", param="messages")

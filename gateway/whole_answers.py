@@ -35,6 +35,7 @@ LARGE_ANSWER_BYTES = 256 * 1024
 
 async def answer(calls: Calls, call: Call) -> tuple[CompletedAnswer, Bill]:
     try:
+        await _claim_answer(calls, call)
         completed, charge = await _completed(calls, call)
     except asyncio.CancelledError:  # not the client, whose leaving cancels nothing: this server has no more time
         await calls.void(call)
@@ -48,6 +49,17 @@ async def answer(calls: Calls, call: Call) -> tuple[CompletedAnswer, Bill]:
         raise UpstreamError from None
     closed = await calls.settle(call, charge)
     return completed, Bill(charge.usage, closed.charged, closed.available, call.held)
+
+
+async def _claim_answer(calls: Calls, call: Call) -> None:
+    """Wait for the memory of many vectors, which a small request may ask for. Raises what `BodyClaim.take` raises."""
+    embedding, claim = call.request.embedding, call.request.claim
+    if embedding is None or claim is None:
+        return
+    dimensions = calls.dimensions.get(call.model.id, embeddings.USUAL_DIMENSIONS)
+    size = embeddings.expected_answer_bytes(embedding, dimensions)
+    if size > LARGE_ANSWER_BYTES:
+        await claim.take(call.reserved.account_id, size)
 
 
 async def _completed(calls: Calls, call: Call) -> tuple[CompletedAnswer, Settle]:
@@ -82,6 +94,9 @@ def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[Com
         raise UpstreamError
     answer = routed.answer(body)
     text = "" if isinstance(answer, Embeddings) else answer.text
+    embedding = call.request.embedding
+    if isinstance(answer, Embeddings) and answer.vectors and embedding is not None and embedding.dimensions is None:
+        calls.dimensions[call.model.id] = embeddings.size(answer.vectors[0])
     if isinstance(answer, WholeAnswer) and _goes_on(call, answer):
         return None
     used, above = call.billed(answer.usage, text, calls.count)

@@ -11,6 +11,7 @@ from domain.pricing import Usage
 from domain.privacy import PrivacyClass
 from domain.records import record
 from domain.results import Admitted
+from gateway.body_budget import BodyClaim
 from gateway.preferences import Preferences
 from providers.base import Delta, NativeRequest
 
@@ -67,6 +68,8 @@ class ModelCall:
     """The request is large: parse and count it off the event loop."""
     admitted: Admitted | None = None
     """Set for a large request: its caller was admitted before the body was parsed."""
+    claim: BodyClaim | None = field(default=None, repr=False, compare=False)
+    """What counts the memory of its content, until the call has ended. Set where more may be read for it."""
     stop_on_disconnect: bool = False
     """The end of the connection ends the call, also where its answer could be replayed."""
     save_options: SaveOptions | None = None

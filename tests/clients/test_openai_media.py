@@ -50,6 +50,30 @@ async def test_images_come_as_base64(client: Client) -> None:
     assert raw.headers["x-yout-balance"] == str(client.customer.opening - await client.spent())
 
 
+OF_CHATS = {"max_credits": 1, "models": ["demo-image"], "provider": {"zdr": True}, "route": "fallback", "save": True}
+
+
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/v1/images/edits", "/v1/audio/speech", "/v1/videos"])
+async def test_what_decides_about_a_chat_is_refused(client: Client, path: str) -> None:
+    text = {"input" if path.endswith("speech") else "prompt": "dawn", "image": "data:image/png;base64,"}
+    model = {"speech": "demo-speech", "videos": "demo-video"}.get(path.rpartition("/")[2], "demo-image")
+    for name, value in (OF_CHATS | {"conversation_id": "a"}).items():
+        answer = await client.customer.http.post(path, json={"model": model, **text, name: value})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, name)
+        assert f"'{name}' is not taken here" in answer.json()["error"]["message"]
+    assert await client.jobs() == []
+
+
+async def test_a_header_or_a_key_makes_a_job_strict(client: Client) -> None:
+    http, order = client.customer.http, {"model": "demo-image", "prompt": "dawn", "quality": "high"}
+    made = await http.post("/api/chat/keys/", json={"name": "strict", "scopes": ["media"], "strict": True})
+    keyed = {"authorization": f"Bearer {made.json()['key']}"}
+    for headers in ({"x-yout-strict": "true"}, keyed):
+        answer = await http.post("/v1/images/generations", json=order, headers=headers)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "quality")
+    assert await client.jobs() == []
+
+
 async def test_images_come_as_links(client: Client) -> None:
     answer = await client.sdk.images.generate(
         model="demo-image",

@@ -1,4 +1,4 @@
-"""Large bodies in a real API process: their bytes are bounded until their calls end, and they end in many ways."""
+"""Large contents in a real API process: their bytes are bounded until their calls end, and they end in many ways."""
 
 import asyncio
 import json
@@ -132,5 +132,38 @@ async def test_however_a_call_ends_its_bytes_are_given_back(world: World, upstre
     leaving = [asyncio.create_task(ann.http.post(CHAT, json=body("hang", stream=True)))]
     await running(upstream, 1)
     await left(leaving)
+    await all_is_free(ann)
+    await world.books_are_clean()
+
+
+async def test_what_a_small_request_continues_counts_until_its_end(world: World, upstream: MisbehavingServer) -> None:
+    ann, bob = await world.customer(), await world.customer()
+    messages = body("plain")["messages"]
+    kept = (await ann.http.post("/api/chat/conversations/", json={"messages": messages})).json()["id"]
+    size = len(json.dumps(messages, separators=(",", ":")))
+    await all_is_free(ann)
+
+    def next_one(model: str = "hang") -> dict[str, Any]:
+        return {"model": model, "conversation_id": kept, "message": "Go on.", "save": False, "max_tokens": 5}
+
+    streams = [asyncio.create_task(ann.http.post("/api/chat/stream/", json=next_one())) for _ in range(2)]
+    await running(upstream, 2)
+    assert 2 * size - 1000 < await used(bob) < 2 * size + 1000
+    more = [
+        ("/api/chat/stream/", next_one()),
+        ("/api/billing/quote/", next_one()),
+        ("/api/chat/share/", {"conversation_id": kept}),
+    ]
+    answers = await asyncio.gather(*(ann.http.post(path, json=each) for path, each in more))
+    assert [answer.status_code for answer in answers] == [429] * 3, [answer.text for answer in answers]
+    assert (await bob.http.post(CHAT, json=body("plain"))).status_code == 200
+    assert upstream.running == 2
+    await left(streams)
+    await all_is_free(ann)
+    whole = await ann.http.post("/api/chat/stream/", json=next_one("plain") | {"save": True})
+    assert '"type":"done"' in whole.text, whole.text
+    assert (await ann.http.post("/api/billing/quote/", json=next_one("plain"))).status_code == 200
+    part = {"conversation_id": kept, "positions": [3]}
+    assert (await ann.http.post("/api/chat/share/", json=part)).status_code == 201
     await all_is_free(ann)
     await world.books_are_clean()

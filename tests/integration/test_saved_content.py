@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -12,9 +13,10 @@ from db.conversations import ADDED_AT_ONCE, MAX_PAGE_BYTES
 from db.data_keys import ContentKey, Sealing
 from db.engine import Database
 from db.writer import LedgerWriter
-from domain.conversations import MAX_MESSAGES, Conversation
+from domain.conversations import MAX_MESSAGES, Conversation, SavedMessage
 from domain.errors import NotFound
 from domain.sealing import SealBroken
+from gateway.body_budget import BodyBudget
 from gateway.conversations import SEALED_AT_ONCE, Conversations, NewConversation, Search
 from gateway.fair_turns import FairTurns
 from tests.support.bank import WRAPPING, Customer, open_account
@@ -38,6 +40,13 @@ async def customer(database: Database, ledger: LedgerWriter) -> Customer:
 
 async def made(conversations: Conversations, customer: Customer) -> Conversation:
     return (await conversations.create(customer.account_id, NewConversation(messages=MESSAGES)))[0]
+
+
+async def read_whole(
+    conversations: Conversations, account_id: UUID, conversation_id: UUID
+) -> tuple[Conversation, list[SavedMessage]]:
+    with BodyBudget(2**24).claim() as claim:
+        return await conversations.read(account_id, conversation_id, claim)
 
 
 async def run(url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -75,12 +84,12 @@ async def test_a_message_opens_only_at_its_own_place(
     conversations: Conversations, customer: Customer, database_url: str, swap: str
 ) -> None:
     one, _ = [await made(conversations, customer) for _ in range(2)]
-    assert [m.message["content"] for m in (await conversations.read(customer.account_id, one.id))[1]] == [
+    assert [m.message["content"] for m in (await read_whole(conversations, customer.account_id, one.id))[1]] == [
         message["content"] for message in MESSAGES
     ]
     await run(database_url, swap)
     with pytest.raises(SealBroken):
-        await conversations.read(customer.account_id, one.id)
+        await read_whole(conversations, customer.account_id, one.id)
 
 
 async def test_a_title_opens_only_for_its_own_conversation(
@@ -101,9 +110,9 @@ async def test_another_accounts_row_never_opens(
     one = await made(conversations, customer)
     await run(database_url, "UPDATE conversations SET account_id = %s WHERE id = %s", other.account_id, one.id)
     with pytest.raises(SealBroken):
-        await conversations.read(other.account_id, one.id)
+        await read_whole(conversations, other.account_id, one.id)
     with pytest.raises(NotFound):
-        await conversations.read(customer.account_id, one.id)
+        await read_whole(conversations, customer.account_id, one.id)
 
 
 async def test_what_lies_in_an_earlier_epoch_is_not_found(
@@ -112,7 +121,7 @@ async def test_what_lies_in_an_earlier_epoch_is_not_found(
     one = await made(conversations, customer)
     await run(database_url, "UPDATE conversations SET epoch = 0 WHERE id = %s", one.id)
     with pytest.raises(NotFound):
-        await conversations.read(customer.account_id, one.id)
+        await read_whole(conversations, customer.account_id, one.id)
     assert (await conversations.listed(customer.account_id, Search(10))).data == []
     assert await conversations.delete_all(customer.account_id) == 0
 
@@ -148,7 +157,7 @@ async def test_others_have_the_event_loop_while_many_messages_are_saved(
     assert sealed.total() == MAX_MESSAGES + 1
     assert max(sealed.values()) <= SEALED_AT_ONCE + 1
     assert max(written) == ADDED_AT_ONCE
-    read = (await conversations.read(customer.account_id, one.id))[1]
+    read = (await read_whole(conversations, customer.account_id, one.id))[1]
     assert [message.message for message in read] == many
     page = await conversations.page(customer.account_id, one.id, MAX_MESSAGES - 1, 100)
     assert ([message.position for message in page.messages], page.next) == ([MAX_MESSAGES], None)

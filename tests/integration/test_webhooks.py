@@ -265,6 +265,27 @@ async def test_deliveries_wait_for_an_api_and_a_worker(site: Site) -> None:
     assert verified((await got(site, "/200/outbox"))[0], endpoint["secret"])["type"] == "key.revoked"
 
 
+OPENAIS: dict[str, dict[str, Any]] = {
+    "/v1/images/generations": {"model": "demo-image", "prompt": "dawn", "response_format": "url"},
+    "/v1/audio/speech": {"model": "demo-speech", "input": "dawn"},
+    "/v1/videos": {"model": "demo-video", "prompt": "dawn", "seconds": 1},
+}
+
+
+@pytest.mark.parametrize("path", OPENAIS)
+async def test_a_job_of_openais_endpoints_tells_its_url(site: Site, path: str) -> None:
+    customer = await site.world.customer(1_000_000)
+    own = (await customer.http.post("/api/webhooks/settings/rotate-secret/", json={})).json()["secret"]
+    refused = await customer.http.post(path, json=OPENAIS[path] | {"webhook_url": "https://10.0.0.1/"})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "webhook_url")
+    to = f"/200/{path.rpartition('/')[2]}"
+    made = await customer.http.post(path, json=OPENAIS[path] | {"webhook_url": site.receiver.url(to)})
+    assert made.status_code == 200, made.text
+    assert "x-yout-dropped-parameters" not in made.headers
+    (sent,) = await got(site, to)
+    assert verified(sent, own)["data"]["job_id"] == made.headers["x-yout-job-id"]
+
+
 @pytest.mark.parametrize(
     ("body", "param"),
     [

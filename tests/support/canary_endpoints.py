@@ -94,16 +94,17 @@ def saving(model: str, word: str) -> Iterator[dict[str, Any]]:
 
 def waited(word: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Jobs as OpenAI's clients start them."""
-    yield "/v1/images/generations", {"model": "demo-image", "prompt": f"a shore {word}", "size": "64x64", "user": word}
+    about = {"user": word, "webhook_url": f"https://receiver.example/job/{word}"}
+    yield "/v1/images/generations", {"model": "demo-image", "prompt": f"a shore {word}", "size": "64x64", **about}
     speech = {"model": "demo-speech", "input": f"Tell {word}.", "response_format": "wav"}
-    yield "/v1/audio/speech", {**speech, "user": word}
-    video = {"model": "demo-video", "prompt": f"a brook {word}", "size": "64x64", "seconds": "0.5", "user": word}
-    yield "/v1/videos", video
+    yield "/v1/audio/speech", {**speech, **about}
+    video = {"model": "demo-video", "prompt": f"a brook {word}", "size": "64x64", "seconds": "0.5"}
+    yield "/v1/videos", {**video, **about}
     picture = _data_uri(media_samples.picture() + word.encode())
     edit = {"model": "demo-image", "prompt": f"a coast {word}", "size": "64x64", "image": picture, "mask": picture}
-    yield "/v1/images/edits", {**edit, "user": word}
+    yield "/v1/images/edits", {**edit, **about}
     transcription = {"model": "demo-transcription", "prompt": f"words {word}", "response_format": "verbose_json"}
-    yield "/v1/audio/transcriptions", {**transcription, "file": _recording(word), "user": word}
+    yield "/v1/audio/transcriptions", {**transcription, "file": _recording(word), **about}
 
 
 async def uploaded(customer: Customer, word: str) -> list[str]:

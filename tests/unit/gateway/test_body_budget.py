@@ -37,6 +37,32 @@ async def test_an_owner_has_half_and_leaves_room_to_others() -> None:
     assert budget.used == 100
 
 
+async def test_a_claim_takes_more_and_gives_all_of_it_back() -> None:
+    budget = BodyBudget(100, AT_ONCE)
+    with await taken(budget, "ann", 20) as claim:
+        await claim.take("ann", 30)
+        assert (claim.size, budget.used) == (50, 50)
+        claim.shrink(40)
+        with pytest.raises(RateLimited), budget.claim() as another:
+            await another.take("ann", 11)
+        assert budget.used == 40
+    assert budget.used == 0
+
+
+async def test_what_no_part_can_hold_is_let_in_alone() -> None:
+    budget = BodyBudget(100, AT_ONCE)
+    with await taken(budget, "ann", 40) as claim:
+        await claim.take("ann", 30)
+        with await taken(budget, "bob", 30), pytest.raises(ServiceUnavailable):
+            await claim.take("ann", 50)
+        await claim.take("ann", 50)
+        assert budget.used == 120
+        with pytest.raises(ServiceUnavailable):
+            await taken(budget, "bob", 1)
+    with await taken(budget, "ann", 1), pytest.raises(RateLimited):
+        await taken(budget, "ann", 60)
+
+
 async def test_whoever_waits_too_long_leaves_nothing() -> None:
     budget = BodyBudget(100, AT_ONCE)
     first = await taken(budget, "ann", 50)

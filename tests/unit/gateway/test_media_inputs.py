@@ -2,9 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -14,20 +15,37 @@ from hypothesis import strategies as st
 from domain.errors import NotFound, RequestInvalid
 from domain.media_files import FileFacts, FileLimits, MediaFile, upload_id, upload_name
 from domain.media_schema import Input, MediaSchema, Parameter, ParameterType
-from gateway.media_inputs import MAX_FILES, MAX_MEASURED, GivenInput, MediaInputs, UrlFiles, counts, split
+from gateway.body_budget import BodyBudget
+from gateway.media_inputs import (
+    MAX_FILES,
+    MAX_MEASURED,
+    FileReaders,
+    GivenInput,
+    Measure,
+    MediaInputs,
+    ResolvedInput,
+    UrlFiles,
+    counts,
+    split,
+)
+from gateway.uploads import Upload, Uploads
 from outbound.client import Fetched
 
 ACCOUNT = UUID(int=1)
 UPLOAD = upload_name(UUID(int=7))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LIMITS = FileLimits(max_image_bytes=1000, max_audio_bytes=2000, max_video_bytes=3000, max_pixels=10_000)
 URL = "https://pictures.example/secret-name.png"
 
 
 class OneUpload:
-    async def read(self, account_id: UUID, name: str) -> MediaFile:
+    async def find(self, account_id: UUID, name: str) -> Upload:
         if (account_id, name) != (ACCOUNT, UPLOAD):
             raise NotFound
-        return MediaFile(FileFacts("image/png", 1, 1), b"image/png uploaded")
+        return Upload(UUID(int=7), FileFacts("image/png", 1, 1), 18, NOW, NOW)
+
+    async def read(self, account_id: UUID, name: str) -> MediaFile:
+        return MediaFile((await self.find(account_id, name)).facts, b"image/png uploaded")
 
 
 class UrlUnusable(Exception):
@@ -37,9 +55,11 @@ class UrlUnusable(Exception):
 class OneFetcher:
     def __init__(self) -> None:
         self.fetched: list[str] = []
+        self.when_fetched: Callable[[], None] = lambda: None
 
     async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> Fetched:  # noqa: ASYNC109
         self.fetched.append(url)
+        self.when_fetched()
         if url != URL:
             raise UrlUnusable
         return Fetched(b"image/png fetched", "image/png")
@@ -58,9 +78,21 @@ async def measure(content: bytes, content_type: str) -> Decimal | None:
     return None if content.endswith(b"noise") else Decimal("3.5")
 
 
-def inputs(fetcher: OneFetcher | None = None) -> MediaInputs:
-    urls = UrlFiles(fetcher, (UrlUnusable,)) if fetcher else None
-    return MediaInputs(OneUpload(), facts, measure, LIMITS, urls)  # type: ignore[arg-type]  # as much of it as is used
+class Inputs:
+    """What reads input files, and how many of their bytes are counted when they are read."""
+
+    counted = 0
+
+    def __init__(self, fetcher: OneFetcher | None = None, measured: Measure = measure) -> None:
+        urls, uploads = UrlFiles(fetcher, (UrlUnusable,)) if fetcher else None, cast(Uploads, OneUpload())
+        self.budget = BodyBudget(10_000)
+        self.reading = MediaInputs(uploads, FileReaders(facts, measured), LIMITS, self.budget, urls)
+
+    async def resolve(self, account_id: UUID, given: Sequence[GivenInput]) -> tuple[ResolvedInput, ...]:
+        async with self.reading.turn(account_id) as claim:
+            resolved = await self.reading.resolve(account_id, given, claim)
+            self.counted = self.budget.used
+            return resolved
 
 
 def data_uri(content: bytes, content_type: str = "image/png") -> str:
@@ -78,7 +110,7 @@ def data_uri(content: bytes, content_type: str = "image/png") -> str:
     ],
 )
 async def test_a_file_may_be_given_in_every_way(source: str | bytes, content: bytes) -> None:
-    (resolved,) = await inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput("image", source)])
+    (resolved,) = await Inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput("image", source)])
     assert (resolved.role, resolved.file.content) == ("image", content)
 
 
@@ -104,7 +136,7 @@ async def test_a_file_may_be_given_in_every_way(source: str | bytes, content: by
 )
 async def test_every_fault_names_its_field_and_repeats_nothing(role: str, source: str | bytes, words: str) -> None:
     with pytest.raises(RequestInvalid, match=words) as caught:
-        await inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput(role, source, "input_reference")])
+        await Inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput(role, source, "input_reference")])
     assert caught.value.param == "input_reference"
     assert not isinstance(source, str) or source.partition(",")[2][:20] not in str(caught.value) or "," not in source
     assert "example" not in str(caught.value)
@@ -114,34 +146,34 @@ async def test_every_url_that_gives_nothing_has_one_text() -> None:
     texts = set()
     for url in ("https://10.0.0.1/", "https://unknown.example/", "http://x/", "https://a.example:22/"):
         with pytest.raises(RequestInvalid) as caught:
-            await inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput("image", url)])
+            await Inputs(OneFetcher()).resolve(ACCOUNT, [GivenInput("image", url)])
         texts.add(str(caught.value))
     assert len(texts) == 1
 
 
 async def test_another_accounts_upload_is_as_none() -> None:
     with pytest.raises(RequestInvalid, match="id of an upload"):
-        await inputs().resolve(UUID(int=2), [GivenInput("image", UPLOAD)])
+        await Inputs().resolve(UUID(int=2), [GivenInput("image", UPLOAD)])
 
 
 async def test_a_server_without_a_guard_fetches_nothing() -> None:
     with pytest.raises(RequestInvalid, match="cannot be a URL"):
-        await inputs().resolve(ACCOUNT, [GivenInput("image", URL)])
+        await Inputs().resolve(ACCOUNT, [GivenInput("image", URL)])
 
 
 async def test_a_model_may_take_less_than_the_role() -> None:
     png_only = GivenInput("image", b"image/webp x", types=frozenset({"image/png"}))
     with pytest.raises(RequestInvalid, match=r"types: image/png\."):
-        await inputs().resolve(ACCOUNT, [png_only])
+        await Inputs().resolve(ACCOUNT, [png_only])
     with pytest.raises(RequestInvalid, match="more than 20 bytes"):
-        await inputs().resolve(ACCOUNT, [GivenInput("image", b"image/png".ljust(21), max_bytes=20)])
+        await Inputs().resolve(ACCOUNT, [GivenInput("image", b"image/png".ljust(21), max_bytes=20)])
 
 
 async def test_many_files_are_bounded_together() -> None:
     with pytest.raises(RequestInvalid, match="at most 16"):
-        await inputs().resolve(ACCOUNT, [GivenInput("image", b"image/png")] * (MAX_FILES + 1))
+        await Inputs().resolve(ACCOUNT, [GivenInput("image", b"image/png")] * (MAX_FILES + 1))
     with pytest.raises(RequestInvalid, match="together") as caught:
-        await inputs().resolve(
+        await Inputs().resolve(
             ACCOUNT, [GivenInput("image", b"image/png".ljust(1000), f"image[{n}]") for n in range(4)]
         )
     assert caught.value.param == "image[3]"
@@ -170,10 +202,28 @@ def test_a_mask_needs_the_picture_that_it_is_for() -> None:
 
 async def test_a_recording_is_measured_and_named_if_it_cannot_be() -> None:
     given = [GivenInput("audio", b"audio/wav 1"), GivenInput("audio", b"audio/mpeg 2")]
-    assert counts(await inputs().resolve(ACCOUNT, given)).seconds == 7
+    assert counts(await Inputs().resolve(ACCOUNT, given)).seconds == 7
     with pytest.raises(RequestInvalid, match="cannot be measured") as caught:
-        await inputs().resolve(ACCOUNT, [GivenInput("audio", b"audio/wav noise", "file")])
+        await Inputs().resolve(ACCOUNT, [GivenInput("audio", b"audio/wav noise", "file")])
     assert caught.value.param == "file"
+
+
+async def test_what_is_not_in_the_request_itself_counts_until_the_job_is_accepted() -> None:
+    fetcher = OneFetcher()
+    reading = Inputs(fetcher)
+    fetcher.when_fetched = lambda: seen.append(reading.budget.used)
+    seen = list[int]()
+    inline = [GivenInput("image", data_uri(b"image/webp inline")), GivenInput("image", b"image/png form")]
+    await reading.resolve(ACCOUNT, inline)
+    assert reading.counted == 0
+    await reading.resolve(ACCOUNT, [GivenInput("image", UPLOAD)])
+    assert reading.counted == len(b"image/png uploaded")
+    await reading.resolve(ACCOUNT, [GivenInput("image", UPLOAD), GivenInput("image", URL)])
+    assert seen == [len(b"image/png uploaded") + LIMITS.max_image_bytes]
+    assert reading.counted == len(b"image/png uploaded" + b"image/png fetched")
+    with pytest.raises(RequestInvalid):
+        await reading.resolve(ACCOUNT, [GivenInput("image", URL + "x")])
+    assert reading.budget.used == 0
 
 
 async def test_two_recordings_are_measured_at_a_time() -> None:
@@ -187,7 +237,7 @@ async def test_two_recordings_are_measured_at_a_time() -> None:
         running -= 1
         return Decimal(1)
 
-    busy = MediaInputs(OneUpload(), facts, slow, LIMITS)  # type: ignore[arg-type]  # as above
+    busy = Inputs(measured=slow)
     accounts = [UUID(int=number) for number in range(9)]
     await asyncio.gather(*(busy.resolve(each, [GivenInput("audio", b"audio/wav 1")]) for each in accounts))
     assert most == MAX_MEASURED

@@ -2,18 +2,23 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from domain.catalog import Route
-from domain.errors import GatewayError, RequestInvalid, ServiceUnavailable, UpstreamBusy, UpstreamError
+from domain.errors import GatewayError, RateLimited, RequestInvalid, ServiceUnavailable, UpstreamBusy, UpstreamError
 from domain.limits import NO_LIMITS
 from domain.pricing import Usage, UsageSource
 from domain.tokens import InputTokens
-from gateway import whole_answers
+from gateway import embeddings, whole_answers
+from gateway.adapter_calls import RouteCall
+from gateway.body_budget import BodyBudget
 from gateway.calls import Calls
-from gateway.wire import Bill, CompletedAnswer
-from providers.base import Paused, WholeAnswer
+from gateway.wire import Bill, CompletedAnswer, EmbeddingRequest
+from providers.base import Embeddings, Paused, WholeAnswer
 from tests.support.doubles.chat_calls import CATALOG, Books, FakeUpstream, call, count, route, upstreams
 
 CHOICES = [{"index": 0, "message": {"role": "assistant", "content": "a b"}, "finish_reason": "stop"}]
@@ -55,6 +60,38 @@ async def test_an_answer_is_ours_and_charged_once() -> None:
     assert (bill.charged, bill.usage) == (10, Usage(3, 2, UsageSource.COUNTED))
     assert [settled.minimum for settled in scene.books.settled] == [True]
     assert scene.one.exchanges[0].closed
+
+
+@pytest.mark.parametrize(("base64", "size"), [(True, 100 * 1536 * 6), (False, 100 * 1536 * 20)])
+async def test_many_vectors_wait_for_memory(base64: bool, size: int) -> None:
+    budget = BodyBudget(2 * size, timedelta(0))
+    many = EmbeddingRequest(("x",) * 100, base64=base64)
+    with budget.claim() as claim, budget.claim() as other:
+        scene = Scene()
+        scene.call.request = replace(scene.call.request, embedding=many, claim=claim)
+        await other.take(scene.call.reserved.account_id, 1)
+        await scene.fails(RateLimited)
+        assert scene.one.exchanges == []
+    with budget.claim() as claim:
+        scene = Scene()
+        scene.call.request = replace(scene.call.request, embedding=many, claim=claim)
+        await asyncio.wait([scene.answering])
+        assert claim.size == size
+    assert budget.used == 0
+    for one in (EmbeddingRequest(("x",)), EmbeddingRequest(("x",) * 2048, dimensions=10**9)):
+        assert embeddings.expected_answer_bytes(one) <= embeddings.MAX_ANSWER_BYTES
+
+
+@pytest.mark.parametrize(("dimensions", "known"), [(None, {"demo-chat": 7}), (7, {})])
+async def test_the_size_of_a_models_vectors_is_learned(dimensions: int | None, known: dict[str, int]) -> None:
+    scene = Scene()
+    scene.answering.cancel()
+    asked = EmbeddingRequest(("x",), dimensions=dimensions)
+    scene.call.request = replace(scene.call.request, embedding=asked)
+    routed = cast(RouteCall, SimpleNamespace(answer=lambda _body: Embeddings([[0.5] * 7], None)))
+    whole_answers._read(scene.calls, scene.call, routed, b"{}")
+    assert scene.calls.dimensions == known
+    assert embeddings.expected_answer_bytes(asked, 7) == 7 * embeddings.TEXT_BYTES
 
 
 @pytest.mark.parametrize("reported", [900, 64_000])
