@@ -44,13 +44,14 @@ OUTPUT_MODALITIES = {
 _CHAT = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/completions", "/api/chat/stream/")
 ENDPOINTS: Mapping[Modality, tuple[str, ...]] = {
     Modality.TEXT: _CHAT,
-    Modality.IMAGE: ("/api/media/image/",),
-    Modality.VIDEO: ("/api/media/video/",),
-    Modality.SPEECH: ("/api/media/speech/",),
-    Modality.TRANSCRIPTION: (),
+    Modality.IMAGE: ("/v1/images/generations", "/api/media/image/"),
+    Modality.VIDEO: ("/v1/videos", "/api/media/video/"),
+    Modality.SPEECH: ("/v1/audio/speech", "/api/media/speech/"),
+    Modality.TRANSCRIPTION: ("/v1/audio/transcriptions", "/api/media/transcription/"),
     Modality.EMBEDDING: ("/v1/embeddings",),
 }
 """The endpoints that take a model, by what it makes."""
+_EDITS = "/v1/images/edits"
 
 
 def listing(models: Iterable[Model], exchange: ExchangeRate) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "tags": list(model.tags),
         "supported_parameters": list(model.parameters),
         "canonical_slug": model.id,
-        "endpoints": list(ENDPOINTS[model.modality]),
+        "endpoints": _endpoints(model),
         "context_length": model.context_window,
         "architecture": _architecture(model),
         "pricing": _pricing(model, exchange),
@@ -94,6 +95,11 @@ def entry(model: Model, exchange: ExchangeRate) -> dict[str, Any]:
         "supported_voices": media_models.voices(model),
         "links": {"details": f"/v1/models/{model.id}"},
     }
+
+
+def _endpoints(model: Model) -> list[str]:
+    edits = model.modality is Modality.IMAGE and model.media and {"image", "reference"} & model.media.inputs.keys()
+    return [*ENDPOINTS[model.modality], *((_EDITS,) if edits else ())]
 
 
 def _per_thousand(prices: TokenPrices | None) -> dict[str, int | float | None]:

@@ -17,6 +17,12 @@ from domain.catalog import Catalog, ExchangeRate
 from providers.registry import KINDS
 
 TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ROOT = Path(__file__).parents[4]
+NO_ANSWERS = {
+    *("/api/billing/quote/", "/api/chat/share/", "/v1/messages/count_tokens", "/v1/responses/input_tokens"),
+    "/v1/responses/compact",
+}
+"""Endpoints whose body names a model that does not answer it, or whose answer is an item of another call's."""
 
 
 def all_keys(names: Iterable[str]) -> Mapping[str, SecretStr]:
@@ -30,6 +36,14 @@ def catalog() -> Catalog:
 
 def entry(catalog: Catalog, model_id: str) -> dict[str, Any]:
     return models.entry(catalog.models[model_id], catalog.exchange)
+
+
+def takes_model(document: Mapping[str, Any], route: Mapping[str, Any]) -> bool:
+    """Tell whether the body of a POST has a field for a model."""
+    contents = route.get("post", {}).get("requestBody", {}).get("content", {})
+    schemas = [content["schema"] for content in contents.values()]
+    named = [document["components"]["schemas"].get(each.get("$ref", "").rpartition("/")[2], each) for each in schemas]
+    return any("model" in each.get("properties", {}) for each in named)
 
 
 def test_a_text_model_in_three_vocabularies(catalog: Catalog) -> None:
@@ -88,8 +102,18 @@ def test_a_media_model(
     assert media["credits_per_1k_input"] is media["credits_per_1k_output"] is media["context_window"] is None
     assert media["pricing"] == media["pricing"] | usd
     assert media["architecture"]["output_modalities"] == [modality]
-    (endpoint,) = media["endpoints"]
-    assert endpoint.startswith("/api/media/")
+    assert any(endpoint.startswith("/api/media/") for endpoint in media["endpoints"])
+
+
+def test_each_endpoint_that_a_model_answers_is_told_by_some_model(catalog: Catalog) -> None:
+    document = orjson.loads((ROOT / "docs/openapi.json").read_bytes())
+    told = {endpoint for model in catalog.models.values() for endpoint in entry(catalog, model.id)["endpoints"]}
+    assert told == {path for path, route in document["paths"].items() if takes_model(document, route)} - NO_ANSWERS
+
+
+@pytest.mark.parametrize(("model_id", "edits"), [("google-nano-banana-21", True), ("bfl-flux-schnell", False)])
+def test_a_model_that_takes_no_picture_edits_none(catalog: Catalog, model_id: str, *, edits: bool) -> None:
+    assert ("/v1/images/edits" in entry(catalog, model_id)["endpoints"]) is edits
 
 
 @pytest.mark.parametrize(
