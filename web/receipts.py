@@ -31,7 +31,7 @@ SOURCES = {
     "provider": "Counted by the provider",
     "counted": "Counted by us, since the provider reported nothing usable",
     "estimated": "Estimated after a crash, from the last second that was noted",
-    "flat": "A price that was known before it began",
+    "flat": "All that was ordered was made",
 }
 KINDS = {
     "hold": "Held",

@@ -84,6 +84,11 @@ async def test_a_server_without_mail_promises_none_for_a_forgotten_password(brow
     assert "<form" not in shown.text
 
 
+async def test_keys_are_found_from_the_account(member: httpx2.AsyncClient) -> None:
+    main = (await member.get("/account")).text.partition("<main")[2]
+    assert re.search(r'API keys</h2><a [^>]*href="/keys"', main)
+
+
 @pytest.mark.parametrize("there", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:x", "/\nx"])
 async def test_nobody_is_led_to_another_server(browser: httpx2.AsyncClient, there: str) -> None:
     form = {"email": f"{uuid.uuid4().hex}@example.com", "password": PASSWORD, "next": there}
