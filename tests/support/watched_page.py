@@ -41,6 +41,16 @@ SETTLED = """
 """
 """What scripts put off has begun, all is painted, and the field to begin in has the focus."""
 SIZED = "(size) => { document.documentElement.style.fontSize = size; }"
+UNSEEN = """
+() => {
+  const page = document.scrollingElement, unseen = [...document.querySelectorAll(".visually-hidden")];
+  const height = page.scrollHeight;
+  for (const one of unseen) one.style.setProperty("display", "none");
+  const without = page.scrollHeight;
+  for (const one of unseen) one.style.removeProperty("display");
+  return height - without;
+}
+"""
 _UNENDING = {"eventsource", "media"}
 _ERRORS_FROM = 400
 AXE = """
@@ -171,7 +181,7 @@ class Watched:
         return faults + await self.overflow()
 
     async def overflow(self) -> list[str]:
-        """Return what is wider than the narrowest screen, or than a wide one with large text.
+        """Return what is wider than the narrowest screen, or than a wide one with large text, or higher unseen.
 
         What scrolls inside of itself may be.
         """
@@ -181,7 +191,11 @@ class Watched:
         await self.page.evaluate(SIZED, "200%")
         widths[WIDE] = await self.width()
         await self.page.evaluate(SIZED, "")
-        return [f"{width} pixels wide at {limit}" for limit, width in widths.items() if width > limit]
+        scrolled = await self.page.evaluate(UNSEEN)
+        return [
+            *(f"{width} pixels wide at {limit}" for limit, width in widths.items() if width > limit),
+            *([f"scrolls by {scrolled} pixels for what nobody sees"] if scrolled else []),
+        ]
 
     async def small_targets(self) -> list[str]:
         """Return what is too low for a finger, on a phone."""
