@@ -140,6 +140,7 @@ async def test_stopping_charges_what_is_shown(chat: Chat) -> None:
     await expect(chat.page.locator(".funds .held")).to_be_visible()
     await chat.page.keyboard.press("Escape")
     await expect(chat.note).to_contain_text("Stopped.")
+    await expect(chat.page.locator("#status")).to_contain_text("Answer cut short")
     await expect(chat.page.locator(".funds .held")).to_have_count(0)
     assert await chat.shown() == chat.charged()
     await expect(chat.note).to_contain_text(f"{chat.charged()[0]:,} credits for what you have.")
@@ -332,6 +333,30 @@ async def test_files_go_to_models_that_read_them(chat: Chat, tmp_path: Path) -> 
     await expect(chat.page.locator(".composer .file")).to_have_count(2)
     await chat.page.get_by_role("button", name="Remove notes.txt").click()
     await expect(chat.page.locator(".composer .file")).to_have_count(1)
+
+
+async def test_a_changed_question_takes_the_place_of_the_last_when_it_is_sent(chat: Chat) -> None:
+    await chat.open()
+    await chat.ask("Count from 1 to 3.")
+    await expect(chat.page.locator("#status")).to_contain_text("Answer complete")
+    await chat.message.press("ArrowUp")
+    await expect(chat.message).to_have_value("Count from 1 to 3.")
+    await expect(chat.note).to_contain_text("takes the place of that one and its answer")
+    await expect(chat.answers).to_have_text([re.compile("1 2 3")])
+    await chat.message.fill("")
+    await expect(chat.note).to_have_count(0)
+    await expect(chat.questions).to_have_text(["Count from 1 to 3."])
+
+    await chat.message.press("ArrowUp")
+    await chat.message.fill("Count from 1 to 4.")
+    async with chat.page.expect_request("**/api/chat/stream/") as sent:
+        await chat.message.press("Enter")
+    order = (await sent.value).post_data_json
+    assert order is not None
+    assert [message["content"] for message in order["messages"]] == ["Count from 1 to 4."]
+    await expect(chat.questions).to_have_text(["Count from 1 to 4."])
+    await expect(chat.answers).to_have_text([re.compile("1 2 3 4")])
+    await expect(chat.note).to_have_count(0)
 
 
 async def test_letters_of_the_playground_and_enter_are_the_readers_choice(chat: Chat) -> None:

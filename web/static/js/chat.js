@@ -28,6 +28,8 @@ export class Chat extends HTMLElement {
   /** @type {HTMLElement | null} */
   #note = null;
   #left = false;
+  /** What is written takes the place of the last question. A note says so for as long. */
+  edits = false;
   /** A question waits until all of the chat is shown. */
   #shown = Promise.resolve();
   /** Ends what a note does by itself. */
@@ -74,8 +76,11 @@ export class Chat extends HTMLElement {
     composer.addEventListener("ask", (event) => this.ask(/** @type {CustomEvent} */ (event).detail, composer.files));
     composer.addEventListener("attach", async (event) => (await attachments()).attach(this, /** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("stop", () => this.stop());
-    composer.addEventListener("edit", () => this.#edit());
-    composer.area.addEventListener("input", () => this.price());
+    composer.addEventListener("edit", async () => this.#abort || (await import("./edit.js")).edit(this));
+    composer.area.addEventListener("input", () => {
+      if (this.edits && !this.draft) this.note(null);
+      this.price();
+    });
     document.addEventListener("funds", () => this.price());
     picker?.addEventListener("change", () => this.#picked());
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
@@ -92,9 +97,13 @@ export class Chat extends HTMLElement {
   async ask(text, attached = []) {
     await this.#shown.catch(() => {});
     if (this.#abort || !this.picker) return;
+    if (this.edits) {
+      this.#takeBack();
+      this.fill(text, attached);
+    }
     const needed = [...attached, ...files(this.memory.messages)];
     if (needed.length && !(await attachments()).fits(this, needed)) return;
-    this.#fill("");
+    this.fill("");
     this.#say(text.trim(), attached);
     await this.answer();
   }
@@ -142,7 +151,8 @@ export class Chat extends HTMLElement {
    */
   order(draft, written, conversation = this.conversation) {
     const {memory: {messages, system}, settings} = this, save = this.account ? {save: "keeps" in this.dataset} : {};
-    const all = draft ? [...messages, draft] : messages;
+    const past = this.edits ? messages.slice(0, messages.findLastIndex(({role}) => role === "user")) : messages;
+    const all = draft ? [...past, draft] : past;
     return body({model: this.picker?.model.id ?? "", conversation, messages: all, chosen: settings?.chosen ?? {}, save, saved: conversation && system}, written);
   }
 
@@ -170,7 +180,7 @@ export class Chat extends HTMLElement {
     this.follow?.keep();
     count(this.memory, 0);
     this.save();
-    say("status", `Answer complete, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
+    say("status", `Answer ${answer.ended ? "cut short" : "complete"}, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
     if (answer.ended && !this.#abort) await this.#noteCut(view);
     else if (document.hidden) document.addEventListener("visibilitychange", () => this.#noteDone(answer), {once: true});
   }
@@ -223,6 +233,7 @@ export class Chat extends HTMLElement {
 
   /** Shows a note at the end of the thread, in place of the one before. @param {any} what @param {any[]} [acts] */
   note(what, acts = []) {
+    this.edits = false;
     this.#endWait();
     this.#endWait = () => {};
     this.#note?.remove();
@@ -258,24 +269,16 @@ export class Chat extends HTMLElement {
     for (const node of shown.slice(from)) node.remove();
     this.#note = null;
     this.#head();
-    this.#fill(message.content, "files" in message ? message.files : []);
+    this.fill(message.content, "files" in message ? message.files : []);
     return message.content;
   }
 
   /** Puts a question into the composer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
-  async #fill(text, attached = []) {
+  async fill(text, attached = []) {
     const {composer} = this, shown = composer.files.length || attached.length;
     composer.files = attached.filter(({data}) => data);
     composer.text = text;
     if (shown) (await attachments()).show(this);
-  }
-
-  #edit() {
-    if (this.#abort) return;
-    const last = /** @type {Question | undefined} */ (this.memory.messages.findLast(({role}) => role === "user"));
-    if (this.conversation) this.#fill(last?.content ?? "", last?.files);
-    else this.#takeBack();
-    this.save();
   }
 
   /** Leaves out the oldest question with its answer. */
