@@ -2,10 +2,12 @@
 
 import codecs
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from activities import failures
+from domain.errors import NotFound
 from domain.media import Job, Kind, Output, OutputFolder, object_key
 from providers.base import OutputFile
 from storage.base import Storage, Stored
@@ -53,8 +55,13 @@ class OutputStore:
     poster: Poster = no_poster
 
     async def require(self, job: Job) -> None:
-        """Raises `ServiceUnavailable` while the store is away: what comes with a provider's answer would be lost."""
-        await self.storage.head(object_key(job.account_id, job.id, 0, EXTENSIONS["image/jpeg"]))
+        """Raises `ServiceUnavailable` while the store is away: what comes with a provider's answer would be lost.
+
+        Reads what is not there. `head` would do, but its answer does not say why a store refuses us.
+        """
+        with suppress(NotFound):
+            async for _ in self.storage.read(object_key(job.account_id, job.id, 0, EXTENSIONS["image/jpeg"]), 0, 1):
+                break
 
     async def keep(self, job: Job, files: AsyncIterator[OutputFile], bounds: Bounds) -> tuple[Output, ...]:
         """Store all files. Keys are derived from the job: a second time writes the same objects.

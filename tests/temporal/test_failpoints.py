@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SUBMITTED = [
-    "storage.head",
+    "storage.read",
     "jobs.request",
     "jobs.intend_submit",
     "provider.find",

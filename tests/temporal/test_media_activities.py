@@ -34,7 +34,7 @@ async def test_no_look_says_that_a_video_is_not_done_yet(kind: Kind, standing: P
 async def test_the_intent_comes_before_and_the_id_right_after(bench: Bench) -> None:
     await bench.run(bench.does.submit)
     sent = ["provider.submit", "provider.leaves", "provider.submitted"]
-    steps = ["storage.head", "jobs.request", "jobs.intend_submit", "provider.find", *sent, "jobs.record_submitted"]
+    steps = ["storage.read", "jobs.request", "jobs.intend_submit", "provider.find", *sent, "jobs.record_submitted"]
     assert bench.script.calls == steps
     assert bench.job.provider_job_id == bench.work
 

@@ -42,7 +42,7 @@ async def test_a_database_that_hiccups_does_not_lose_the_outputs() -> None:
 
 async def test_nothing_is_submitted_while_there_is_no_place_for_the_answer() -> None:
     bench = synchronous()
-    bench.script.fail("storage.head", ServiceUnavailable())
+    bench.script.fail("storage.read", ServiceUnavailable())
     assert not (await bench.fails(bench.does.submit)).non_retryable
     assert (bench.provider.submitted, bench.job.submit_intended_at) == ([], None)
     await bench.run(bench.does.submit)

@@ -300,11 +300,13 @@ class FakeStorage:
         return Stored(key, len(content), content_type)
 
     async def head(self, key: str) -> Stored | None:
-        await self._script.at("storage.head")
         content = self.objects.get(key)
         return content and Stored(key, len(content[0]), content[1])
 
     async def read(self, key: str, start: int, end: int) -> AsyncIterator[bytes]:
+        await self._script.at("storage.read")
+        if key not in self.objects:
+            raise NotFound
         yield self.objects[key][0][start:end]
 
     async def delete(self, key: str) -> None:
