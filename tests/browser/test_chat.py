@@ -140,10 +140,15 @@ async def test_stopping_charges_what_is_shown(chat: Chat) -> None:
     await expect(chat.page.locator(".funds .held")).to_be_visible()
     await chat.page.keyboard.press("Escape")
     await expect(chat.note).to_contain_text("Stopped.")
-    await expect(chat.page.locator("#status")).to_contain_text("Answer cut short")
     await expect(chat.page.locator(".funds .held")).to_have_count(0)
     assert await chat.shown() == chat.charged()
     await expect(chat.note).to_contain_text(f"{chat.charged()[0]:,} credits for what you have.")
+    await expect(chat.page.locator("#status")).to_contain_text("Answer ended early")
+    await expect(chat.page.get_by_role("article", name="Your question")).to_have_text(SLOW)
+    temperature = chat.page.get_by_label("Temperature")
+    await expect(temperature).to_have_attribute("aria-valuetext", "as the model has it")
+    await temperature.press("ArrowRight")
+    await expect(temperature).to_have_attribute("aria-valuetext", "1.1")
 
 
 async def test_a_reload_in_mid_stream_shows_what_it_cost(chat: Chat) -> None:

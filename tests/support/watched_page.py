@@ -84,6 +84,14 @@ TARGETS = """
 }
 """
 """How high the place is that a finger may touch, pixel by pixel. A link within a sentence is as high as its line."""
+TABLES = """
+() => [...document.querySelectorAll("table:is(.table, .lines, .data)")].filter((table) => {
+  const label = document.getElementById(table.getAttribute("aria-labelledby"));
+  const heads = table.tHead || [...table.rows].every((row) => row.querySelector("th[scope=row]"));
+  return !heads || !label && !table.caption && !table.hasAttribute("aria-label");
+}).map((table) => `no name, or no heads: ${table.outerHTML.slice(0, 160)}`)
+"""
+"""Tables of which a screen reader cannot say what they are, or what a cell is of."""
 WIDE, PHONE, NARROW = 1280, 390, 320
 _HEIGHT, _TARGET = 800, 40
 KB = 1024
@@ -171,7 +179,7 @@ class Watched:
     async def examine(self) -> list[str]:
         """Return what is wrong with the page that is open, in light and dark, on a desk and on a phone."""
         await self.page.evaluate(axe())
-        faults = []
+        faults = [str(one) for one in await self.page.evaluate(TABLES)]
         for width in (WIDE, PHONE):
             await self.resize(width)
             for scheme, rules in (("light", RULES), ("dark", ("color-contrast",))):

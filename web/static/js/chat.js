@@ -180,7 +180,7 @@ export class Chat extends HTMLElement {
     this.follow?.keep();
     count(this.memory, 0);
     this.save();
-    say("status", `Answer ${answer.ended ? "cut short" : "complete"}, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
+    say("status", `Answer ${answer.ended ? "ended early" : "complete"}, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
     if (answer.ended && !this.#abort) await this.#noteCut(view);
     else if (document.hidden) document.addEventListener("visibilitychange", () => this.#noteDone(answer), {once: true});
   }

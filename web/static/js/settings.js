@@ -84,7 +84,9 @@ export class Settings {
 
   #words() {
     const shown = this.#panel.querySelector("#temperature-shown");
-    if (shown) shown.textContent = this.#warm ? Number(this.#field("temperature")?.value).toFixed(1) : "as the model has it";
+    const field = this.#field("temperature"), words = this.#warm ? Number(field?.value).toFixed(1) : "as the model has it";
+    if (shown) shown.textContent = words;
+    field?.setAttribute("aria-valuetext", words);
   }
 
   /** @param {Chosen} chosen */

@@ -14,7 +14,7 @@ const SLOW_SECONDS = 2;
 
 /** @param {string} text */
 export function question(text) {
-  return element("p", {class: "user", dir: "auto"}, text);
+  return element("p", {class: "user", dir: "auto", role: "article", "aria-label": "Your question"}, text);
 }
 
 /** @param {string} text */
