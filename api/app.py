@@ -207,9 +207,7 @@ def create_app(
         version=VERSION,
         lifespan=lifespan,
         redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         telemetry=NO_TELEMETRY,
     )
     errors.install(app)
@@ -259,6 +257,7 @@ def create_app(
         outputs.router(_outputs),
         web.routes.router(_shared_pages),
     )
+    app.router.routes.append(Route("/openapi.json", openapi.ShippedDocument().answer))
     app.router.routes.append(RouteIndex(route for router in routers for route in router.routes))
     for router in routers:
         app.include_router(router)

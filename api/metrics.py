@@ -49,7 +49,7 @@ class _Process(Collector):
         yield GaugeMetricFamily(
             "yout_abandoned_streams", "Of them, read on for clients who have gone", len(self._calls.abandoned)
         )
-        yield GaugeMetricFamily("yout_large_body_bytes", "Large bodies that are read and answered", self._bodies.used)
+        yield GaugeMetricFamily("yout_large_body_bytes", "Large bodies, and what is read for calls", self._bodies.used)
         yield CounterMetricFamily(
             "yout_unbilled_output_tokens",
             "Output that providers reported above the limit they were given",

@@ -1,10 +1,13 @@
 """The OpenAPI document: FastAPI's routes, and the client wires that are served in front of FastAPI."""
 
+import asyncio
 from collections.abc import Iterable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.routing import BaseRoute
@@ -14,6 +17,7 @@ from api.deps import Callers, callers_of
 from api.openapi_chat import ERROR
 from api.wire.base import ClientWire
 
+_SHIPPED = Path(__file__).parent.parent / "docs" / "openapi.json"
 DESCRIPTION = """
 One OpenAI-compatible API and one prepaid credit pool in front of every model. Point an OpenAI SDK at `/v1`.
 
@@ -86,6 +90,18 @@ owner of the account is signed in; a visitor has no account.
 | operation | scope of a key | callers |
 |---|---|---|
 """
+
+
+class ShippedDocument:
+    """`/openapi.json`, read once. To make it anew takes half a second of computing, which anybody could ask for."""
+
+    def __init__(self) -> None:
+        self._written: bytes | None = None
+
+    async def answer(self, _: Request) -> Response:
+        if self._written is None:
+            self._written = await asyncio.to_thread(lambda: orjson.dumps(orjson.loads(_SHIPPED.read_bytes())))
+        return Response(self._written, media_type="application/json")
 
 
 def document(app: FastAPI, wires: Iterable[ClientWire]) -> dict[str, Any]:

@@ -80,6 +80,16 @@ def test_the_committed_openapi_document_is_the_servers() -> None:
     assert orjson.loads((ROOT / "docs/openapi.json").read_bytes()) == served, "write it anew: yout openapi"
 
 
+async def test_the_shipped_document_is_served_and_none_is_made() -> None:
+    app = create_app(Settings(database_url="postgresql://nowhere", secret_key=SECRET))  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test") as client:
+        for _ in range(2):
+            answer = await client.get("/openapi.json")
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.json() == orjson.loads((ROOT / "docs/openapi.json").read_bytes())
+    assert app.openapi_schema is None
+
+
 async def test_a_fault_is_answered_and_does_not_reach_the_server(client: httpx2.AsyncClient) -> None:
     """Which would log it once more, and close the connection under the client's next request."""
     answer = await client.get("/.well-known/yout-receipts.json")  # this application has no receipts
