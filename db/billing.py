@@ -70,7 +70,7 @@ WHERE t.account_id = %(account_id)s AND t.kind = 'hold'
   AND t.position BETWEEN (SELECT first FROM span) AND (SELECT last FROM span)
   AND (CAST(%(model)s AS text) IS NULL OR h.model = %(model)s)
   AND (CAST(%(key_id)s AS uuid) IS NULL OR h.key_id = %(key_id)s)
-ORDER BY t.position DESC LIMIT %(most)s
+ORDER BY t.position DESC LIMIT %(limit)s
 """  # noqa: S608  # our own text
 # From the next balance that is noted, or the present one, back to the position. `OFFSET 0` has the lines looked up by
 # their transaction: the planner cannot know how few those are.
@@ -103,7 +103,7 @@ LEFT JOIN holds h ON h.id = t.hold_id AND h.epoch >= (SELECT epoch FROM accounts
 LEFT JOIN lines available ON available.transaction_id = t.id AND available.book = 'available'
 LEFT JOIN lines held ON held.transaction_id = t.id AND held.book = 'held'
 WHERE t.account_id = :account_id AND t.position BETWEEN :first AND :last
-ORDER BY t.position LIMIT :most
+ORDER BY t.position LIMIT :limit
 """  # noqa: S608  # our own text
 MAX_MOVEMENT_TIME = timedelta(minutes=5)
 """Longer than any transaction can last after it has moved credits: the connections' timeouts end it."""
@@ -188,7 +188,7 @@ async def charges(reader: Reader, account_id: UUID, wanted: Wanted, page: Page) 
         "after": page.after,
         "model": wanted.model,
         "key_id": wanted.key_id,
-        "most": page.limit + 1,
+        "limit": page.limit + 1,
     }
     return [_charge(row) for row in await reader.rows(_CHARGES, values)]
 
@@ -228,7 +228,7 @@ async def balances(session: AsyncSession, account_id: UUID, span: Span) -> tuple
 async def movements(session: AsyncSession, account_id: UUID, span: Span, page: Page) -> list[Entry]:
     """Return movements, oldest first. One more than the limit if there is a next page."""
     first = span.first if page.after is None else page.after + 1
-    values = {"account_id": account_id, "first": first, "last": span.last, "most": page.limit + 1}
+    values = {"account_id": account_id, "first": first, "last": span.last, "limit": page.limit + 1}
     rows: Sequence[Any] = (await (await session.connection()).execute(text(_MOVED), values)).all()
     return [
         Entry(

@@ -57,10 +57,10 @@ async def listed(
     conditions = " AND ".join(("true", *(f"{name} = :{name}" for name in passes)))
     query = f"""
     SELECT {", ".join(_COLUMNS)} FROM ({scanned} LIMIT :scanned) AS scanned WHERE {conditions}
-    ORDER BY created_at DESC, id DESC LIMIT :most
+    ORDER BY created_at DESC, id DESC LIMIT :limit
     """  # noqa: S608  # our own text
     connection = await session.connection()
-    values |= {"scanned": MAX_SCANNED, "most": limit + 1}
+    values |= {"scanned": MAX_SCANNED, "limit": limit + 1}
     rows = (await connection.execute(text(query), values | passes)).all()
     jobs = [Job.model_validate(dict(zip(_COLUMNS, row, strict=True))) for row in rows[:limit]]
     if len(rows) > limit:

@@ -24,7 +24,7 @@ MAX_COUNTED_JOBS = 10
 _PROFILE: LiteralString = """
 SELECT u.email, u.email_verified_at IS NOT NULL, a.created_at, a.available, a.held, a.plan, a.plan_active, (
     SELECT count(*) FROM (SELECT FROM holds WHERE account_id = a.id AND state = 'open' AND kind = ANY(%(kinds)s::text[])
-                          LIMIT %(most)s) AS jobs)
+                          LIMIT %(limit)s) AS jobs)
 FROM users u JOIN accounts a ON a.id = u.account_id WHERE u.account_id = %(account)s
 """
 
@@ -144,7 +144,7 @@ async def _user(session: AsyncSession, condition: Any) -> User | None:
 
 async def profile(database: Database, account_id: UUID) -> Profile:
     """Raises `NotFound`."""
-    values = {"account": account_id, "kinds": [kind.value for kind in Kind], "most": MAX_COUNTED_JOBS}
+    values = {"account": account_id, "kinds": [kind.value for kind in Kind], "limit": MAX_COUNTED_JOBS}
     rows = await database.rows(_PROFILE, values)
     if not rows:
         raise NotFound

@@ -30,7 +30,7 @@ _COLUMNS = ("id", "part", "part_id", "sessions", "step", "requested_at", "comple
 _LISTED: LiteralString = f"""
 SELECT {", ".join(f"p.{name}" for name in _COLUMNS)}, CASE WHEN p.completed_at IS NOT NULL THEN r.body END
 FROM purges p LEFT JOIN purge_receipts r ON r.purge_id = p.id
-WHERE p.account_id = %(account_id)s ORDER BY p.requested_at DESC LIMIT %(most)s
+WHERE p.account_id = %(account_id)s ORDER BY p.requested_at DESC LIMIT %(limit)s
 """  # noqa: S608  # our own text
 
 
@@ -60,7 +60,7 @@ async def running(session: AsyncSession, account_id: UUID, part: str, part_id: s
 
 async def listed(reader: Reader, account_id: UUID) -> list[dict[str, Any]]:
     """Return the newest purges of an account, each with its receipt: all of one moment."""
-    rows = await reader.rows(_LISTED, {"account_id": account_id, "most": MAX_LISTED})
+    rows = await reader.rows(_LISTED, {"account_id": account_id, "limit": MAX_LISTED})
     return [dict(zip((*_COLUMNS, "receipt"), row, strict=True)) for row in rows]
 
 

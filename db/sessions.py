@@ -35,7 +35,7 @@ WHERE s.digest = %(digest)s AND s.expires_at > now() AND s.last_seen_at > now() 
 """
 _OLDEST = text("""
 DELETE FROM sessions WHERE id IN (
-    SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_seen_at DESC, id DESC OFFSET :most)
+    SELECT id FROM sessions WHERE user_id = :user_id ORDER BY last_seen_at DESC, id DESC OFFSET :limit)
 """)
 
 
@@ -64,7 +64,7 @@ async def begin(
     await session.exec(select(UserRow.id).where(UserRow.id == user_id).with_for_update())
     values = {"id": session_id, "user_id": user_id, "digest": digest, "lifetime": lifetime.absolute}
     await _execute(session, _BEGIN, values)
-    await _execute(session, _OLDEST, {"user_id": user_id, "most": MAX_SESSIONS})
+    await _execute(session, _OLDEST, {"user_id": user_id, "limit": MAX_SESSIONS})
 
 
 async def find(database: Database, digest: bytes, lifetime: SessionLifetime) -> Seen:

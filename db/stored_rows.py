@@ -19,7 +19,7 @@ _CONDITIONS = {
     "purge_receipts": "purge_id IN (SELECT id FROM purges WHERE account_id = :account)",
 }
 """Of tables whose rows do not have the account's id in an index."""
-_COUNT = "(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {rows} LIMIT :most) AS counted)"
+_COUNT = "(SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {rows} LIMIT :limit) AS counted)"
 _OF_ACCOUNT = "account_id = :account"
 _HOLDS = " + ".join(
     _COUNT.format(table="holds", rows=f"{_OF_ACCOUNT} AND {state}")
@@ -33,7 +33,7 @@ _TRANSACTIONS = (
 """By their positions, as the audit checks: a large account has several of each call."""
 _OUTPUTS = (
     "(SELECT coalesce(sum(jsonb_array_length(outputs)), 0) FROM (SELECT outputs FROM media_jobs"
-    " WHERE account_id = :account AND state = 'succeeded' AND outputs_deleted_at IS NULL LIMIT :most) AS counted)"
+    " WHERE account_id = :account AND state = 'succeeded' AND outputs_deleted_at IS NULL LIMIT :limit) AS counted)"
 )
 
 
@@ -42,7 +42,7 @@ async def count(reader: Reader, account_id: UUID) -> dict[str, int]:
 
     Also what a purge that runs has not erased yet. Of the calls that a purge has erased, `holds` counts none.
     """
-    values = {"account": account_id, "most": MAX_COUNTED + 1}
+    values = {"account": account_id, "limit": MAX_COUNTED + 1}
     (row,) = await reader.rows(_QUERY, values)
     return {name: min(int(number), MAX_COUNTED + 1) for name, number in zip(_COUNTED, row, strict=True)}
 
@@ -61,4 +61,4 @@ _COUNTED = (
     | {entry.table: _retained(entry.table) for entry in RETAINED}
     | {"holds": _HOLDS, "transactions": _TRANSACTIONS, OUTPUTS: _OUTPUTS}
 )
-_QUERY = ("SELECT " + ", ".join(_COUNTED.values())).replace(":account", "%(account)s").replace(":most", "%(most)s")
+_QUERY = ("SELECT " + ", ".join(_COUNTED.values())).replace(":account", "%(account)s").replace(":limit", "%(limit)s")

@@ -157,8 +157,7 @@ class Attempts:
             self._pausing.set_result(None)
 
     @property
-    def unheard(self) -> bool:
-        """Tell whether nobody waits for the answer."""
+    def nobody_waits(self) -> bool:
         return self._last
 
     async def wait(self, seconds: float) -> bool:

@@ -110,7 +110,7 @@ def _read(calls: Calls, call: Call, routed: RouteCall, body: bytes) -> tuple[Com
 
 def _goes_on(call: Call, answer: WholeAnswer) -> bool:
     """Nothing goes on for a client that has left, unless the answer is kept for a replay."""
-    if answer.paused is None or (call.attempts.unheard and call.idempotent is None):
+    if answer.paused is None or (call.attempts.nobody_waits and call.idempotent is None):
         return False
     return call.goes_on(answer.paused, None if answer.usage is None else call.believed(answer.usage))
 

@@ -26,8 +26,6 @@ _FAULTS = {
     "upstream_timeout": "The provider took too long",
 }
 """Faults in a few words, by their codes."""
-_OF_A_CALL, _OF_A_JOB = "Nothing that was not delivered is charged; try again.", "Nothing was charged."
-"""A job that fails has delivered nothing."""
 _EXTENSIONS = {"jpeg": "jpg", "mpeg": "mp3", "x-wav": "wav", "plain": "txt"}
 
 
@@ -157,7 +155,7 @@ class ShownJob:
 
     @property
     def fault_text(self) -> str:
-        return str(self.job["error"]["message"]).removesuffix(GIVEN_BACK).replace(_OF_A_CALL, _OF_A_JOB)
+        return str(self.job["error"]["message"]).removesuffix(GIVEN_BACK)
 
     @property
     def words(self) -> str:
