@@ -1,8 +1,8 @@
 """A provider of OpenAI's chat completions that behaves like a small model, for clients that hold a conversation.
 
 It calls the first tool that it is given, answers with the tool's result, writes the object that a schema requires, and
-names the images that it reads. `count` in the last message makes it count slowly until its reader leaves. A tool that
-runs commands is called with one that mends a file, as a coding agent's model does.
+names the images that it reads. `Please count.` in the last message makes it count slowly until its reader leaves. A
+tool that runs commands is called with one that mends a file, as a coding agent's model does.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ ANSWER = "The answer is four."
 TOOL = "get_weather"
 ARGUMENTS = {"city": "Paris"}
 PERSON = {"name": "Ada", "born": 1815}
+COUNT = "Please count."
+"""As programs of clients ask for it. A coding agent's own words have *count* and *account* in them."""
 MEND = "sed -i s/teh/the/ notes.txt"
 """The command for a coding agent's shell."""
 SHELLS: dict[str, dict[str, Any]] = {
@@ -69,7 +71,7 @@ class ScriptedModel(ThreadedApp):
 
         try:
             await write({"role": "assistant", "content": ""})
-            if "count" in text_of(body["messages"][-1]):
+            if COUNT in text_of(body["messages"][-1]):
                 for number in range(1000):
                     await write({"content": f"{number} "})
                     await asyncio.sleep(0.03)
