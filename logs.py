@@ -55,6 +55,7 @@ def configure(form: str, more_ids: Callable[[], Mapping[str, str]] = _no_ids) ->
         cache_logger_on_first_use=True,
     )
     handler = _Handler(sys.stdout)
+    handler.addFilter(_not_reported)
     handler.addFilter(_without_objects)
     formatter = structlog.stdlib.ProcessorFormatter(
         processors=[_without_tracebacks, structlog.stdlib.ProcessorFormatter.remove_processors_meta, rendering],
@@ -94,6 +95,12 @@ class _Handler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:  # the library's name
         fault = sys.exc_info()[0]
         exits.tell(f"a log line of {record.name} was lost ({fault.__name__ if fault else 'no reason'})")
+
+
+def _not_reported(record: logging.LogRecord) -> bool:
+    """Leave out what a library says, at each attempt, of an exception that the operator's log has."""
+    fault = record.exc_info[1] if record.exc_info else None
+    return not getattr(fault, "reported", False)
 
 
 def _without_objects(record: logging.LogRecord) -> bool:

@@ -7,6 +7,7 @@ import click
 
 import environment
 from cli.database import settings, writing, writing_once
+from cli.groups import Group
 from cli.terminal import account, as_json, fail, limit, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.people import OneTimeLink
 
 
-@click.group()
+@click.group(cls=Group)
 def accounts() -> None:
     """Accounts and their credits."""
 

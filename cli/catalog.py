@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import exits
+from cli.groups import Group
 from cli.terminal import as_json, fail, print_json, print_table, say, say_folded
 from domain.counts import counted
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from domain.catalog import Catalog, Model
 
 
-@click.group()
+@click.group(cls=Group)
 def catalog() -> None:
     """Models, routes and prices."""
 

@@ -121,7 +121,15 @@ def _read(number: int, word: str) -> str:
     return text
 
 
-yout = Commands(name="yout", help=__doc__, no_args_is_help=True)
+_HELP = f"""{__doc__}
+Elsewhere it reads settings from the environment, as docs/operating.md has them.
+
+Exit codes: 0: it is done, and what was looked at is well. {exits.REFUSED}: it was refused, and nothing has changed, or
+what was looked at is not well. {CANNOT_RUN}: it could not run. {exits.UNKNOWN_OUTCOME}: it may be done or not, and the
+line says how to find out. {exits.INTERRUPTED}: interrupted.
+"""
+
+yout = Commands(name="yout", help=_HELP, no_args_is_help=True)
 click.version_option(VERSION, prog_name="yout", message="%(prog)s %(version)s")(yout)
 
 

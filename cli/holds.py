@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.database import account_id, reading
+from cli.groups import Group
 from cli.terminal import as_json, limit, print_json, print_table
 
 if TYPE_CHECKING:
     from domain.holds import Hold
 
 
-@click.group()
+@click.group(cls=Group)
 def holds() -> None:
     """Credits that are set aside for calls and jobs in flight."""
 

@@ -9,6 +9,7 @@ import click
 
 from cli.credits import reason, refund
 from cli.database import account_id, open_database, reading, run, settings
+from cli.groups import Group
 from cli.temporal_clients import THREADS_END
 from cli.terminal import as_json, fail, limit, print_json, print_table, say
 from domain.counts import counted
@@ -26,7 +27,7 @@ Value = TypeVar("Value")
 job_id = click.argument("job", type=click.UUID)
 
 
-@click.group()
+@click.group(cls=Group)
 def jobs() -> None:
     """Media jobs."""
 
@@ -63,7 +64,8 @@ def jobs_show(job: UUID, as_json: bool) -> None:
 
     async def work(stored: "MediaJobs", temporal: "Operations") -> dict[str, Any]:
         row = await stored.load(job)
-        return _listed(row) | {"workflow": (await temporal.standing(job)).value}
+        error = {"error_message": row.error and row.error.message, "request_id": row.request_id}
+        return _listed(row) | error | {"workflow": (await temporal.standing(job)).value}
 
     shown = _with_temporal(work)
     if as_json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import reading, writing, writing_once
+from cli.groups import Group
 from cli.terminal import account, as_json, print_json, print_table, say
 from domain.privacy import Privacy
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.keys import CreatedKey
 
 
-@click.group()
+@click.group(cls=Group)
 def keys() -> None:
     """API keys of accounts."""
 
@@ -103,7 +104,13 @@ def keys_set(key: str, privacy: str, as_json: bool) -> None:
 
 @keys.command("rotate")
 @click.argument("key")
-@click.option("--grace", default=86_400, type=click.IntRange(0, 604_800), help="Seconds that the old token works for.")
+@click.option(
+    "--grace",
+    default=86_400,
+    show_default=True,
+    type=click.IntRange(0, 604_800),
+    help="Seconds that the old token still works for. 0: it has leaked.",
+)
 @as_json
 def keys_rotate(key: str, grace: int, as_json: bool) -> None:
     """Print a new token of this key, which is shown here alone. The key stays the same.

@@ -3,10 +3,11 @@
 import click
 
 from cli.database import reading
+from cli.groups import Group
 from cli.terminal import as_json, print_json, print_table
 
 
-@click.group()
+@click.group(cls=Group)
 def outputs() -> None:
     """What media jobs have made, and is still in storage."""
 

@@ -6,6 +6,7 @@ import click
 
 from cli import catalog
 from cli.database import reading, writing_once
+from cli.groups import Group
 from cli.terminal import account, as_json, limit, print_json, print_table, say
 from domain.counts import counted
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 
-@click.group()
+@click.group(cls=Group)
 def payments() -> None:
     """What was paid, and what could not be matched to an account."""
 

@@ -8,6 +8,7 @@ import click
 
 from cli import catalog
 from cli.database import reading, writing_once
+from cli.groups import Group
 from cli.terminal import account, as_json, fail, print_json, print_table, say
 from domain.counts import counted
 from exits import CANNOT_RUN
@@ -31,7 +32,7 @@ def _time(_: click.Context, __: click.Parameter, given: str | None) -> datetime 
         fail(f"'{given}' is no time: write 2026-12-31, or 2026-12-31T18:00:00Z", CANNOT_RUN)
 
 
-@click.group()
+@click.group(cls=Group)
 def plans() -> None:
     """Plans of accounts, and the credits they give each month."""
 

@@ -20,7 +20,11 @@ def dev() -> None:
 
 @click.command()
 def api() -> None:
-    """Run one API process."""
+    """Run one API process, until SIGTERM or Ctrl+C.
+
+    Its settings are environment variables: docs/operating.md. SIGHUP reads the catalog again. Exit code 2: it cannot
+    start, and says why.
+    """
     from server import main
 
     sys.exit(main())
@@ -28,7 +32,11 @@ def api() -> None:
 
 @click.command()
 def worker() -> None:
-    """Run one worker process."""
+    """Run one worker process, until SIGTERM or Ctrl+C.
+
+    Its settings are environment variables, and YOUT_WORKER_QUEUES says what it serves: docs/workers.md. SIGHUP reads
+    the catalog again. Exit code 2: it cannot start, and says why.
+    """
     import settings as configuration
     from worker import main
 

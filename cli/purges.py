@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.database import account_id, reading
+from cli.groups import Group
 from cli.terminal import as_json, duration, limit, print_json, print_table, say_folded
 
 if TYPE_CHECKING:
     from gateway.erasure import Standing
 
 
-@click.group()
+@click.group(cls=Group)
 def purges() -> None:
     """Purges: what accounts have requested to erase."""
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import click
 
 from cli.database import open_database, run, settings
+from cli.groups import Group
 from cli.terminal import as_json, print_json, print_table, say
 from exits import Failure
 
@@ -20,7 +21,7 @@ Value = TypeVar("Value")
 INVALID = 1
 
 
-@click.group()
+@click.group(cls=Group)
 def receipts() -> None:
     """Receipts of purges, and the keys that sign them."""
 

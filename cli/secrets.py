@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import open_database, run, settings
+from cli.groups import Group
 from cli.terminal import as_json, on_terminal, print_json, print_table, say_folded, working
 from domain.counts import counted
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 LEFT = 1
 
 
-@click.group()
+@click.group(cls=Group)
 def secrets() -> None:
     """Which master secret encrypts what is stored, and its rotation."""
 

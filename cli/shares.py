@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import writing_once
+from cli.groups import Group
 from cli.terminal import as_json, print_json, say
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 
-@click.group()
+@click.group(cls=Group)
 def shares() -> None:
     """Pages that accounts share with everybody."""
 

@@ -77,7 +77,13 @@ def _print_once(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--every", type=click.FloatRange(0.5, 3600), default=2.0, show_default=True, help="Seconds.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.5, 3600),
+    default=2.0,
+    show_default=True,
+    help="Seconds from one reading to the next.",
+)
 @click.option("--once", is_flag=True, help="Print it once, and end.")
 @as_json
 def top(every: float, once: bool, as_json: bool) -> None:

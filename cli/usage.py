@@ -5,8 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cli.database import account_id, snapshot
+from cli.groups import Group
 from cli.terminal import as_json, fail, print_json, print_table
 from cli.usage_export import DAY, export
 from domain.margins import By, Margin, Span, total
@@ -16,12 +18,18 @@ DAYS = 30
 REPORT = "report"
 
 
-class _Usage(click.Group):
+class _Usage(Group):
     """A word that names none of its commands, an account or an option, begins the report."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         named = bool(args) and (args[0] in self.commands or args[0] in self.get_help_option_names(ctx))
-        return super().parse_args(ctx, args if named else [REPORT, *args])
+        completing = not args and ctx.resilient_parsing
+        return super().parse_args(ctx, args if named or completing else [REPORT, *args])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, and the options of the report."""
+        report = self.commands[REPORT].shell_complete(ctx, incomplete)
+        return super().shell_complete(ctx, incomplete) + report
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return self.commands.get(cmd_name, self.commands[REPORT])
@@ -45,7 +53,7 @@ usage.add_command(export)
     "--by",
     type=click.Choice(By, case_sensitive=False),
     default=By.DAY,
-    show_default=True,
+    show_default=By.DAY.value,
     help="By provider: as long as single rows are kept.",
 )
 @click.option("--from", "since", type=DAY, help="The first day, in UTC; or the last 30.")

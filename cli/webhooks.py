@@ -6,6 +6,7 @@ from uuid import UUID
 import click
 
 from cli.database import account_id, reading, writing
+from cli.groups import Group
 from cli.terminal import as_json, limit, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 endpoint_id = click.argument("endpoint", type=click.UUID)
 
 
-@click.group()
+@click.group(cls=Group)
 def webhooks() -> None:
     """Webhook endpoints and their deliveries."""
 

@@ -21,6 +21,9 @@ _NONCE = 12
 class KeyUnknown(Exception):
     """A payload was encrypted with a key that this process does not have."""
 
+    reported = False
+    """Whether the operator's log has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
@@ -70,7 +73,9 @@ class EncryptionCodec(PayloadCodec):
         name = payload.metadata.get(KEY_ID, b"")
         cipher = self._ciphers.get(name)
         if cipher is None:
+            unknown = KeyUnknown(f"No key '{name.decode(errors='replace')[:32]}' is configured here.")
             if self._faults is not None:
                 self._faults.report(UNKNOWN, where="YOUT_SECRET_KEY", remedy=REMEDY)
-            raise KeyUnknown(f"No key '{name.decode(errors='replace')[:32]}' is configured here.")
+                unknown.reported = True
+            raise unknown
         return Payload.FromString(cipher.decrypt(payload.data[:_NONCE], payload.data[_NONCE:], name))

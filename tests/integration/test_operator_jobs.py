@@ -19,7 +19,7 @@ from db.writer import LedgerWriter
 from dev.temporal import EmbeddedTemporal
 from domain.caller import Payer
 from domain.ids import workflow_id
-from domain.media import Kind, MediaRequest, Output, State, object_key
+from domain.media import PROVIDER_FAILED, Kind, MediaRequest, Output, State, object_key
 from domain.pricing import FlatTerms
 from temporal import attributes
 from tests.support.bank import WRAPPING, Customer, balance, open_account
@@ -73,7 +73,7 @@ class Site:
                 key = object_key(customer.account_id, order_id, 0, "png")
                 await jobs.succeed(order_id, [Output(object_key=key, content_type="image/png", bytes=3)])
             elif state.terminal:
-                await jobs.end(order_id, state, None)
+                await jobs.end(order_id, state, PROVIDER_FAILED if state is State.FAILED else None)
             await database.close()
             return customer
 
@@ -123,6 +123,8 @@ def test_one_job_is_shown_with_its_workflow(site: Site) -> None:
         "unknown: Temporal is away",
     )
     assert "A lake" not in site.text("show", job)
+    failed = site.report("show", site.job(State.FAILED)[0])
+    assert (failed["error"], failed["error_message"]) == (PROVIDER_FAILED.code, PROVIDER_FAILED.message)
     assert site.refused("show", str(uuid.uuid4())) == "There is no such job in this account."
 
 

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.payloads import JobRef
 from temporal.client import converter, plain_converter
 from temporal.codec import ENCODING, KEY_ID, EncryptionCodec, Keyring, KeyUnknown
+from tests.support.fault_lines import FaultLines
 from tests.support.temporal.fakes import SENTINEL
 
 OLD, NEW = "the old secret of this deployment", "the new secret of this deployment"
@@ -40,8 +41,10 @@ async def test_old_histories_open_after_a_rotation() -> None:
     assert await rotated.decode([sealed]) == [payload()]
     (anew,) = await rotated.encode([payload()])
     assert anew.metadata[KEY_ID] != sealed.metadata[KEY_ID]
-    with pytest.raises(KeyUnknown):
-        await EncryptionCodec(Keyring.derived(NEW)).decode([sealed])
+    for faults in (None, FaultLines()):
+        with pytest.raises(KeyUnknown) as unknown:
+            await EncryptionCodec(Keyring.derived(NEW), faults).decode([sealed])
+        assert unknown.value.reported == (faults is not None)
 
 
 async def test_the_current_secret_may_stand_among_the_old_ones() -> None:

@@ -209,6 +209,9 @@ thread.join()
 warnings.warn("HIDDEN warning")
 logging.getLogger("library").error("bad %d", "HIDDEN argument")
 logging.getLogger("library").error("failed", exc_info=ValueError("HIDDEN exception"))
+reported = ValueError("HIDDEN and reported")
+reported.reported = True
+logging.getLogger("library").error("again and again", exc_info=reported)
 logging.getLogger("library").warning("stack", stack_info=True)
 try:
     chained()
@@ -230,6 +233,7 @@ def test_no_fault_is_told_with_its_text(form: str) -> None:
     for message in ("Task exception was never retrieved", "Exception in callback", "unhandled in a finaliser"):
         assert message in done.stdout
     assert "unhandled in a thread" in done.stdout
+    assert "again and again" not in done.stdout
     assert "UserWarning at " in done.stdout
     assert done.stdout.count("ValueError") == 4
     assert done.stdout.count("ExceptionGroup") == 3

@@ -22,6 +22,15 @@ def test_what_is_printed_asks_for_completions(shell: str) -> None:
     assert printed.stderr == ""
 
 
+@pytest.mark.parametrize(("typed", "offered"), [("e", "export"), ("--b", "--by"), ("r", "report")])
+def test_usage_completes_its_commands_and_the_options_of_the_report(typed: str, offered: str) -> None:
+    environment = {VARIABLE: "bash_complete", "COMP_WORDS": f"yout usage {typed}", "COMP_CWORD": "2"}
+    done = subprocess.run(
+        [sys.executable, "-m", "cli"], env={**os.environ, **environment}, cwd=ROOT, capture_output=True
+    )
+    assert f"plain,{offered}" in done.stdout.decode().split()
+
+
 def test_bash_completes_the_choices_of_an_option(tmp_path: Path) -> None:
     """By what is printed, in a real bash."""
     bash = shutil.which("bash")
