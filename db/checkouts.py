@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import InvalidatePoolError
 
@@ -41,7 +42,7 @@ class Lent:
     def __init__(self) -> None:
         self._drivers = WeakKeyDictionary[Any, psycopg.AsyncConnection[Any]]()
         """By SQLAlchemy's record of each."""
-        self._returned_at = self._ended_at = float("-inf")
+        self._answered_at = self._ended_at = float("-inf")
 
     def begin(self, record: Any, driver: psycopg.AsyncConnection[Any]) -> None:
         self._drivers[record] = driver
@@ -49,22 +50,24 @@ class Lent:
     def end(self, record: Any) -> None:
         driver = self._drivers.pop(record, None)
         if driver is not None and not driver.closed:
-            self._returned_at = time.monotonic()
+            self._answered_at = time.monotonic()
 
     def end_silent(self, seconds: float) -> None:
         """End all of them, if none has come back for so long: their server is silent, and nobody waits for it any more.
 
         A cancelled wait would ask the server to cancel the statement, and wait for that first. What was sent may still
-        be done, as if the connection had been lost.
+        be done, as if the connection had been lost. An answer that nobody has read yet is one: this process is late.
         """
         now = time.monotonic()
-        if now < self._returned_at + seconds:
+        in_use = [driver for driver in self._drivers.values() if not driver.closed]
+        if any(_is_answered(driver) for driver in in_use):
+            self._answered_at = now
+        if now < self._answered_at + seconds:
             return
-        self._ended_at = now
-        for driver in self._drivers.values():
-            if not driver.closed:
-                with suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as line:
-                    line.shutdown(socket.SHUT_RDWR)
+        for driver in in_use:
+            self._ended_at = now
+            with suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)
 
     @property
     def ended(self) -> bool:
@@ -99,6 +102,10 @@ def watch(engine: Engine) -> Lent:
     event.listen(engine, "checkin", returned)
     event.listen(engine, "checkout", lent)
     return in_use
+
+
+def _is_answered(driver: psycopg.AsyncConnection[Any]) -> bool:
+    return driver.info.transaction_status is TransactionStatus.ACTIVE and not _is_quiet(driver)
 
 
 def _is_quiet(driver: Any) -> bool:

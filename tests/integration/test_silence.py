@@ -1,9 +1,11 @@
 """Once it is known that PostgreSQL takes requests and does nothing, nobody waits to learn it again."""
 
 import asyncio
+import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, LiteralString
 
+import psycopg
 import pytest
 from psycopg import AsyncConnection
 from sqlmodel import select
@@ -20,6 +22,7 @@ from tests.support.fault_lines import FaultLines
 from tests.support.stack import eventually
 
 SILENCE = 0.5
+LATE = 3.0
 
 
 async def test_a_silent_server_fails_what_begins_at_once_until_it_answers(
@@ -107,6 +110,46 @@ async def test_whoever_waits_when_the_server_falls_silent_ends_as_soon_as_that_i
                 return await balance(app_url, customer) == (990, 0, 0)
 
             assert await eventually(undone), "what failed holds credits"
+        await database.close()
+
+
+async def test_a_process_that_is_late_itself_ends_no_connection(app_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer has come. Whoever reads so late takes no server for silent, nor the work of others away."""
+    monkeypatch.setattr(engine, "MAX_READ_SECONDS", LATE)
+    database = Database.open(app_url, outage=Outage(app_url, FaultLines()))
+    with psycopg.connect(app_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(3517)")
+        async with database.transaction() as session:
+            assert (await session.exec(select(1))).one() == 1
+            query: LiteralString = "SELECT 1 FROM pg_advisory_xact_lock(3517)"
+            reading = asyncio.create_task(database.rows(query, {}))
+            waits = "SELECT 1 FROM pg_locks WHERE objid = 3517 AND NOT granted"
+            assert await eventually(lambda: asyncio.sleep(0, other.execute(waits).fetchone()))
+            waiting_since = time.monotonic()
+            other.execute("SELECT pg_advisory_unlock(3517)")
+            answered = "SELECT 1 FROM pg_stat_activity WHERE query = %s AND state = 'idle'"
+            while not other.execute(answered, [query]).fetchone() or time.monotonic() < waiting_since + LATE:
+                time.sleep(0.01)  # noqa: ASYNC251  # the event loop stands still
+            await asyncio.gather(reading, return_exceptions=True)
+            assert (await session.exec(select(1))).one() == 1
+    await database.close()
+
+
+async def test_a_server_that_is_gone_after_a_silence_is_named_so(app_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "MAX_SILENCE_SECONDS", SILENCE)
+    monkeypatch.setattr(engine, "OUTAGE_PAUSE_SECONDS", 0.05)
+    faults = FaultLines()
+    async with CuttingProxy(app_url) as proxy:
+        outage = Outage(proxy.url, faults)
+        database = Database.open(proxy.url, outage=outage)
+        await database.check_writable()
+        watching = asyncio.create_task(database.watch_outage())
+        proxy.stalled.set()
+        assert await eventually(lambda: asyncio.sleep(0, outage.silent))
+    try:
+        assert await eventually(lambda: asyncio.sleep(0, any("nothing listens there" in line for line in faults.lines)))
+    finally:
+        watching.cancel()
         await database.close()
 
 
