@@ -81,6 +81,8 @@ class JobBody(BaseModel):
         """A field in a list is no text: it is one of those that the model may not know."""
         body = cls.model_validate_strings({name: text for name, text in form.fields.items() if isinstance(text, str)})
         lists = {name: texts for name, texts in form.fields.items() if not isinstance(texts, str)}
+        for name in cls.OWN & lists.keys():
+            raise refuse(name, "is one value, and no list.")
         if body.model_extra is not None:
             body.model_extra.update(lists)
         body._form = form
@@ -112,11 +114,11 @@ class JobBody(BaseModel):
         One by which a chat call is routed, saved or paid is refused: whoever sends it counts on it.
         """
         known = self.OWN | _ABOUT_THE_CALLER | set(taken)
-        for name, why in _OF_CHATS.items():
-            if name not in known and self.given(name) is not None:
-                raise refuse(name, why)
         given = [name for name in self.model_fields_set | set(self.model_extra or ()) if name not in known]
         names = tuple(sorted(name for name in given if getattr(self, name, None) is not None))
+        for name in (each.partition("[")[0] for each in names):  # a form names the inside of an object
+            if name in _OF_CHATS:
+                raise refuse(name, _OF_CHATS[name])
         if names and (self.strict or caller.credential.strict):
             raise RequestInvalid(
                 f"'{names[0][:100]}' is not a parameter that this model takes here.",

@@ -62,12 +62,16 @@ class StoreFaults:
             yield
         except FileNotFoundError as error:
             if act != "write" and _BUCKET_CODE not in str(error):
+                self._mended(act)
                 raise
             self._report(act, NO_BUCKET)
             raise ServiceUnavailable(reported=self._log is not None) from None
         except (BaseError, OSError) as error:
             self._report(act, _cause(error))
             raise ServiceUnavailable(reported=self._log is not None) from None
+        self._mended(act)
+
+    def _mended(self, act: str) -> None:
         if self._log and act in self._lasting:
             self._lasting.discard(act)
             self._log.clear(_where(act))

@@ -79,6 +79,7 @@ class ObjectStorage:
             return None
         try:
             with self._watched("read"):
+                self._require_folder()
                 result = await obstore.get_async(self._store, key, options={"head": True})
         except FileNotFoundError:
             return None

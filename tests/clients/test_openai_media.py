@@ -64,6 +64,15 @@ async def test_what_decides_about_a_chat_is_refused(client: Client, path: str) -
     assert await client.jobs() == []
 
 
+async def test_a_form_hides_nothing_that_its_client_counts_on(client: Client) -> None:
+    files = {"image": ("a.png", b"", "image/png")}
+    for name, param in {"provider[zdr]": "provider", "models[]": "models", "privacy[]": "privacy"}.items():
+        form = {"model": "demo-image", "prompt": "dawn", name: "strict"}
+        answer = await client.customer.http.post("/v1/images/edits", data=form, files=files)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert await client.jobs() == []
+
+
 async def test_a_header_or_a_key_makes_a_job_strict(client: Client) -> None:
     http, order = client.customer.http, {"model": "demo-image", "prompt": "dawn", "quality": "high"}
     made = await http.post("/api/chat/keys/", json={"name": "strict", "scopes": ["media"], "strict": True})

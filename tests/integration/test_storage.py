@@ -179,13 +179,19 @@ async def test_trouble_at_the_store_is_ours_and_names_nothing(s3: S3Server) -> N
         assert unavailable.value.__suppress_context__
 
 
-@pytest.mark.parametrize("act", ["list", "delete"])
+@pytest.mark.parametrize("act", ["list", "delete", "read"])
 async def test_a_folder_that_is_not_mounted_is_a_fault_for_its_operator(tmp_path: Path, act: str) -> None:
     faults, place = FaultLines(), tmp_path / "media"
     storage = ObjectStorage.from_url(place.as_uri(), faults=faults)
 
     async def acts() -> None:
-        await (storage.listed("", 1) if act == "list" else storage.delete_prefix("a"))
+        match act:
+            case "list":
+                await storage.listed("", 1)
+            case "delete":
+                await storage.delete_prefix("a")
+            case _:
+                assert await storage.head(KEY) is None
 
     elsewhere = place.rename(tmp_path / "elsewhere")
     with pytest.raises(ServiceUnavailable) as unavailable:
