@@ -26,6 +26,7 @@ ORDER BY holds.created_at
 """
 SLOW = "[seconds=30] Count to 200."
 QUICK = "[seconds=1] Hello!"
+LATE_SCRIPT = "performance.getEntriesByType('resource').find(({name}) => name.includes('/js/ways'))"
 
 
 @dataclass
@@ -206,6 +207,8 @@ async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
 
 async def test_a_question_without_a_network_stays_and_is_sent_when_it_is_back(chat: Chat) -> None:
     await chat.open()
+    await chat.page.wait_for_function(LATE_SCRIPT)
+    await chat.page.evaluate(f"import({LATE_SCRIPT}.name).then(() => null)")
     await chat.page.context.set_offline(True)
     await chat.ask("Hello!")
     await expect(chat.note).to_contain_text("You are offline. Your text stays here.")

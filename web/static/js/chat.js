@@ -77,10 +77,7 @@ export class Chat extends HTMLElement {
     composer.addEventListener("attach", async (event) => (await attachments()).attach(this, /** @type {CustomEvent} */ (event).detail));
     composer.addEventListener("stop", () => this.stop());
     composer.addEventListener("edit", async () => this.#abort || (await import("./edit.js")).edit(this));
-    composer.area.addEventListener("input", () => {
-      if (this.edits && !this.draft) this.note(null);
-      this.price();
-    });
+    composer.area.addEventListener("input", () => this.price());
     document.addEventListener("funds", () => this.price());
     picker?.addEventListener("change", () => this.#picked());
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());

@@ -10,4 +10,12 @@ export function edit(chat) {
   if (chat.conversation) return;
   chat.note({kind: "", icon: "redo", title: "You change your last question.", text: "Sent, it takes the place of that one and its answer."});
   chat.edits = true;
+  const {area} = chat.composer;
+  const changed = () => {
+    if (chat.edits && chat.draft) return;
+    area.removeEventListener("input", changed);
+    if (chat.edits) chat.note(null);
+    chat.price();
+  };
+  area.addEventListener("input", changed);
 }
