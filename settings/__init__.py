@@ -207,12 +207,10 @@ class Settings(
         return self
 
     @model_validator(mode="after")
-    def _holds_the_largest_body(self) -> Self:
-        largest = max(self.max_body_bytes, self.file_limits.largest_body)
+    def _holds_the_largest_request(self) -> Self:
+        largest = max(self.max_body_bytes + self.file_limits.largest, self.file_limits.largest_body)
         if self.max_bodies_mib * MIB < 2 * largest:
-            raise ValueError(
-                "max_bodies_mib must be twice the largest body at least: that of max_body_bytes, or a form with a file"
-            )
+            raise ValueError("max_bodies_mib must be twice max_body_bytes and the largest file together, at least")
         return self
 
     @property
