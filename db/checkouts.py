@@ -53,18 +53,18 @@ class Lent:
             self._answered_at = time.monotonic()
 
     def end_silent(self, seconds: float) -> None:
-        """End all of them, if none has come back for so long: their server is silent, and nobody waits for it any more.
+        """End those that wait for an answer, if none has come back for so long: their server is silent.
 
         A cancelled wait would ask the server to cancel the statement, and wait for that first. What was sent may still
         be done, as if the connection had been lost. An answer that nobody has read yet is one: this process is late.
         """
         now = time.monotonic()
-        in_use = [driver for driver in self._drivers.values() if not driver.closed]
-        if any(_is_answered(driver) for driver in in_use):
+        waiting = [each for each in self._drivers.values() if each.info.transaction_status is TransactionStatus.ACTIVE]
+        if not all(_is_quiet(driver) for driver in waiting):
             self._answered_at = now
         if now < self._answered_at + seconds:
             return
-        for driver in in_use:
+        for driver in waiting:
             self._ended_at = now
             with suppress(OSError), socket.socket(fileno=os.dup(driver.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)
@@ -102,10 +102,6 @@ def watch(engine: Engine) -> Lent:
     event.listen(engine, "checkin", returned)
     event.listen(engine, "checkout", lent)
     return in_use
-
-
-def _is_answered(driver: psycopg.AsyncConnection[Any]) -> bool:
-    return driver.info.transaction_status is TransactionStatus.ACTIVE and not _is_quiet(driver)
 
 
 def _is_quiet(driver: Any) -> bool:
