@@ -104,8 +104,8 @@ async def ordering(
     if wish is Privacy.DEFAULT and not strict:
         return caller
     had = caller.credential
-    kept = had.privacy if wish is Privacy.DEFAULT else wish
-    return replace(caller, credential=replace(had, privacy=kept, strict=had.strict or strict))
+    stated = had.privacy if wish is Privacy.DEFAULT else wish
+    return replace(caller, credential=replace(had, privacy=stated, strict=had.strict or strict))
 
 
 async def _idempotent_request(

@@ -27,10 +27,10 @@ async def test_a_page_at_rest_asks_for_nothing(site: Stack, new_member: NewMembe
     await filled.called(member, key["key"])
     watched = await Watched.of(member.context, site.url)
     await watched.page.clock.install()
-    asked: list[str] = []
+    requests: list[str] = []
 
     def sent(request: Request) -> None:
-        asked.append(request.url)
+        requests.append(request.url)
 
     costly = {}
     for path in PAGES:
@@ -42,8 +42,8 @@ async def test_a_page_at_rest_asks_for_nothing(site: Stack, new_member: NewMembe
             await watched.page.clock.fast_forward("01:00:00")
             await watched.settled()
         watched.page.remove_listener("request", sent)
-        if asked:
-            costly[path] = asked.copy()
-            asked.clear()
+        if requests:
+            costly[path] = requests.copy()
+            requests.clear()
     assert costly == {}
     await watched.page.close()

@@ -139,12 +139,12 @@ async def test_however_a_call_ends_its_bytes_are_given_back(world: World, upstre
 async def test_what_a_small_request_continues_counts_until_its_end(world: World, upstream: MisbehavingServer) -> None:
     ann, bob = await world.customer(), await world.customer()
     messages = body("plain")["messages"]
-    kept = (await ann.http.post("/api/chat/conversations/", json={"messages": messages})).json()["id"]
+    conversation = (await ann.http.post("/api/chat/conversations/", json={"messages": messages})).json()["id"]
     size = len(json.dumps(messages, separators=(",", ":")))
     await all_is_free(ann)
 
     def next_one(model: str = "hang") -> dict[str, Any]:
-        return {"model": model, "conversation_id": kept, "message": "Go on.", "save": False, "max_tokens": 5}
+        return {"model": model, "conversation_id": conversation, "message": "Go on.", "save": False, "max_tokens": 5}
 
     streams = [asyncio.create_task(ann.http.post("/api/chat/stream/", json=next_one())) for _ in range(2)]
     await running(upstream, 2)
@@ -152,7 +152,7 @@ async def test_what_a_small_request_continues_counts_until_its_end(world: World,
     more = [
         ("/api/chat/stream/", next_one()),
         ("/api/billing/quote/", next_one()),
-        ("/api/chat/share/", {"conversation_id": kept}),
+        ("/api/chat/share/", {"conversation_id": conversation}),
     ]
     answers = await asyncio.gather(*(ann.http.post(path, json=each) for path, each in more))
     assert [answer.status_code for answer in answers] == [429] * 3, [answer.text for answer in answers]
@@ -163,7 +163,7 @@ async def test_what_a_small_request_continues_counts_until_its_end(world: World,
     whole = await ann.http.post("/api/chat/stream/", json=next_one("plain") | {"save": True})
     assert '"type":"done"' in whole.text, whole.text
     assert (await ann.http.post("/api/billing/quote/", json=next_one("plain"))).status_code == 200
-    part = {"conversation_id": kept, "positions": [3]}
+    part = {"conversation_id": conversation, "positions": [3]}
     assert (await ann.http.post("/api/chat/share/", json=part)).status_code == 201
     await all_is_free(ann)
     await world.books_are_clean()

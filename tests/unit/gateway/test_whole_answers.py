@@ -86,12 +86,12 @@ async def test_many_vectors_wait_for_memory(base64: bool, size: int) -> None:
 async def test_the_size_of_a_models_vectors_is_learned(dimensions: int | None, known: dict[str, int]) -> None:
     scene = Scene()
     scene.answering.cancel()
-    asked = EmbeddingRequest(("x",), dimensions=dimensions)
-    scene.call.request = replace(scene.call.request, embedding=asked)
+    embedding = EmbeddingRequest(("x",), dimensions=dimensions)
+    scene.call.request = replace(scene.call.request, embedding=embedding)
     routed = cast(RouteCall, SimpleNamespace(answer=lambda _body: Embeddings([[0.5] * 7], None)))
     whole_answers._read(scene.calls, scene.call, routed, b"{}")
     assert scene.calls.dimensions == known
-    assert embeddings.expected_answer_bytes(asked, 7) == 7 * embeddings.TEXT_BYTES
+    assert embeddings.expected_answer_bytes(embedding, 7) == 7 * embeddings.TEXT_BYTES
 
 
 @pytest.mark.parametrize("reported", [900, 64_000])

@@ -107,8 +107,8 @@ def test_a_media_model(
 
 def test_each_endpoint_that_a_model_answers_is_told_by_some_model(catalog: Catalog) -> None:
     document = orjson.loads((ROOT / "docs/openapi.json").read_bytes())
-    told = {endpoint for model in catalog.models.values() for endpoint in entry(catalog, model.id)["endpoints"]}
-    assert told == {path for path, route in document["paths"].items() if takes_model(document, route)} - NO_ANSWERS
+    named = {endpoint for model in catalog.models.values() for endpoint in entry(catalog, model.id)["endpoints"]}
+    assert named == {path for path, route in document["paths"].items() if takes_model(document, route)} - NO_ANSWERS
 
 
 @pytest.mark.parametrize(("model_id", "edits"), [("google-nano-banana-21", True), ("bfl-flux-schnell", False)])
