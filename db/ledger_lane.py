@@ -99,6 +99,11 @@ class Lane:
             raise
         return Committed(list(zip(ready, results, strict=True)), blocked, locked.owners)
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether a new connection failed too. The one before may have been lost alone, with what was sent on it."""
+        return self._failures > 1
+
     async def check(self) -> None:
         """Connect without a batch, at the start and after a failure. A failure is reported, and `reconnect` waits."""
         try:

@@ -160,7 +160,8 @@ class LedgerWriter:
         """
         loop = asyncio.get_running_loop()
         self._clock = loop.call_later(min(DEADLINE_CHECK_SECONDS, self._timeout), self._check_deadlines)
-        now, silent = loop.time(), self._outage.silent
+        now = loop.time()
+        silent = self._outage.silent and (self._main.is_unanswered or self._apart.is_unanswered)
         for pending in (*self._queue, *self._parked, *self._main.serving, *self._apart.serving):
             over = pending.deadline <= now or (silent and isinstance(pending.operation, Admit | Reserve))
             if over and not pending.result.done():
