@@ -36,7 +36,7 @@ class PageCalls:
 
     @property
     def has_session(self) -> bool:
-        return self._resources.cookie.name in self._request.cookies
+        return self._resources.cookie.is_sent(self._request.scope)
 
     def require_same_origin(self) -> None:
         try:

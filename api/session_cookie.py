@@ -4,6 +4,7 @@ A browser sends the cookie by itself, also when another site makes it ask. So a 
 show that a page of this server made it.
 """
 
+from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -52,16 +53,14 @@ class SessionCookie:
     def browser(self, scope: Scope) -> str | None:
         return self._read(scope, self.browser_name)
 
+    def is_sent(self, scope: Scope) -> bool:
+        """Tell whether a request has the cookie, whatever its path."""
+        return any(True for _ in _values(scope, self.name))
+
     def _read(self, scope: Scope, wanted: str) -> str | None:
         if not scope["path"].startswith(_COOKIE_PATHS):
             return None
-        for header, value in scope["headers"]:
-            if header == b"cookie":
-                for pair in value.decode("latin-1").split(";"):
-                    name, equals, secret = pair.strip().partition("=")
-                    if equals and name == wanted:
-                        return secret.strip('"') or None
-        return None
+        return next((value.strip('"') for value in _values(scope, wanted)), None) or None
 
     def require_same_origin(self, scope: Scope, *, by_cookie: bool = True) -> None:
         """Raises `CrossSite` for a request that changes something and was not made by a page of this server.
@@ -84,6 +83,17 @@ class SessionCookie:
 
     def _ours(self, scope: Scope, host: bytes) -> set[str | None]:
         return {self._origin, _origin(f"{scope.get('scheme', 'http')}://{host.decode('latin-1')}")} - {None}
+
+
+def _values(scope: Scope, wanted: str) -> Iterator[str]:
+    """Give the values of a cookie. Nothing but spaces and tabs may surround its name: another site may set one that
+    begins with a wider space, and browsers do not see in it the `__Host-` that they keep for this host.
+    """
+    for header, value in scope["headers"]:
+        for pair in value.split(b";") if header == b"cookie" else ():
+            name, equals, written = pair.strip(b" \t").partition(b"=")
+            if equals and name == wanted.encode():
+                yield written.decode("latin-1")
 
 
 def _origin(url: str) -> str | None:

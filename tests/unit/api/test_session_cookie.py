@@ -51,6 +51,17 @@ def test_where_it_is_read(path: str, header: str, secret: str | None) -> None:
     assert SessionCookie(LOCAL).secret(scope) == secret
 
 
+@pytest.mark.parametrize("before", [b"\xa0", b"\x85", b"\x1c", b"\x0b", b"\xc2\xa0", b"\xe2\x80\x80"], ids=bytes.hex)
+def test_a_name_behind_a_wider_space_is_another_name(before: bytes) -> None:
+    """Chromium keeps such a cookie from a sibling of this host, and sends it first if its path is longer."""
+    cookie = SessionCookie(SITE)
+    planted = before + b"__Host-yout=theirs; " + before + b"__Host-yout-browser=theirs"
+    scope = {"path": "/api/auth/me/", "headers": [(b"cookie", planted)]}
+    assert (cookie.secret(scope), cookie.browser(scope), cookie.is_sent(scope)) == (None, None, False)
+    scope["headers"] = [(b"cookie", planted + b"; __Host-yout=own")]
+    assert (cookie.secret(scope), cookie.is_sent(scope)) == ("own", True)
+
+
 EQUAL = {"origin": SITE}
 OWN_HOST = {"origin": "https://other.example", "host": "other.example"}
 REFUSED = [
