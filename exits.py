@@ -37,6 +37,8 @@ class Failure(Exception):
 def run(main: Callable[[], int | None]) -> int:
     """The exit code of `main`; of what it raises, once that is told."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would have prompts and secrets in it
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file: 1,024 are usual, and few
     try:
         return main() or 0
     except SystemExit:
