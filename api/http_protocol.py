@@ -1,5 +1,5 @@
 """uvicorn's HTTP/1.1, extended for clients that offer an upgrade, that close their writing side after the request, that
-send their head slowly, or that go on sending after they were answered.
+send their head slowly, that go on sending after they were answered, or that have just connected when the process stops.
 
 Requests that the application answers directly (`api.direct`) skip ASGI. All other rules apply to them too.
 """
@@ -34,6 +34,8 @@ class _HeadTooLarge(Exception):
 class Http1Protocol(HttpToolsProtocol):
     max_head_seconds = 15.0
     """The time from the start of a connection, or from the first byte of a request, to the end of its head."""
+    max_last_head_seconds = 2.0
+    """The same from the moment on at which the process stops, for a request that was not there yet."""
     max_drain_seconds = 5.0
     """How long a client may go on sending a body after its answer, so that it can read the answer."""
     max_drain_bytes = 32 * 1024 * 1024
@@ -54,6 +56,8 @@ class Http1Protocol(HttpToolsProtocol):
         """The exchange that is being answered, if it is answered directly."""
         self._ending = False
         """True if nothing more is read: the connection closes after the present answer."""
+        self._stopping = False
+        """True if the process stops: the connection closes after the next answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -66,6 +70,15 @@ class Http1Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
         if self._exchange is not None:
             self._exchange.connection_lost()
+
+    def shutdown(self) -> None:
+        """Take the request that a client, often a proxy, sends right after it has connected. It would be lost."""
+        self._stopping = True
+        if self._head_timer is None:
+            super().shutdown()
+            return
+        self._head_timer.cancel()
+        self._head_timer = self.loop.call_later(self.max_last_head_seconds, self._head_too_slow)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -139,6 +152,8 @@ class Http1Protocol(HttpToolsProtocol):
             return
         if not self._ending:
             super().on_headers_complete()
+            if self._stopping:
+                self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._head_bytes = 0

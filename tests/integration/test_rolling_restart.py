@@ -24,8 +24,6 @@ from tests.support.stack import end
 in_loop = pytest.mark.asyncio(loop_scope="module")
 
 CLIENTS, STREAMS, ORDERING = 4, 2, 2
-NO_REUSE = httpx2.Limits(max_keepalive_connections=0)
-"""A client that reuses a connection which the server is closing loses its request: that is HTTP, with any server."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -56,7 +54,7 @@ async def _call(http: httpx2.AsyncClient, *, stream: bool) -> int:
 
 @dataclass(slots=True)
 class Load:
-    """Who calls and orders until it is over, each through connections of its own."""
+    """Who calls and orders until it is over, each through connections of its own, which it uses again and again."""
 
     customer: Customer
     over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -71,7 +69,7 @@ class Load:
 
     def _client(self) -> httpx2.AsyncClient:
         headers = {"authorization": f"Bearer {self.customer.token}"}
-        return httpx2.AsyncClient(base_url=self.customer.http.base_url, headers=headers, timeout=60, limits=NO_REUSE)
+        return httpx2.AsyncClient(base_url=self.customer.http.base_url, headers=headers, timeout=60)
 
     async def call(self, *, stream: bool) -> None:
         async with self._client() as http:

@@ -95,20 +95,15 @@ def _wait(folder: Path, process: "subprocess.Popen[bytes]", port: int) -> None:
 
 
 def compose_double(nginx: Nginx) -> Path:
-    """A Compose for `roll.sh`: nginx's commands reach this nginx; of the others the last word is asked of the test.
+    """A Compose for `roll.sh`: the last word is asked of the test.
 
     It leaves a file `wanted-<service>`, and ends when the test has taken it away.
     """
-    configuration = nginx.folder / "nginx" / "nginx.conf"
     script = nginx.folder / "compose-double"
     script.write_text(
         f"""#!/bin/sh
 for last; do :; done
-case "$*" in
-    *" -t -q") exec {program()} -e stderr -c {configuration} -t -q ;;
-    *" -s reload") exec {program()} -e stderr -c {configuration} -s reload ;;
-    *) : > "{nginx.folder}/wanted-$last"; while [ -e "{nginx.folder}/wanted-$last" ]; do sleep 0.05; done ;;
-esac
+: > "{nginx.folder}/wanted-$last"; while [ -e "{nginx.folder}/wanted-$last" ]; do sleep 0.05; done
 """
     )
     script.chmod(0o755)
