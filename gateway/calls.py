@@ -10,8 +10,6 @@ from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
-import structlog
-
 from domain.caller import AnyCaller
 from domain.catalog import Catalog, Route
 from domain.errors import (
@@ -46,8 +44,6 @@ from gateway.streams import ClientSink, Stream
 from gateway.unsupported_fields import UnsupportedFields
 from gateway.wire import ModelCall, StreamWriter
 from providers.base import ChatUpstream
-
-log = structlog.get_logger(__name__)
 
 BIG_BODY = 64 * 1024
 """Bytes. The caller of a larger request is admitted first, and the request is parsed and counted in a thread."""

@@ -13,14 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-import structlog
-
 from domain.errors import GatewayError, UpstreamError, UpstreamTimeout
 from providers.base import Headers, Sink, Timeouts, UpstreamCall, UpstreamRequest
 from providers.http1_connection import Connection
 from providers.waiting_calls import WaitingCalls
-
-log = structlog.get_logger(__name__)
 
 KEEP_IDLE_SECONDS = 30.0
 """A connection that was idle for this long is closed."""

@@ -17,7 +17,6 @@ SEARCHES = ("web_search", "web_search_preview")
 MAX_NAME = 64
 """Characters of a function's name in a chat."""
 _SEARCH_OPTIONS = ("search_context_size",)
-_MODES = ("none", "auto", "required")
 
 
 @dataclass(slots=True)

@@ -5,7 +5,6 @@ In the result it is a part of the input. A count that is negative, absurd or no 
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from domain.pricing import MAX_TOKENS, Usage, UsageSource
 from providers.upstream_json import integer
@@ -110,11 +109,6 @@ class UsageReports:
             web_searches=self._searches,
             service_tier=self._tier,
         )
-
-
-def of_report(report: Any) -> Usage | None:
-    """Read the usage of a whole answer."""
-    return UsageReports().end(report)
 
 
 def _tokens(value: object) -> int | None:

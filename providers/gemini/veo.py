@@ -82,9 +82,5 @@ def videos(operation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return readable
 
 
-def content(video: Mapping[str, Any]) -> bytes:
-    return media_data.decoded(video.get("bytesBase64Encoded"))
-
-
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}

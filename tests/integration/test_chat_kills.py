@@ -30,7 +30,6 @@ ENDLESS, STALLING, HANGING, PLAIN = "test-endless", "test-stalls", "test-hang", 
 EMBEDDING = "test-embed-hang"
 WHOLE = (HANGING, EMBEDDING)
 MESSAGES = [{"role": "user", "content": "What is 2+2?"}]
-MICRO = 1_000_000
 PRICES = TokenPrices(per_thousand(input=Decimal(INPUT), output=Decimal(OUTPUT)))
 MAX_TOKENS = 2000
 EXPIRE = "UPDATE holds SET lease_until = now() - interval '1 second' WHERE state = 'open'"

@@ -16,7 +16,7 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from pydantic import SecretStr
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 import worker
@@ -234,13 +234,6 @@ async def wake(servers: Servers) -> AsyncIterator[Wake]:
         for task in (looking, *jobs.values()):
             task.cancel()
         await asyncio.gather(looking, *jobs.values(), *hospital.recovering, return_exceptions=True)
-
-
-CLOSED_AS = {
-    "succeeded": WorkflowExecutionStatus.COMPLETED,
-    "failed": WorkflowExecutionStatus.FAILED,
-    "cancelled": WorkflowExecutionStatus.CANCELED,
-}
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=str)

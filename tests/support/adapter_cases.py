@@ -50,8 +50,6 @@ A_STOP = part({"content": "a"}, "stop")
 TOOLS_END = part({}, "tool_calls")
 HALVES = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % half for half in (rb"\ud83d", rb"\ude00")]
 NAN = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":{"content":[{"logprob":NaN}]}}]}\n\n'
-HM = part({"reasoning_content": "hm"})
-CALLED = calls(call("f", id="Ab3", index=0), finish="tool_calls")
 HIDDEN = {"choices": [], "usage": usage(completion=1) | {"total_tokens": 300}}
 THINKING = part({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]})
 ROLE_A = part({"role": "assistant", "content": "a"})

@@ -34,7 +34,6 @@ class Nginx:
     folder: Path
     network: str
     port: int
-    process: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -79,7 +78,7 @@ def running(folder: Path) -> Iterator[Nginx]:
         process = subprocess.Popen([*command, "-g", "daemon off;"], stdout=log, stderr=log)
     try:
         _wait(folder, process, port)
-        yield Nginx(folder, network, port, process)
+        yield Nginx(folder, network, port)
     finally:
         end(process)
 

@@ -76,8 +76,6 @@ LIMITED = response("incomplete", incomplete_details={"reason": "max_output_token
 ERROR = {"type": "error", "error": {"code": "rate_limit_exceeded", "message": SECRET, "param": None}}
 FAILED = event("failed", response=response("failed", error={"code": "server_error", "message": SECRET}))
 ARGUMENTS = event("function_call_arguments.delta", output_index=1, item_id="fc_1", delta="{}")
-INPUT = event("custom_tool_call_input.delta", output_index=0, delta="x")
-CUSTOM = {"id": "ct_1", "type": "custom_tool_call", "call_id": "c1", "name": "f", "input": ""}
 SEARCH = {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"type": "search"}}
 LATE = event("function_call_arguments.done", output_index=0, arguments="{}")
 

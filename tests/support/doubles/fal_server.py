@@ -60,7 +60,6 @@ SCRIPTS: dict[str, list[str]] = {
 }
 """What the polls of a request get, in order. The last one is repeated."""
 FILES: dict[str, bytes] = {"html": media_files.HTML, "empty": b"", "nsfw": media_files.picture(black=True)}
-HUGE = ("huge", "huge-result")
 
 
 @dataclass(slots=True)

@@ -17,7 +17,6 @@ from aiohttp import web
 from tests.support.doubles.threaded_app import ThreadedApp
 
 ANSWER = "The answer is four."
-TOOL = "get_weather"
 ARGUMENTS = {"city": "Paris"}
 PERSON = {"name": "Ada", "born": 1815}
 COUNT = "Please count."

@@ -132,7 +132,7 @@ async def test_every_link_leads_to_a_page_and_a_place_on_it(answers: Mapping[str
 async def test_the_guide_has_every_document_once() -> None:
     listed = [topic.file for topic in guide.topics().values()]
     there = [path.relative_to(guide.FOLDER).with_suffix("").as_posix() for path in guide.FOLDER.rglob("*.md")]
-    assert sorted(listed) == sorted(there)
+    assert sorted(listed) == sorted(there), "a document is a line of GROUPS in web/guide.py"
     assert len({topic.address for topic in guide.topics().values()}) == len(listed)
 
 
@@ -204,7 +204,7 @@ async def test_the_reference_has_every_operation_once() -> None:
     assert isinstance(paths, dict)
     described = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
     shown = [f"{one.method} {one.path}" for tag in reference.TAGS for one in reference.load().of(tag)]
-    assert sorted(shown) == sorted(described)
+    assert sorted(shown) == sorted(described), "a tag is a line of TAGS in web/reference.py"
 
 
 @pytest.mark.parametrize(

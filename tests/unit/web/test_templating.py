@@ -1,6 +1,7 @@
 """What templates are given to write with."""
 
 import pytest
+from jinja2 import nodes
 
 from web import templating
 from web.icons import Icons
@@ -41,3 +42,10 @@ def test_a_message_to_an_endpoint_that_a_purge_erased_went_to_no_job(
     template = templating._environment().get_template("webhook-parts.html")
     parts = template.make_module({"icons": Icons()})
     assert str(parts.elsewhere({"event": event, "endpoint_id": endpoint})).strip() == words  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", templating._environment().list_templates())
+def test_a_template_imports_only_what_it_uses(name: str) -> None:
+    tree = templating._environment().parse((templating.FOLDER / name).read_text("utf-8"))
+    used = {one.name for one in tree.find_all(nodes.Name) if one.ctx == "load"}
+    assert used.issuperset(name for imported in tree.find_all(nodes.FromImport) for name in imported.names)

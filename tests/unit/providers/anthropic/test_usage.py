@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from domain.pricing import Usage, UsageSource
-from providers.anthropic.usage import UsageReports, of_report
+from providers.anthropic.usage import UsageReports
 
 SPLIT = {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 70}
 WHOLE = {
@@ -25,7 +25,7 @@ def used(given: int, output: int, **parts: Any) -> Usage:
 
 
 def test_every_meter() -> None:
-    assert of_report(WHOLE) == used(
+    assert UsageReports().end(WHOLE) == used(
         1110,
         20,
         cached_tokens=1000,
@@ -68,7 +68,7 @@ def test_every_meter() -> None:
     ],
 )
 def test_reports(report: Any, expected: Usage | None) -> None:
-    assert of_report(report) == expected
+    assert UsageReports().end(report) == expected
 
 
 def test_the_counts_of_all_passes_are_billed() -> None:
@@ -77,10 +77,10 @@ def test_the_counts_of_all_passes_are_billed() -> None:
         {"input_tokens": 181, "output_tokens": 8, "cache_creation_input_tokens": 100},
     ]
     report = {"input_tokens": 181, "output_tokens": 8, "cache_read_input_tokens": 0, "iterations": passes}
-    assert of_report(report) == used(
+    assert UsageReports().end(report) == used(
         281 + 55_096 + 100, 91, cached_tokens=55_096, cache_write_tokens=30, cache_write_1h_tokens=70
     )
-    assert of_report(report | {"iterations": ["x", None]}) == used(181, 8)
+    assert UsageReports().end(report | {"iterations": ["x", None]}) == used(181, 8)
 
 
 @pytest.mark.parametrize(
