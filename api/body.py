@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.types import Receive, Scope
+from starlette.types import Message, Receive, Scope
 
 from api import auth, multipart
 from api.edge import Edge, declared_length
@@ -19,6 +19,7 @@ from api.json_bounds import require_bounded
 from api.multipart import Form
 from api.resources import Resources
 from domain.errors import CallerUnknown, RequestInvalid, RequestTooLarge, ServiceUnavailable
+from gateway.arrivals import Arrival
 from gateway.body_budget import BodyClaim
 from gateway.calls import BIG_BODY
 from gateway.fair_turns import FairTurns
@@ -71,17 +72,32 @@ async def read_claimed(
 ) -> bytes:
     """`read` a body. The bytes of a large one are claimed for its owner before; without a length, the most it can have.
 
-    `owner` raises for an unknown caller. Raises what `BodyClaim.take` raises.
+    `owner` raises for an unknown caller. Raises what `BodyClaim.take` and `arriving` raise.
     """
+    declared = declared_length(scope["headers"])
+    if 0 < declared <= MAX_UNKNOWN_BYTES:
+        return await read(receive, max_bytes=max_bytes)
+    async with claim.arriving() as arrival:
 
-    async def large() -> None:
-        edge: Edge = scope["app"].edge
-        size = declared_length(scope["headers"]) or max_bytes or edge.max_bytes(scope["path"])
-        await claim.take(await owner(), size)
+        async def large() -> None:
+            edge: Edge = scope["app"].edge
+            await claim.take(await owner(), declared or max_bytes or edge.max_bytes(scope["path"]))
+            arrival.begin()
 
-    raw = await read(receive, large=large, max_bytes=max_bytes)
+        raw = await read(counted(receive, arrival), large=large, max_bytes=max_bytes)
     claim.shrink(len(raw))
     return raw
+
+
+def counted(receive: Receive, arrival: Arrival) -> Receive:
+    """Tell the arrival of what is received."""
+
+    async def counting() -> Message:
+        message = await receive()
+        arrival.bytes += len(message.get("body", b""))
+        return message
+
+    return counting
 
 
 async def parse(raw: bytes, turns: FairTurns, account_id: UUID | None) -> dict[str, Any]:

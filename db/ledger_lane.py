@@ -122,7 +122,7 @@ class Lane:
 
     async def reconnect(self, error: Exception) -> None:
         """Close the connection, report the fault to the operator, and wait: longer after each failure."""
-        self._outage.seen(error, by=self)
+        self._outage.seen(error, by=self, alone=not self._failures)
         self.available = False
         await self.disconnect()
         pause = min(0.1 * 2**self._failures, MAX_RECONNECT_SECONDS)

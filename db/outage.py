@@ -43,10 +43,11 @@ class Outage:
         self._on_silence = list[Callable[[], None]]()
         self._partial = False
 
-    def seen(self, error: BaseException, by: object = None) -> bool:
+    def seen(self, error: BaseException, by: object = None, *, alone: bool = False) -> bool:
         """Report the fault that an error shows. False: it is one of a statement, which whoever sent it names too.
 
-        `by`: who has a connection of its own, and will write on it before the fault is over.
+        `by`: who has a connection of its own, and will write on it before the fault is over. `alone`: that connection
+        may be lost by itself, so its silence is not the server's.
         """
         code = str(getattr(connections.cause(error), "sqlstate", None) or "")
         if code.startswith(_OF_A_STATEMENT):
@@ -61,7 +62,7 @@ class Outage:
             self._partial, at = True, _where(error)
         elif code == _FULL:
             self._partial = True
-        if fault.what == SILENT and not self._patient:
+        if fault.what == SILENT and not (self._patient or alone):
             self._silent_until = now + SILENT_SECONDS
             for call in self._on_silence:
                 call()

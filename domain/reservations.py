@@ -4,7 +4,7 @@ import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
 from domain import claims, counts, limits, pricing, rates
@@ -38,6 +38,7 @@ from domain.records import record
 from domain.results import Admitted, Extended, Replay, Reserved
 
 WAIT_FOR_A_PLACE = timedelta(seconds=1)
+MAX_STEP_BACK = timedelta(minutes=5)
 Keys = tuple[Key, ...]
 """The key that calls, the key that made it, and so on: the call counts on all of them. Empty without a key."""
 _WHOSE = ("key", *itertools.repeat("key's parent", 10))
@@ -131,12 +132,14 @@ def _reserve(books: Books, operation: Reserve, account: Account, keys: Keys) -> 
     terms = operation.terms
     if isinstance(terms, GatewayError):
         raise terms
-    counted = _counted(keys, operation.ceiling, books.state.now)
+    begins = _beginning(keys, books.state.now)
+    counted = _counted(keys, operation.ceiling, begins)
     budget = lowest(*(limits.budget_left(allowed, used) for allowed, used in counted))
     own = operation.max_credits, _tokens(keys, operation.ceiling)
     spending = SpendingLimits(account.available, account.held, budget, *own)
-    bound = _affordable(spending, terms, counted, books.state.now)
+    bound = _affordable(spending, terms, counted, begins)
     hold = _hold(books, operation, terms, account, bound)
+    hold.created_at = begins
     _require_place(account.open_holds, operation.ceiling.concurrent, "account")
     _count(books, account, keys, hold, operation)
     books.place(hold)
@@ -265,7 +268,6 @@ def _hold(books: Books, operation: Reserve, terms: TextTerms | FlatTerms, accoun
         price_version=terms.version,
         output_limit=bound.output_limit,
         lease_until=books.state.now + operation.lease if operation.lease else None,
-        created_at=books.state.now,
         max_credits=operation.max_credits,
         epoch=account.epoch,
     )
@@ -312,6 +314,19 @@ def _limits(keys: Keys, ceiling: Limits) -> list[Limits]:
     return [key.limits if number else key.limits.within(ceiling) for number, key in enumerate(keys)]
 
 
+def _beginning(keys: Keys, now: datetime) -> datetime:
+    """When a call of these keys begins: in no day before one that they have begun, by a clock that was set back since.
+
+    Their budgets would begin anew, twice. A clock that was wrong by more is believed once it is right.
+    """
+    today = now.date()
+    for key in keys:
+        if key.used.day is not None and key.used.day > today:
+            tomorrow = datetime.combine(today + timedelta(days=1), time(), UTC)
+            return tomorrow if tomorrow <= now + MAX_STEP_BACK else now
+    return now
+
+
 def _counted(keys: Keys, ceiling: Limits, now: datetime) -> list[tuple[Limits, Used]]:
     return [(allowed, key.used.at(now)) for key, allowed in zip(keys, _limits(keys, ceiling), strict=True)]
 
@@ -322,8 +337,8 @@ def _tokens(keys: Keys, ceiling: Limits) -> int | None:
 
 def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Reserve) -> None:
     """Take the call out of all limits of its keys and account. Raises, having changed none, if one forbids it."""
-    now, ceiling = books.state.now, operation.ceiling
-    counted = [key.used.at(now) for key in keys]
+    now, ceiling, begins = books.state.now, operation.ceiling, _beginning(keys, books.state.now)
+    counted = [key.used.at(begins) for key in keys]
     for used, allowed, whose in zip(counted, _limits(keys, ceiling), _WHOSE, strict=False):
         _require_place(used.open_holds, allowed.concurrent, whose)
     hold.tokens_taken, hold.account_tokens_limit = token_bound(hold), ceiling.tokens
@@ -341,7 +356,7 @@ def _count(books: Books, account: Account, keys: Keys, hold: Hold, operation: Re
     for key, used in zip(keys, counted, strict=True):
         key.used = used
         used.open_holds += 1
-        used.spend(now.date(), hold.amount)
+        used.spend(begins.date(), hold.amount)
     if keys:
         hold.key_id, hold.tokens_limit = keys[0].id, keys[0].limits.tokens
     if keys[1:]:

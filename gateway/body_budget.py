@@ -4,18 +4,23 @@ They are request bodies, and what a small request brings in: a saved conversatio
 """
 
 import asyncio
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from domain.errors import GatewayError, RateLimited, ServiceUnavailable
+from gateway.arrivals import Arrival, Arrivals
 
 TIMEOUT = timedelta(seconds=10)
 """How long one waits. The edge's time for a body runs meanwhile."""
 PARTS = 2
 """An account has at most the whole, divided by this: one leaves room to the others."""
+_LOOK_SECONDS = 0.5
+"""Between two looks for slow bodies, by whoever waits."""
 _RETRY_AFTER = timedelta(seconds=2)
 
 
@@ -27,6 +32,7 @@ class BodyBudget:
         self._whole, self._part, self._timeout = whole, whole // PARTS, timeout
         self._used: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[BodyClaim]] = OrderedDict()
+        self.arrivals = Arrivals()
 
     @property
     def used(self) -> int:
@@ -40,9 +46,11 @@ class BodyBudget:
         """Raises `RateLimited` if the owner's part stays used up, and `ServiceUnavailable` if the whole does."""
         self._waiting.setdefault(claim.owner, deque()).append(claim)
         self._grant()
+        until = time.monotonic() + self._timeout.total_seconds()
         try:
-            if not claim.granted.done():
-                await asyncio.wait([claim.granted], timeout=self._timeout.total_seconds())
+            while not claim.granted.done() and (left := until - time.monotonic()) > 0:
+                self._end_slow(claim)
+                await asyncio.wait([claim.granted], timeout=min(left, _LOOK_SECONDS))
         finally:
             if not claim.granted.done():
                 self._remove(claim)
@@ -55,6 +63,16 @@ class BodyBudget:
         if not self._used[owner]:
             del self._used[owner]
         self._grant()
+
+    def _end_slow(self, claim: "BodyClaim") -> None:
+        """Make room for a claim, where slow bodies of owners can who use as much as its own would, or more."""
+        least, missing = self._used[claim.owner] + claim.wanted, self.used + claim.wanted - self._whole
+        slow = [each for each in self.arrivals.slow() if self._used[each.claim.owner] >= least]
+        if not self._fits_part(claim) or sum(each.claim.size for each in slow) < missing:
+            return
+        for each in slow:
+            if not claim.granted.done():
+                each.end()
 
     def _grant(self) -> None:
         """Let in whoever fits. One that does not keeps nobody else waiting."""
@@ -106,6 +124,10 @@ class BodyClaim:
         """
         self.owner, self.wanted, self.granted = owner, size, asyncio.get_running_loop().create_future()
         await self._budget.wait(self)
+
+    def arriving(self) -> AbstractAsyncContextManager[Arrival]:
+        """Have a body of the request arrive within the block. Raises `ServiceUnavailable` if it had to give way."""
+        return self._budget.arrivals.begun(self)
 
     def grant(self) -> None:
         self.size += self.wanted

@@ -101,6 +101,42 @@ async def test_many_large_calls_of_several_accounts_are_bounded(world: World, up
     await world.books_are_clean()
 
 
+async def sent_for_minutes(customer: Customer) -> str:
+    """Send a large body slowly. Returns the first line of its answer."""
+    url = customer.http.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    key, length = f"Authorization: Bearer {customer.token}", f"Content-Length: {2**20}"
+    writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: x\r\n{key}\r\n{length}\r\n\r\n".encode() + b" " * 70_000)
+    answer = asyncio.ensure_future(reader.readline())
+    try:
+        while not answer.done():
+            writer.write(b" ")
+            await asyncio.wait([answer], timeout=0.5)
+        return answer.result().decode()
+    finally:
+        answer.cancel()
+        writer.close()
+
+
+async def test_bodies_that_are_sent_for_minutes_keep_nobody_else_waiting(world: World) -> None:
+    ann, bob, cy = await world.customer(credits=0), await world.customer(credits=0), await world.customer()
+
+    async def claimed() -> bool:
+        return await used(cy) == 4 * 2**20
+
+    slow = [asyncio.create_task(sent_for_minutes(one)) for one in (ann, bob) for _ in range(2)]
+    await until(claimed, "all bytes to be claimed")
+    answer = await cy.http.post(CHAT, json=body("plain"))
+    assert answer.status_code == 200, answer.text
+    assert (await next(asyncio.as_completed(slow))).startswith("HTTP/1.1 503 ")
+    assert sum(one.done() for one in slow) == 1
+    for one in slow:
+        one.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    await all_is_free(cy)
+    await world.books_are_clean()
+
+
 async def test_however_a_call_ends_its_bytes_are_given_back(world: World, upstream: MisbehavingServer) -> None:
     ann, poor = await world.customer(), await world.customer(credits=1)
     for model in ("plain", "broken", "words-then-cut", "nobody's"):

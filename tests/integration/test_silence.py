@@ -113,6 +113,24 @@ async def test_whoever_waits_when_the_server_falls_silent_ends_as_soon_as_that_i
         await database.close()
 
 
+async def test_one_connection_that_is_lost_is_no_silent_server(app_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_lane, "MAX_SILENCE", timedelta(seconds=SILENCE))
+    async with CuttingProxy(app_url) as proxy:
+        outage = Outage(proxy.url, FaultLines())
+        database = Database.open(proxy.url, outage=outage)
+        async with LedgerWriter(proxy.url, outage=outage) as ledger:
+            customer = await open_account(database, ledger, 1000)
+            proxy.stalled.set()
+            waiting = ledger.submit(reserve(customer, 10))
+            while ledger.available:  # noqa: ASYNC110  # at once: the next attempt is a moment away
+                await asyncio.sleep(0)
+            proxy.stalled.clear()  # before the next attempt: only what was sent on the first connection is lost
+            begun = [ledger.submit(reserve(customer, 10)), waiting]
+            assert await database.rows("SELECT 1", {}) == [(1,)]
+            assert {type(each) for each in await asyncio.gather(*begun)} == {Reserved}
+        await database.close()
+
+
 async def test_a_process_that_is_late_itself_ends_no_connection(app_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer has come. Whoever reads so late takes no server for silent, nor the work of others away."""
     monkeypatch.setattr(engine, "MAX_READ_SECONDS", LATE)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from domain.errors import AlreadyRunning, EndedByPurge, GatewayError, NotFound
+from domain.errors import AlreadyRunning, EndedByPurge, GatewayError, InsufficientCredits, NotFound
 from domain.holds import LEASE
 from domain.ledger import State, Transaction
 from domain.limits import Limits
@@ -132,6 +132,29 @@ def test_a_charge_above_its_hold_stays_within_its_keys_budget() -> None:
     assert closed.charged == BOUND + 20
     assert closed.written_off > 0
     assert known.keys[KEY].used.day_credits == BOUND + 20
+
+
+def test_a_clock_that_is_set_back_over_midnight_begins_no_budget_anew() -> None:
+    known = state(10_000)
+    known.keys[KEY].limits = Limits(credits_day=BOUND + 15, credits_month=BOUND + 15)
+    assert NOW.day == NOW.month == 1
+    run(known, reserve(1))
+    known.now -= timedelta(seconds=1)
+    verdicts, _ = run(known, reserve(2), settle(1), reserve(3), settle(3), reserve(4))
+    assert [type(one) for one in verdicts] == [InsufficientCredits, Closed, Reserved, Closed, InsufficientCredits]
+    spent = known.keys[KEY].used
+    assert (spent.day, spent.day_credits, spent.month_credits) == (NOW.date(), 20, 20)
+    assert known.holds[UUID(int=3)].created_at == NOW
+
+
+def test_a_clock_that_was_wrong_by_hours_is_believed_once_it_is_right() -> None:
+    known = state(10_000)
+    known.keys[KEY].limits = Limits(credits_day=BOUND)
+    run(known, reserve(1))
+    known.now -= timedelta(hours=1)
+    assert isinstance(run(known, reserve(2))[0][0], Reserved)
+    assert known.holds[UUID(int=2)].created_at == known.now
+    assert known.keys[KEY].used.day == known.now.date()
 
 
 def test_a_renewal_says_that_its_key_is_gone_and_keeps_the_hold() -> None:
