@@ -9,7 +9,7 @@ from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
 ALONE = ("contracts", "replay", "unit")
 """Folders whose tests start nothing: they come last, so that no process waits for another one's long file."""
-YIELDING = 10
+YIELDING = 5
 """How nice the process in the background is to all others."""
 
 
