@@ -144,7 +144,7 @@ async def test_the_status_of_an_answer_is_known_however_its_body_goes_on(
     ("path", "trouble"), [("/slow", Trouble.TIMEOUT), ("/reset", Trouble.BROKEN), ("/garbage", Trouble.BROKEN)]
 )
 async def test_no_answer_is_a_failure_with_a_word_of_ours(sink: Receiver, path: str, trouble: Trouble) -> None:
-    total = timedelta(milliseconds=200) if trouble is Trouble.TIMEOUT else timedelta(seconds=60)
+    total = 2 * SECOND if trouble is Trouble.TIMEOUT else timedelta(seconds=60)
     async with OutboundClient(loopback=True) as client:
         with pytest.raises(RequestFailed) as failed:
             await client.post(sink.url(path), {}, b"{}", total=total)
