@@ -18,7 +18,7 @@ dev: setup  ## run everything here: API, worker, PostgreSQL, Temporal and its UI
 	@exec $(BIN)/python -m dev --tied
 
 test: setup  ## run every test, against real servers; ARGS="-k name" selects
-	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 5 --no-loadscope-reorder $(ARGS)
 
 coverage: setup  ## run every test, and report which lines they ran; ARGS as for test
 	@$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"

@@ -23,7 +23,7 @@ from db.engine import Database
 from dev import ports
 from dev.postgres import EmbeddedPostgres
 from tests.support import migrated
-from tests.support.scheduling import ByFolder
+from tests.support.scheduling import YIELDING, ByFolder, in_background
 from tests.support.sent import Sent, recording
 
 UNIT = Path(__file__).parent / "unit"
@@ -32,8 +32,11 @@ IN_MEMORY = migrated.UNSYNCED | {"full_page_writes": "off"}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: tests wait half of their time, for a process or a lease that runs out."""
-    return (os.cpu_count() or 1) + 2
+    """Two more than there are cores: tests wait half of their time, for a process or a lease that runs out.
+
+    And one in the background, which computes meanwhile.
+    """
+    return (os.cpu_count() or 1) + 3
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -87,10 +90,15 @@ def compiling() -> Iterator[None]:
 
 
 def pytest_collection_finish() -> None:
-    """Take what was imported and collected out of the garbage collector's rounds: it stays until the end."""
+    """Take what was imported and collected out of the garbage collector's rounds: it stays until the end.
+
+    From then on the process in the background lets others go first: until then they wait for it.
+    """
     gc.collect()
     gc.freeze()
     gc.enable()
+    if in_background(os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))):
+        os.nice(YIELDING)
 
 
 @pytest.fixture(scope="module", autouse=True)

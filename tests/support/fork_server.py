@@ -178,9 +178,11 @@ def _serve(connection: socket.socket) -> bytes:
         os.close(handle)
 
 
-def _become(order: bytes) -> None:
-    """Run what was ordered, to its end. What only takes its memory to pieces is left out: a fifth of a second each."""
-    words, environment = json.loads(order)
+def become(words: list[str], environment: Mapping[str, str]) -> None:
+    """Run `python -m` with these words, in a process that was forked, to its end.
+
+    What only takes its memory to pieces is left out: a fifth of a second each.
+    """
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
@@ -215,7 +217,7 @@ def main(number: int) -> None:
         connection.send(b"ready")
         order = _serve(connection)
     if order:
-        _become(order)
+        become(*json.loads(order))
 
 
 if __name__ == "__main__":

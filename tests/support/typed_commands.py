@@ -4,6 +4,7 @@
 fails ends it, with its exit code.
 """
 
+import gc
 import importlib
 import os
 import shlex
@@ -12,15 +13,17 @@ from collections.abc import Iterable
 
 import wiring  # noqa: F401  # what most commands import when they run
 from cli import command
+from tests.support import fork_server
 
 
 def run(lines: Iterable[str]) -> int:
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         importlib.import_module(command.COMMANDS[words[0]][0].partition(":")[0])
+        gc.freeze()  # a round of the collector would copy all of this into each process
         child = os.fork()
         if child == 0:
-            command.yout.main(words)
+            fork_server.become(["cli", *words], dict(os.environ))
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if code:
             sys.stderr.write(f"yout {' '.join(words[:2])}: exit code {code}\n")

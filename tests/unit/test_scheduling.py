@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.scheduling import next_file
+from tests.support.scheduling import in_background, next_file
 
 WAITING = [
     *("tests/browser/test_a.py", "tests/browser/test_b.py"),
@@ -31,3 +31,9 @@ def test_what_starts_nothing_comes_last() -> None:
     assert next_file(["tests/unit/test_a.py", "tests/replay/test_a.py"], "replay", []) == "tests/replay/test_a.py"
     waiting = ["tests/unit/test_a.py", "tests/temporal/test_a.py"]
     assert next_file(waiting, "unit", ["temporal"]) == "tests/temporal/test_a.py"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, []), (2, []), (3, ["gw2"]), (5, ["gw4"])])
+def test_the_last_of_several_processes_is_in_the_background(count: int, expected: list[str]) -> None:
+    names = [f"gw{number}" for number in range(count + 1)]  # the last one replaces one that crashed
+    assert [name for name in names if in_background(name, count)] == expected

@@ -30,6 +30,9 @@ class Impatient(Http1Protocol):
 class App:
     """Answers what it heard; `/early` before it has read anything, `/slow` late, `/stream` until its client leaves."""
 
+    patience = 1.0
+    """Seconds after which a stream ends whose client stays."""
+
     def __init__(self) -> None:
         self.left = asyncio.Event()
 
@@ -57,7 +60,7 @@ class App:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"data: 1\n\n", "more_body": True})
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(self.patience):
                 await receive()
                 self.left.set()
                 return
@@ -102,7 +105,7 @@ class DirectApp(App):
     async def _direct_stream(self, exchange: DirectExchange) -> None:
         exchange.write(b"data: 1\n\n")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(self.patience):
                 await self.left.wait()
                 return
         exchange.write(b"data: 2\n\n")

@@ -316,19 +316,20 @@ async def test_no_attempt_begins_when_nobody_waits() -> None:
     assert attempts.after(BROKEN) is None
 
 
-async def test_who_leaves_in_a_pause_ends_it() -> None:
+async def test_who_leaves_in_a_pause_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing, "MAX_PAUSE_SECONDS", 600.0)
     machine, _ = router()
     attempts, begun = attempts_on(machine, [ONE]), list[Attempt]()
 
     async def ask(attempt: Attempt) -> str:
         begun.append(attempt)
-        raise SOON
+        raise of_status(UpstreamBusy(retry_after=timedelta(seconds=600)), 429)
 
     answering = asyncio.create_task(routing.first_answer(attempts, routing.RouteFaults(), ask))
     await asyncio.sleep(0)
     attempts.no_more()
     with pytest.raises(UpstreamBusy):
-        await asyncio.wait_for(answering, 1)
+        await asyncio.wait_for(answering, 30)
     assert len(begun) == 1
 
 

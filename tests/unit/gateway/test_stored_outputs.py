@@ -55,7 +55,7 @@ class Bench:
                 self.storage.objects[key] = (b"x", "image/png")
                 self.storage.written_at[key] = datetime.now(UTC)
         self.rows = Rows(self.folders)
-        pace = Pace(max_deletion=timedelta(milliseconds=50))
+        pace = Pace(max_deletion=timedelta(seconds=2))
         self.outputs = StoredOutputsMaintenance(self.rows, self.storage, self.fakes.errors, lambda: LIFETIME, pace)
 
     def named(self) -> list[object]:
