@@ -125,7 +125,7 @@ def _summary(standing: Standing) -> Table:
         lines.add_row("database", _ailing(stored))
     lines.add_row("rounds", _rounds(standing))
     for fault in stored.faults if isinstance(stored, Stored) else ():
-        lines.add_row("worker", _ailing(fault))
+        lines.add_row("process", _ailing(fault))
     return lines
 
 
