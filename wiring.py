@@ -38,6 +38,7 @@ from gateway.delivery_starts import DeliveryStarts
 from gateway.erasure import AcceptedPurges
 from gateway.job_starts import JobStarts
 from gateway.maintenance import Maintenance
+from gateway.provider_faults import WORDS
 from gateway.secret_check import check_secret
 from gateway.stored_outputs import StoredOutputsMaintenance
 from logs import OperatorFaults
@@ -155,6 +156,12 @@ async def _watch(storage: ObjectStorage) -> None:
         await asyncio.sleep(STORAGE_PAUSE.total_seconds())
 
 
+def _of_providers(faults: OperatorFaults) -> list[Fault]:
+    """Return what shows of providers: nobody but the processes that call them can look for that."""
+    named = {what for what, _ in WORDS.values()}
+    return [fault for fault in faults.showing() if fault.what in named]
+
+
 def _of_parts(faults: OperatorFaults) -> list[Fault]:
     """Return what shows, without ids of rows: what failed of a task is one fault, and overdue holds have a metric."""
     shown = [rounds.of_task(fault) for fault in faults.showing() if fault.what != sweeper.FAULT]
@@ -168,7 +175,7 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 @asynccontextmanager
 async def open_wired(settings: Settings, *, reports: bool = False) -> AsyncIterator[Wired]:
-    """For a worker, `reports`: the database has what it meets, since it has no metrics of its own."""
+    """For a worker, `reports`: the database has all that it meets, since it has no metrics of its own."""
     async with AsyncExitStack() as stack:
         catalog = CurrentCatalog(lambda: load_catalog(settings.catalog))
         faults = OperatorFaults(log)
@@ -196,8 +203,8 @@ async def open_wired(settings: Settings, *, reports: bool = False) -> AsyncItera
             "clock": clock_check.watch(database, faults),
             "storage": _watch(storage),
         }
-        if reports:
-            watches["faults"] = worker_faults.watch(database, lambda: _of_parts(faults))
+        reported = _of_parts if reports else _of_providers
+        watches["faults"] = worker_faults.watch(database, lambda: reported(faults))
         for name, watch in watches.items():
             stack.push_async_callback(_ended, asyncio.create_task(watch, name=name))
         outbound = OutboundClient(loopback=settings.webhooks_allow_loopback, denied=settings.denied)

@@ -61,7 +61,7 @@ def _groups(ours: "Settings") -> list[Group]:
         ("database", lambda: database.check(ours.database_url.get_secret_value())),
         ("master secret", lambda: secrets.check(ours)),
         ("temporal", lambda: temporal.check(ours)),
-        ("worker faults", lambda: workers.check(ours)),
+        ("reported faults", lambda: workers.check(ours)),
         ("storage", lambda: storage.check(ours)),
         ("catalog", lambda: providers.check(ours)),
         ("mail", lambda: deployment.check_mail(ours)),

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.status import Standing, Stored
+from cli.task_queues import by_queue
 from cli.terminal import duration, say
 from db.tables import AuditRow
 from domain.counts import counted
@@ -124,7 +125,7 @@ def _summary(standing: Standing) -> Table:
         lines.add_row("database", _ailing(stored))
     lines.add_row("rounds", _rounds(standing))
     for fault in stored.faults if isinstance(stored, Stored) else ():
-        lines.add_row("worker", _ailing(fault))
+        lines.add_row("process", _ailing(fault))
     return lines
 
 
@@ -206,11 +207,8 @@ def _jobs(stored: Stored) -> Table:
 
 def _backlog(backlogs: Sequence[Backlog]) -> Table:
     table = _table("queue", "tasks wait", "oldest", "workers")
-    by_queue: dict[str, list[Backlog]] = {}
-    for one in backlogs:
-        by_queue.setdefault(one.queue, []).append(one)
-    for queue, both in by_queue.items():
-        waiting, workers = sum(one.waiting for one in both), max(one.workers for one in both)
+    for queue, both in by_queue(backlogs).items():
+        waiting, workers = sum(one.waiting for one in both), min(one.workers for one in both)
         oldest = duration(max(one.age for one in both)) if waiting else "-"
         table.add_row(queue, f"{waiting:,}", oldest, _marked(f"{workers:,}", bad=not workers))
     return table

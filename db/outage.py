@@ -15,6 +15,10 @@ SILENT_SECONDS = 10.0
 _OF_A_STATEMENT = ("40", "55P03")
 """SQLSTATEs, or their beginnings, of one statement's bad luck: a deadlock, a lock that somebody else keeps."""
 
+LOCKED = (
+    "a session keeps locked what calls need",
+    "run `yout doctor`: its line `locks` names the session, and says how to end it",
+)
 _FULL = "53100"
 _TOO_LONG = "57014"
 """The database is slow, or this statement alone is."""
@@ -68,6 +72,18 @@ class Outage:
                 call()
         self._faults.report(self._shown.what, where=self._place, remedy=self._shown.remedy, **at)
         return code != _TOO_LONG
+
+    def locked(self) -> None:
+        """Report that a lock was waited for in vain."""
+        self._faults.report(LOCKED[0], where=self._locks, remedy=LOCKED[1])
+
+    def unlocked(self) -> None:
+        """Call it when what was waited for in vain has been had."""
+        self._faults.clear(self._locks)
+
+    @property
+    def _locks(self) -> str:
+        return f"{self._place}, locks"
 
     @property
     def lasts(self) -> bool:

@@ -6,7 +6,8 @@ from typing import LiteralString
 
 import psycopg
 
-from db import connections, roles
+from db import connections, long_locks, roles
+from db.long_locks import LongLock
 
 _SERVER: LiteralString = """
 SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean, current_setting('TimeZone'),
@@ -44,6 +45,7 @@ class ServerFacts:
     """Rights of the role that no grant of a migration gives."""
     lacking: tuple[str, ...]
     """Rights that the application needs and the role lacks. Empty unless the schema is this program's."""
+    long_locks: tuple[LongLock, ...]
 
     @property
     def is_current(self) -> bool:
@@ -77,6 +79,7 @@ async def read(url: str) -> ServerFacts:
             clock_ahead=await _clock_ahead(connection),
             excess=await roles.excess(connection, role),
             lacking=await roles.lacking(connection) if revision == max(connections.REVISIONS) else (),
+            long_locks=await long_locks.read(connection),
         )
 
 

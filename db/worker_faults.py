@@ -1,4 +1,7 @@
-"""What workers have met that only the operator can mend. They answer no requests: others read it here."""
+"""What workers have met that only the operator can mend, and of providers API processes too.
+
+Workers answer no requests, and `yout doctor` calls no provider: they read it here.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,7 +18,7 @@ from domain.faults import Fault
 
 PAUSE = timedelta(seconds=20)
 LASTS = timedelta(minutes=1)
-"""Longer than two pauses. A fault that no worker has reported for so long is over, or its worker is."""
+"""Longer than two pauses. A fault that no process has reported for so long is over, or its process is."""
 _REPORT = text("""
 INSERT INTO worker_faults (what, place, remedy) VALUES (:what, :where, :remedy)
 ON CONFLICT (what, place) DO UPDATE SET remedy = excluded.remedy, seen_at = now()
@@ -44,5 +47,5 @@ async def report(database: Database, faults: Sequence[Fault]) -> None:
 
 
 async def showing(session: AsyncSession) -> list[Fault]:
-    """Return what workers meet at present."""
+    """Return what processes meet at present."""
     return [Fault(*row) for row in await (await session.connection()).execute(_SHOWING, {"lasts": LASTS})]

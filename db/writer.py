@@ -9,7 +9,7 @@ do not wait for it.
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,8 @@ class LedgerWriter:
         self._queue = FairQueue()
         self._parked = ParkedAccounts()
         self._faults = OperatorFaults(log)
+        self._locked = set[AccountKey]()
+        """Accounts whose locks were waited for in vain, until one of them is had."""
         self._owners: dict[bytes, UUID] = {}
         """Accounts by the digests of their keys. A digest never changes its account."""
         self._outage = outage or Outage(url, self._faults)
@@ -166,6 +168,14 @@ class LedgerWriter:
             over = pending.deadline <= now or (silent and isinstance(pending.operation, Admit | Reserve))
             if over and not pending.result.done():
                 pending.result.set_result(ServiceUnavailable(_UNAVAILABLE))
+                self._look_at_lock(pending)
+
+    def _look_at_lock(self, pending: Pending) -> None:
+        """Report it if its account's lock was waited for in vain, and not the server."""
+        parked = pending.key in self._parked or pending in self._apart.serving
+        if parked and not self._outage.lasts and not isinstance(pending.operation, Renew):  # its key is a hold
+            self._locked.add(pending.key)
+            self._outage.locked()
 
     async def _keep_serving(self, lane: Lane, serve: Callable[[], Awaitable[None]]) -> None:
         """Restart the lane after a fault of this program. Until it serves again, the writer is not `available`."""
@@ -304,7 +314,17 @@ class LedgerWriter:
         if len(self._owners) > MAX_KNOWN_DIGESTS:
             self._owners.clear()
         self._owners.update(committed.owners)
+        if self._locked and not self._locked.isdisjoint(self._names(pending for pending, _ in committed.results)):
+            self._locked.clear()  # others that are still locked show again
+            self._outage.unlocked()
         self._answer(committed.results)
+
+    def _names(self, batch: Iterable[Pending]) -> Iterator[AccountKey]:
+        """What accounts may have been called while they were waited for: the digest of a key was not known."""
+        for pending in batch:
+            yield pending.key
+            if isinstance(pending.key, bytes) and (owner := self._owners.get(pending.key)):
+                yield owner
 
     def _answer(self, results: Iterable[tuple[Pending, Result]]) -> None:
         for pending, result in results:

@@ -20,6 +20,8 @@ def media_queue(kind: Kind) -> str:
 
 MEDIA_QUEUES = tuple(media_queue(kind) for kind in Kind)
 QUEUES = (*MEDIA_QUEUES, LEDGER, MAINTENANCE, PURGE, WEBHOOKS)
+ACTIVITIES_ALONE = (LEDGER,)
+"""Queues in which nothing is decided."""
 
 _HEARTBEAT = timedelta(seconds=8)
 """Another worker takes over this long after one was killed. Heartbeats come every two seconds: three may get lost."""

@@ -5,8 +5,9 @@ from datetime import timedelta
 import psycopg
 
 from cli.checks.finding import Finding, fault, ok, warn
-from db import connections, server_facts
+from db import connections, long_locks, server_facts
 from db.faults import MIGRATE, READ_ONLY, RIGHTS, describe, place
+from db.long_locks import LongLock
 from db.roles import SINGLE_ROLE
 from db.server_facts import ServerFacts
 
@@ -16,7 +17,8 @@ CLOCK_WARNING, CLOCK_FAULT = timedelta(seconds=1), timedelta(seconds=30)
 FULL = 0.8
 """The part of the connections above which there is little room."""
 NAMED = 5
-"""Rights that are named; more are counted."""
+"""Rights and tables that are named; more are counted."""
+END_SESSION = "SELECT pg_terminate_backend(%d)"
 
 
 async def check(url: str) -> list[Finding]:
@@ -32,6 +34,7 @@ async def check(url: str) -> list[Finding]:
         _clock(facts.clock_ahead),
         _time_zone(facts.time_zone),
         _connections(facts),
+        *_locks(facts),
         *_settings(facts),
     ]
 
@@ -98,6 +101,21 @@ def _connections(facts: ServerFacts) -> Finding:
     if facts.connections < facts.max_connections * FULL:
         return ok("connections", what)
     return warn("connections", what, "raise max_connections, or lower YOUT_DATABASE_POOL or the number of processes")
+
+
+def _locks(facts: ServerFacts) -> list[Finding]:
+    seconds = long_locks.PAUSE.total_seconds()
+    return [_lock(one) for one in facts.long_locks] or [
+        ok("locks", f"no transaction that writes lasts for {seconds:g} s")
+    ]
+
+
+def _lock(one: LongLock) -> Finding:
+    """Of tables, it stops everybody; of rows, the accounts that they are of."""
+    what = f"process {one.pid} of PostgreSQL ({one.application or 'no name'}, role {one.role}) keeps "
+    what += f"{'' if one.whole else 'rows of '}{_named(one.tables)} locked: what needs them answers 503"
+    remedy = f"unless it is a migration that runs, end it as the owner or a superuser: {END_SESSION % one.pid}"
+    return (fault if one.whole else warn)("locks", what, remedy)
 
 
 def _settings(facts: ServerFacts) -> list[Finding]:

@@ -1,6 +1,7 @@
 """Checks of Temporal: does it answer, does it have what workflows need, and does somebody serve its queues."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from temporalio.client import Client
@@ -8,6 +9,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from cli import temporal_clients
 from cli.checks.finding import TIMEOUT_SECONDS, Finding, fault, ok, warn
+from cli.task_queues import late, unserved
+from cli.terminal import duration
+from domain.task_queues import Backlog
 from temporal import attributes, faults, namespaces, rounds
 from temporal.attributes import DEFINITIONS, AttributesMissing
 from temporal.backlogs import Backlogs
@@ -33,7 +37,7 @@ async def check(settings: "Settings") -> list[Finding]:
                 await _maintenance(upkeep),
                 *await _schedules(upkeep, client),
                 await _attributes(client),
-                await _workers(client, settings.maintenance_namespace),
+                *await _workers(client, settings.maintenance_namespace),
             ]
     except (RPCError, RuntimeError, TimeoutError) as error:
         broken = faults.describe(error, address)
@@ -81,12 +85,20 @@ async def _attributes(client: Client) -> Finding:
     )
 
 
-async def _workers(client: Client, upkeep: str) -> Finding:
+async def _workers(client: Client, upkeep: str) -> list[Finding]:
     backlogs = await Backlogs(client, QUEUES, {MAINTENANCE: upkeep}).read()
     if backlogs is None:
-        return warn("workers", "the task queues could not be read in time", "try again; see Temporal's load")
-    idle = sorted({one.queue for one in backlogs} - {one.queue for one in backlogs if one.workers})
-    if not idle:
-        return ok("workers", f"all {len(QUEUES)} task queues are served")
-    remedy = "start a worker that serves them (YOUT_WORKER_QUEUES): what they are given waits until then"
-    return warn("workers", f"no worker has asked for tasks of {', '.join(idle)} within the last minutes", remedy)
+        return [warn("workers", "the task queues could not be read in time", "try again; see Temporal's load")]
+    return of_queues(backlogs)
+
+
+def of_queues(backlogs: Sequence[Backlog]) -> list[Finding]:
+    findings: list[Finding] = []
+    if idle := unserved(backlogs):
+        remedy = "start a worker that serves them (YOUT_WORKER_QUEUES): what they are given waits until then"
+        findings.append(warn("workers", f"no worker has asked for tasks of {', '.join(idle)} within minutes", remedy))
+    for one in late(backlogs)[:1]:
+        what = f"tasks wait in {one.queue}: {one.waiting:,}, the oldest for {duration(one.age)}"
+        remedy = "see whether its workers still run, and are busy: docs/runbooks.md, queue unserved and queue slow"
+        findings.append(warn("workers", what, remedy))
+    return findings or [ok("workers", f"all {len(QUEUES)} task queues are served")]

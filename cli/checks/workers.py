@@ -1,4 +1,4 @@
-"""What workers report of faults that they meet: `yout doctor` may run where none of them shows."""
+"""What processes report of faults that they meet: `yout doctor` may run where none of them shows."""
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ async def check(settings: "Settings") -> list[Finding]:
             reported = await worker_faults.showing(session)
     except ServiceUnavailable:
         remedy = "mend the database first, then run this again"
-        return [warn("worker faults", "not checked: the database does not answer, or has another schema", remedy)]
+        return [warn("reported faults", "not checked: the database does not answer, or has another schema", remedy)]
     finally:
         await database.close()
-    findings = [fault("worker faults", f"{one.what} ({one.where}), says a worker", one.remedy) for one in reported]
-    return findings or [ok("worker faults", "workers have reported none within the last minute")]
+    findings = [fault("reported faults", f"{one.what} ({one.where}), says a process", one.remedy) for one in reported]
+    return findings or [ok("reported faults", "processes have reported none within the last minute")]

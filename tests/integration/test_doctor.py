@@ -335,3 +335,30 @@ def test_a_full_disk_of_the_database(stack: Stack, monkeypatch: pytest.MonkeyPat
     assert (code, checks["database"][0]) == (1, "fault")
     assert checks["database"][1].startswith("the database's disk is full (")
     assert checks["database"][2] == "make room on it; all goes on by itself then"
+
+
+@pytest.mark.parametrize(
+    ("statement", "level", "what"),
+    [
+        ("LOCK TABLE accounts, holds IN SHARE MODE", "fault", "keeps accounts, holds locked"),
+        (
+            "INSERT INTO mailbox_keys SELECT * FROM mailbox_keys WHERE false",
+            "warn",
+            "keeps rows of mailbox_keys locked",
+        ),
+    ],
+)
+def test_a_session_that_keeps_what_calls_need_locked(
+    stack: Stack, database_url: str, statement: str, level: str, what: str
+) -> None:
+    """The application's role may not see what another role does, nor since when: that it lasts, it sees."""
+    with psycopg.connect(database_url, application_name="forgotten") as somebody:
+        somebody.execute(statement.encode())
+        _, checks = examined(stack)
+        found, words, remedy = checks["locks"]
+        assert (found, what in words) == (level, True), words
+        pid = somebody.info.backend_pid
+        assert f"process {pid} of PostgreSQL (forgotten, role " in words
+        assert (remedy or "").endswith(f"SELECT pg_terminate_backend({pid})")
+        somebody.rollback()
+        assert examined(stack)[1]["locks"][0] == "ok"

@@ -11,13 +11,13 @@ def test_checks_that_want_the_same_done_share_a_line(capsys: pytest.CaptureFixtu
         ok("database", "it answers"),
         fault("temporal", "Temporal does not answer", "start it"),
         warn("mail", "none is sent", "start it"),
-        fault("worker faults", "Temporal does not answer, says a worker", "start it"),
-        fault("worker faults", "the store is away, says a worker", "mend it"),
-        fault("worker faults", "the store is full, says a worker", "mend it"),
+        fault("reported faults", "Temporal does not answer, says a process", "start it"),
+        fault("reported faults", "the store is away, says a process", "mend it"),
+        fault("reported faults", "the store is full, says a process", "mend it"),
     ]
     doctor._print(findings, well=False)
     assert capsys.readouterr().out.split("\n\n")[1].splitlines() == [
-        "fault, temporal, worker faults: start it",
+        "fault, temporal, reported faults: start it",
         "warn, mail: start it",
-        "fault, worker faults: mend it",
+        "fault, reported faults: mend it",
     ]
