@@ -220,7 +220,7 @@ def test_nobody_reads_the_output(url: str, words: list[str]) -> None:
     assert ended.returncode == 141
 
 
-@pytest.mark.parametrize("words", ["accounts list", "accounts list --json", "--help"])
+@pytest.mark.parametrize("words", ["accounts list", "accounts list --json", "secrets payload-keys", "--help"])
 def test_an_output_that_is_closed_or_full(url: str, words: str) -> None:
     shell = f"exec {sys.executable} -m cli {words}"
     for redirection, codes in (
@@ -234,6 +234,14 @@ def test_an_output_that_is_closed_or_full(url: str, words: str) -> None:
         assert ended.returncode in codes, (redirection, ended.stderr)
         assert b"Traceback" not in ended.stderr
         assert b"Exception" not in ended.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "| cat"])
+def test_what_is_live_needs_a_terminal(url: str, redirection: str) -> None:
+    command = ["sh", "-c", f"{sys.executable} -m cli top {redirection}"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(url), capture_output=True, check=False, timeout=60)
+    assert one_line(ended.stderr.decode()) == "`yout top` needs a terminal: use --once, or `yout status`"
+    assert ended.stdout == b""
 
 
 def test_a_full_disk_is_told_after_what_was_done(url: str) -> None:
