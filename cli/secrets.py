@@ -7,7 +7,7 @@ import click
 
 from cli.database import open_database, run, settings
 from cli.groups import Group
-from cli.terminal import as_json, on_terminal, print_json, print_table, say_folded, working
+from cli.terminal import as_json, on_terminal, print_json, print_table, say, say_folded, working
 from domain.counts import counted
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def secrets_payload_keys(as_json: bool) -> None:
     if as_json:
         print_json({"payload_keys": keys})
     else:
-        sys.stdout.write(",".join(keys) + "\n")
+        say(",".join(keys))
 
 
 async def _with_rotation(work: "Callable[[SecretRotation], Awaitable[tuple[Opened, ...]]]") -> "tuple[Opened, ...]":

@@ -1,7 +1,6 @@
 """`yout status` and `yout top`: how everything stands, on one screen; once, or again and again."""
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.database import database_fault, open_database, run, settings
-from cli.terminal import as_json, fail, print_json
+from cli.terminal import as_json, fail, on_screen, print_json
 from exits import CANNOT_RUN
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def top(every: float, once: bool, as_json: bool) -> None:
     if once or as_json:
         _print_once(as_json=as_json)
         return
-    if not sys.stdout.isatty():
+    if not on_screen():
         fail("`yout top` needs a terminal: use --once, or `yout status`", CANNOT_RUN)
     with suppress(KeyboardInterrupt), status_screen.live() as update:
         run(_for_ever(update, timedelta(seconds=every)), quiet=False)

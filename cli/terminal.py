@@ -107,8 +107,12 @@ def _print_blocks(table: Sequence[Sequence[str]]) -> None:
 
 def _columns() -> int | None:
     """None where no terminal shows the output: a program reads it, and takes lines of any length."""
-    on_screen = sys.stdout is not None and sys.stdout.isatty()
-    return shutil.get_terminal_size().columns if on_screen else None
+    return shutil.get_terminal_size().columns if on_screen() else None
+
+
+def on_screen() -> bool:
+    """Tell whether a terminal shows the output."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def on_terminal() -> bool:

@@ -1,32 +1,32 @@
 """`yout` under bad circumstances: it says so in one line, and ends with an exit code, whichever command it is."""
 
-import asyncio
 import json
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-from cli.command import COMMANDS, yout
-from db.engine import Database
-from db.writer import LedgerWriter
+from cli.command import yout
 from dev import ports
 from dev.postgres import EmbeddedPostgres
-from domain.keys import masked
-from domain.results import Reserved
-from tests.support import fork_server
-from tests.support.bank import open_account, reserve, settle
-from tests.support.doubles.cutting_proxy import CuttingProxy
-from tests.support.stack import ROOT, SECRET
+from tests.support.command_line import (
+    ACCOUNT,
+    PASSWORD,
+    credits_in,
+    environment,
+    invoke,
+    one_line,
+    open_accounts,
+    program,
+)
+from tests.support.stack import ROOT
 
-PASSWORD = "a-password-that-nobody-may-read"
-ACCOUNT = "ann@example.test"
 ON_THE_DATABASE = {
     "accounts list": (),
     "accounts create": ("--email", "new@example.test", "--credits", "5"),
@@ -53,6 +53,7 @@ ON_THE_DATABASE = {
     "adjust": (ACCOUNT, "-5", "--reason", "because"),
     "refund": ("00000000-0000-0000-0000-000000000001", "--reason", "because"),
     "usage": (),
+    "usage report": (),
     "usage export": ("--from", "2026-01-01", "--to", "2026-02-01"),
     "status": (),
     "top": ("--once",),
@@ -60,60 +61,46 @@ ON_THE_DATABASE = {
     "shares revoke": ("0" * 22,),
     "plans list": (),
     "plans show": (ACCOUNT,),
+    "plans start": (ACCOUNT, "pro"),
+    "plans end": (ACCOUNT,),
     "payments list": (),
+    "payments assign": ("cs_1", ACCOUNT, "--credits", "5"),
     "audit": (),
     "secrets status": (),
     "secrets rotate": (),
     "receipts list": (),
+    "receipts verify": ("00000000-0000-0000-0000-000000000001",),
+    "receipts rotate-key": (),
     "purges list": (),
     "migrate": (),
 }
 """Every command that needs the database, with words that are right."""
-ELSEWHERE = {"dev", "api", "worker", "catalog", "openapi", "providers", "doctor", "completion"}
+ELSEWHERE = {
+    *("dev", "api", "worker", "doctor", "providers", "completion", "openapi"),
+    *("catalog check", "secrets payload-keys"),
+}
 
 each_command = pytest.mark.parametrize("command", ON_THE_DATABASE)
 
 
-def environment(database_url: str, **more: str) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("YOUT_", "LC_", "LANG"))}
-    return inherited | {"YOUT_DATABASE_URL": database_url, "YOUT_SECRET_KEY": SECRET} | more
-
-
-def invoke(url: str, command: str, *words: str) -> Result:
-    return CliRunner().invoke(yout, [*command.split(), *words], env=environment(url))
-
-
-def program(
-    *words: str | bytes, env: Mapping[str, str], stdout: int = subprocess.PIPE
-) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(command, cwd=ROOT, env=env, stdout=stdout, stderr=subprocess.PIPE, check=False, timeout=60)
-
-
-async def finished(*words: str, env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
-    return await asyncio.to_thread(fork_server.running().finish, ["cli", *words], env)
-
-
-def one_line(stderr: str) -> str:
-    assert stderr.startswith("error: ")
-    assert stderr.endswith("\n")
-    assert stderr.count("\n") == 1
-    assert PASSWORD not in stderr
-    assert "Traceback" not in stderr
-    return stderr.removeprefix("error: ").strip()
-
-
 @pytest.fixture
 def url(database_url: str) -> str:
-    """With one account, whose address has a character that ASCII lacks."""
-    for address in (ACCOUNT, "jürgen@example.test"):
-        account = invoke(database_url, "accounts create", "--email", address, "--credits", "500")
-        assert account.exit_code == 0, account.output
-    return database_url
+    return open_accounts(database_url)
+
+
+def runnable(group: click.Group, before: str = "") -> Iterator[str]:
+    """Every command that does something by itself."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command, words = group.get_command(context, name), f"{before}{name}"
+        if not isinstance(command, click.Group) or command.invoke_without_command:
+            yield words
+        if isinstance(command, click.Group):
+            yield from runnable(command, f"{words} ")
 
 
 def test_every_command_is_tried_here() -> None:
-    assert {command.partition(" ")[0] for command in ON_THE_DATABASE} | ELSEWHERE == set(COMMANDS)
+    assert {*ON_THE_DATABASE, *ELSEWHERE} == set(runnable(yout))
 
 
 @each_command
@@ -233,7 +220,7 @@ def test_nobody_reads_the_output(url: str, words: list[str]) -> None:
     assert ended.returncode == 141
 
 
-@pytest.mark.parametrize("words", ["accounts list", "accounts list --json", "--help"])
+@pytest.mark.parametrize("words", ["accounts list", "accounts list --json", "secrets payload-keys", "--help"])
 def test_an_output_that_is_closed_or_full(url: str, words: str) -> None:
     shell = f"exec {sys.executable} -m cli {words}"
     for redirection, codes in (
@@ -247,6 +234,14 @@ def test_an_output_that_is_closed_or_full(url: str, words: str) -> None:
         assert ended.returncode in codes, (redirection, ended.stderr)
         assert b"Traceback" not in ended.stderr
         assert b"Exception" not in ended.stderr
+
+
+@pytest.mark.parametrize("redirection", [">&-", "| cat"])
+def test_what_is_live_needs_a_terminal(url: str, redirection: str) -> None:
+    command = ["sh", "-c", f"{sys.executable} -m cli top {redirection}"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(url), capture_output=True, check=False, timeout=60)
+    assert one_line(ended.stderr.decode()) == "`yout top` needs a terminal: use --once, or `yout status`"
+    assert ended.stdout == b""
 
 
 def test_a_full_disk_is_told_after_what_was_done(url: str) -> None:
@@ -264,104 +259,6 @@ def test_what_the_terminal_would_obey_is_not_printed(url: str) -> None:
     table = invoke(url, "keys list", ACCOUNT).stdout
     assert "\x1b" not in table
     assert table.count("\n") == 2
-
-
-LOST = [
-    "accounts create --email new@example.test --credits 70",
-    f"grant {ACCOUNT} 70",
-    f"adjust {ACCOUNT} 70 --reason x",
-]
-
-
-def credits_in(url: str) -> int:
-    return sum(account["available"] for account in json.loads(invoke(url, "accounts list", "--json").stdout))
-
-
-@pytest.mark.parametrize("command", LOST)
-async def test_the_reply_to_a_commit_is_lost(url: str, command: str) -> None:
-    """It happened, it is found to have happened, it is told as what it is, and it does not happen twice."""
-    before = credits_in(url)
-    async with CuttingProxy(url) as proxy:
-        proxy.cuts_left = 1
-        words = [*command.split(), "--json"]
-        ended = await finished(*words, env=environment(proxy.url))
-    assert proxy.cut == 1
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert json.loads(ended.stdout).get("repeated", False) is False
-    assert credits_in(url) == before + 70
-
-
-async def test_a_key_whose_commit_went_unanswered_is_made_once(url: str) -> None:
-    words = ["accounts", "create", "--email", ACCOUNT, "--exist-ok", "--json"]
-    async with CuttingProxy(url) as proxy:
-        proxy.cuts_left = 1
-        ended = await finished(*words, env=environment(proxy.url))
-    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, "")
-    key = json.loads(ended.stdout)
-    listed = json.loads((await asyncio.to_thread(invoke, url, "keys list", ACCOUNT, "--json")).stdout)
-    assert len(listed) == 2
-    revoked = await asyncio.to_thread(invoke, url, "keys revoke", key["api_key"], "--json")
-    assert json.loads(revoked.stdout)["id"] == listed[0]["id"]
-
-
-def test_a_key_is_rotated_and_stays_the_same_key(url: str) -> None:
-    (key,) = json.loads(invoke(url, "keys list", ACCOUNT, "--json").stdout)
-    first = json.loads(invoke(url, "keys rotate", key["id"], "--json").stdout)
-    assert (first["id"], first["previous_expires_at"] is None) == (key["id"], False)
-    token, last_line = invoke(url, "keys rotate", first["key"], "--grace", "0").stdout.splitlines()
-    assert last_line == "The token before no longer works."
-    (after,) = json.loads(invoke(url, "keys list", ACCOUNT, "--json").stdout)
-    assert (after["id"], after["masked"]) == (key["id"], masked(token))
-    assert invoke(url, "keys rotate", token, "--grace", "604801").exit_code == 2
-
-
-async def charged(url: str) -> str:
-    """The id of a call of the account that cost 40 credits."""
-    database = Database.open(url, pool=1)
-    async with LedgerWriter(url) as ledger:
-        customer = await open_account(database, ledger, 500)
-        held = await ledger.ask(reserve(customer, 100))
-        assert isinstance(held, Reserved)
-        await ledger.ask(settle(customer, held.hold_id, 40))
-    await database.close()
-    return str(held.hold_id)
-
-
-@pytest.mark.parametrize("command", ["accounts suspend", "accounts resume", "keys revoke", "refund"])
-async def test_what_was_done_by_a_commit_whose_reply_was_lost_was_not_done_before(url: str, command: str) -> None:
-    (key,) = json.loads((await asyncio.to_thread(invoke, url, "keys list", ACCOUNT, "--json")).stdout)
-    words = {"keys revoke": [key["id"]], "refund": [await charged(url), "--reason", "x"]}.get(command, [ACCOUNT])
-    if command == "accounts resume":
-        await asyncio.to_thread(invoke, url, "accounts suspend", ACCOUNT)
-    async with CuttingProxy(url) as proxy:
-        proxy.cuts_left = 1
-        ended = await finished(*command.split(), *words, "--json", env=environment(proxy.url))
-    assert (proxy.cut, ended.returncode, ended.stderr) == (1, 0, "")
-    assert json.loads(ended.stdout)["repeated"] is False
-    again = await asyncio.to_thread(invoke, url, command, *words, "--json")
-    assert json.loads(again.stdout)["repeated"] is True
-
-
-async def gone_after_the_commit(url: str, command: str) -> str:
-    """The line of a command whose database answers no more once it has committed: it waits for half a minute."""
-    async with CuttingProxy(url) as proxy:
-        proxy.cuts_left = 1
-        proxy.last_cut_is_final = True
-        ended = await finished(*command.split(), env=environment(proxy.url))
-    assert (ended.returncode, ended.stdout) == (3, "")
-    return one_line(ended.stderr)
-
-
-async def test_the_database_is_gone_after_a_commit(url: str) -> None:
-    """Nobody knows, which is what the operator hears, with how to ask again. That does it once."""
-    before = credits_in(url)
-    lines = await asyncio.gather(*(gone_after_the_commit(url, command) for command in LOST))
-    for command, line in zip(LOST, lines, strict=True):
-        assert "Whether it was done is not known: run the " in line
-        reference = re.search(r"--ref \S+", line)
-        again = await asyncio.to_thread(invoke, url, command, *(reference[0].rstrip(",").split() if reference else ()))
-        assert again.exit_code == (1 if "create" in command else 0)
-    assert credits_in(url) == before + 70 * len(LOST)
 
 
 @pytest.mark.parametrize("reference", ["", " ", "x" * 201])

@@ -103,14 +103,6 @@ def test_a_missing_audit_is_red_but_in_a_new_installation(case: str) -> None:
     assert ("red" in str(books.style)) == red
 
 
-def test_top_needs_a_terminal(stack: Stack) -> None:
-    result = CliRunner().invoke(yout, ["top"], env=stack.environment)
-    assert (result.exit_code, result.stderr) == (
-        2,
-        "error: `yout top` needs a terminal: use --once, or `yout status`\n",
-    )
-
-
 @pytest.fixture(scope="module")
 def temporal() -> Iterator[str]:
     """The address of a server of its own."""
