@@ -236,7 +236,9 @@ def _resources(wired: Wired, calls: Calls, engine: Engine, people: People, start
         account_files=AccountFiles(wired.database, rules.max_stored_bytes, rules.max_bytes),
         inputs=inputs,
         job_changes=JobChanges(
-            JobSignals(settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
+            JobSignals(settings.database_url.get_secret_value(), wired.outage),
+            ChangedJobs(wired.database),
+            wired.errors,
         ),
         videos=Videos(wired.database),
         listeners=Listeners(settings.max_listeners_per_account, settings.max_listeners),
