@@ -276,7 +276,7 @@ def _visitors(wired: Wired, strangers: Database, calls: Calls) -> Visitors:
 async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
     """Opens what sign-in needs. In the end, mails on their way get a moment to leave."""
     settings, keys = wired.settings, wired.settings.secrets.derive(Purpose.SIGN_IN)
-    mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
+    mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender, wired.faults)
     if settings.email_verification and mailer is None:
         log.warning("nobody can sign up without the operator: set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false")
     passwords, outbox = Passwords(), Outbox(mailer)
