@@ -236,7 +236,9 @@ def _resources(wired: Wired, calls: Calls, engine: Engine, people: People, start
         account_files=AccountFiles(wired.database, rules.max_stored_bytes, rules.max_bytes),
         inputs=inputs,
         job_changes=JobChanges(
-            JobSignals(settings.database_url.get_secret_value()), ChangedJobs(wired.database), wired.errors
+            JobSignals(settings.database_url.get_secret_value(), wired.outage),
+            ChangedJobs(wired.database),
+            wired.errors,
         ),
         videos=Videos(wired.database),
         listeners=Listeners(settings.max_listeners_per_account, settings.max_listeners),
@@ -274,7 +276,7 @@ def _visitors(wired: Wired, strangers: Database, calls: Calls) -> Visitors:
 async def _people(wired: Wired, strangers: Database) -> AsyncIterator[People]:
     """Opens what sign-in needs. In the end, mails on their way get a moment to leave."""
     settings, keys = wired.settings, wired.settings.secrets.derive(Purpose.SIGN_IN)
-    mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender)
+    mailer = None if settings.mail_server is None else SmtpMailer(settings.mail_server, settings.sender, wired.faults)
     if settings.email_verification and mailer is None:
         log.warning("nobody can sign up without the operator: set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false")
     passwords, outbox = Passwords(), Outbox(mailer)

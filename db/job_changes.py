@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from db import connections
 from db.engine import Database
 from db.media_tables import MediaJobRow
+from db.outage import Outage
 from db.tables import AccountRow
 from domain.errors import ServiceUnavailable
 from domain.media import Job
@@ -31,6 +32,8 @@ class JobSignals:
     """Listens for changes of jobs, on a connection of its own."""
 
     url: str = field(repr=False)
+    outage: Outage | None = None
+    """Where the operator reads that the server is away."""
     check_pause: timedelta = _CHECK_PAUSE
     """A connection without a notification for this long is checked: the server may be gone, or read-only."""
 
@@ -53,7 +56,8 @@ class JobSignals:
         except Exception as error:
             if not (isinstance(error, TimeoutError) or connections.is_unavailable(error)):
                 raise
-            raise ServiceUnavailable("The database is away for the moment. Try again.") from None
+            reported = self.outage is not None and self.outage.seen(error)
+            raise ServiceUnavailable("The database is away for the moment. Try again.", reported=reported) from None
 
 
 @dataclass(frozen=True, slots=True)

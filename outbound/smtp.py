@@ -1,27 +1,43 @@
-"""Sends a mail through the operator's mail server, by SMTP. It blocks: `gateway/outbox.py` calls it in a thread."""
+"""Sends a mail through the operator's mail server, by SMTP. It blocks: `gateway/outbox.py` calls it in a thread.
+
+What is wrong with the server itself, its operator reads in the log.
+"""
 
 import smtplib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 from domain.email_addresses import host_in_ascii
+from domain.faults import FaultLog
 from domain.mails import Letter, MailServer
 
 TIMEOUT_SECONDS = 10.0
+REFUSED = ("the mail server refuses the user or the password", "correct them in YOUT_SMTP_URL, and restart")
+NO_TLS = ("no TLS with the mail server", "correct the scheme in YOUT_SMTP_URL, or the server's certificate")
+AWAY = ("no mail server answers", "see that it runs, and that host and port in YOUT_SMTP_URL are its own")
 
 
 class SmtpMailer:
     """Implements `gateway.outbox.Mailer`."""
 
-    def __init__(self, server: MailServer, sender: str) -> None:
+    def __init__(self, server: MailServer, sender: str, faults: FaultLog | None = None) -> None:
         self._server = server
+        self._faults = faults
         self._sender = Address("Yout", addr_spec=sender)
 
+    @property
+    def place(self) -> str:
+        return f"{self._server.host}:{self._server.port}"
+
     def send(self, letter: Letter) -> None:
-        with self._connected() as connection:
+        with self._watched():
+            connection = self._connected()
+        with connection:
             connection.send_message(self.message(letter))
 
     def check(self) -> None:
@@ -42,6 +58,18 @@ class SmtpMailer:
         message.set_content(letter.text)
         return message
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (smtplib.SMTPException, OSError) as error:
+            if self._faults is not None:
+                what, remedy = cause(error)
+                self._faults.report(what, where=self.place, remedy=remedy)
+            raise
+        if self._faults is not None:
+            self._faults.clear(self.place)
+
     def _connected(self) -> smtplib.SMTP:
         server = self._server
         connection: smtplib.SMTP
@@ -59,3 +87,10 @@ class SmtpMailer:
             connection.close()
             raise
         return connection
+
+
+def cause(error: smtplib.SMTPException | OSError) -> tuple[str, str]:
+    """Return why nobody can send mails there, and what to do."""
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return REFUSED
+    return NO_TLS if isinstance(error, ssl.SSLError) else AWAY

@@ -1,6 +1,6 @@
 """Settings of what clients and operators see of media jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
@@ -14,7 +14,10 @@ class JobSettings(BaseModel):
     max_listeners: int = Field(default=5000, ge=1)
     """Of all accounts together."""
     codec_tokens: SecretStr = SecretStr("")
-    """Comma-separated `name:token` of operators who may decrypt what is in Temporal. Empty: nobody may."""
+    """Comma-separated `name:token` of operators who may decrypt what is in Temporal. Empty: nobody may.
+
+    A name may have several tokens, while one is rotated.
+    """
     codec_origins: str = ""
     """Comma-separated origins of Temporal's UI, whose pages may ask for it."""
 
@@ -29,8 +32,8 @@ class JobSettings(BaseModel):
         return value
 
     @property
-    def codec_operators(self) -> Mapping[str, str]:
-        return dict(_pairs(self.codec_tokens))
+    def codec_operators(self) -> Sequence[tuple[str, str]]:
+        return _pairs(self.codec_tokens)
 
     @property
     def allowed_codec_origins(self) -> list[str]:

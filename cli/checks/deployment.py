@@ -4,7 +4,6 @@ import asyncio
 import os
 import shutil
 import smtplib
-import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -15,6 +14,7 @@ from cli.checks.providers import connected
 from domain.hosts import is_loopback
 from domain.media_files import MIB
 from environment import SettingsInvalid
+from outbound import smtp
 from outbound.smtp import SmtpMailer
 from settings.fields import split_url
 
@@ -67,16 +67,13 @@ async def check_mail(settings: "Settings") -> list[Finding]:
             "set YOUT_SMTP_URL, or YOUT_EMAIL_VERIFICATION=false; `yout accounts verify-link` prints links until then"
         )
         return [warn("mail", "without a mail server nobody can sign up without the operator", remedy)]
-    place = f"{server.host}:{server.port}"
+    mailer = SmtpMailer(server, settings.sender)
     try:
-        await asyncio.to_thread(SmtpMailer(server, settings.sender).check)
-    except smtplib.SMTPAuthenticationError:
-        return [fault("mail", f"{place} refuses the user or the password", "mend them in YOUT_SMTP_URL")]
-    except ssl.SSLError:
-        return [fault("mail", f"no TLS with {place}", "mend the scheme in YOUT_SMTP_URL, or the server's certificate")]
-    except (smtplib.SMTPException, OSError):
-        return [fault("mail", f"no mail server answers at {place}", "mend host and port in YOUT_SMTP_URL")]
-    return [ok("mail", f"{place} accepts us; the sender is {settings.sender}")]
+        await asyncio.to_thread(mailer.check)
+    except (smtplib.SMTPException, OSError) as error:
+        what, remedy = smtp.cause(error)
+        return [fault("mail", f"{what} ({mailer.place})", remedy)]
+    return [ok("mail", f"{mailer.place} accepts us; the sender is {settings.sender}")]
 
 
 async def check_traces() -> list[Finding]:

@@ -13,15 +13,17 @@ from db.engine import Database
 from db.job_changes import ChangedJobs, JobSignals
 from db.media import MediaJobs
 from db.media_orders import Order
+from db.outage import Outage
 from db.writer import LedgerWriter
 from domain.caller import Payer
 from domain.errors import NotFound
 from domain.media import Job, Kind, MediaRequest, Phase, State
 from domain.pricing import FlatTerms
+from domain.rounds import MaintenanceErrors
 from gateway.job_changes import JobChanges
 from tests.support.bank import WRAPPING, open_account
+from tests.support.fault_lines import FaultLines
 from tests.support.media_stack import until
-from tests.support.temporal.fakes import Fakes
 
 LONG = timedelta(minutes=1)
 LISTENING = "FROM pg_stat_activity WHERE datname = current_database() AND query = 'LISTEN yout_jobs'"
@@ -42,7 +44,9 @@ class Site:
         self.database, self.ledger, self._url = database, ledger, database_url
         self.jobs = MediaJobs(database, Sealing(WRAPPING), output_lifetime=timedelta(hours=1))
         self.stored = CountedJobs(database)
-        self.changes = JobChanges(JobSignals(app_url), self.stored, Fakes().errors)
+        self.log = FaultLines()
+        errors = MaintenanceErrors(self.log, lambda error: type(error).__name__)
+        self.changes = JobChanges(JobSignals(app_url, Outage(app_url, self.log)), self.stored, errors)
 
     async def job(self) -> Job:
         customer = await open_account(self.database, self.ledger, 1000)
@@ -105,6 +109,9 @@ async def test_a_change_while_the_connection_was_lost_is_read_when_it_is_back(si
     await site.as_owner("ALTER TABLE media_jobs ENABLE TRIGGER changed")
     assert await site.as_owner(f"SELECT pg_terminate_backend(pid) {LISTENING}") == 1
     assert (await wait).state is State.CANCELLED
+    faults = [line for line in site.log.lines if not line.endswith("mended")]
+    assert faults
+    assert not [line for line in faults if "the database" not in line]
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,21 @@ def _digest(image: str) -> str:
     return f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"
 
 
+@pytest.mark.parametrize("other", [("", ""), ("new", "its secret")])
+def test_the_store_takes_two_keys_while_one_is_rotated(tmp_path: Path, other: tuple[str, str]) -> None:
+    """By the container's own script, up to the program."""
+    (script,) = SERVICES["objects"]["command"]
+    assert SERVICES["objects"]["entrypoint"] == ["sh", "-euc"]
+    names = [name for name in _environment("objects") if name.startswith("AWS_")]
+    environment = dict(zip(names, ("old", "a secret", *other), strict=True)) | {"PATH": os.defpath}
+    ours = script.replace("$$", "$").replace("/tmp/", f"{tmp_path}/").partition("exec weed")[0]
+    assert subprocess.run(["sh", "-euc", ours], env=environment).returncode == 0
+    (identity,) = json.loads((tmp_path / "identities.json").read_text())["identities"]
+    keys = [(key["accessKey"], key["secretKey"]) for key in identity["credentials"]]
+    assert keys == [key for key in (("old", "a secret"), other) if key[0]]
+    assert (tmp_path / "identities.json").stat().st_mode & 0o077 == 0
+
+
 def test_processes_are_restarted_one_after_the_other(tmp_path: Path) -> None:
     """By the script, with a Compose that writes down its calls. It ends at the first that does not get healthy."""
     folder = tmp_path / "compose"

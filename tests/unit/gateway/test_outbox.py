@@ -13,6 +13,7 @@ from gateway.outbox import Outbox
 from outbound.smtp import SmtpMailer
 from tests.support.certificates import self_signed
 from tests.support.doubles.mail_server import MailServer, only, running, text_of
+from tests.support.fault_lines import FaultLines
 
 ANN = "ann@example.test"
 SENDER = "no-reply@yout.example"
@@ -60,6 +61,26 @@ async def test_a_user_of_the_mail_server_is_named_with_a_password() -> None:
     assert [(line["event"], line["kind"]) for line in logs] == [("mail lost", "change")]
     assert "SMTPAuthenticationError" in logs[0]["reason"]
     assert not any(word in str(logs) for word in (ANN, "wrong", SECRET))
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+async def test_the_operator_reads_why_no_mail_can_be_sent_and_that_it_is_mended() -> None:
+    server, lines = MailServer(), FaultLines()
+    guarded = {"authenticator": only("yout", "new"), "auth_required": True, "auth_require_tls": False}
+    with running(server, **guarded) as at:
+        for password in ("old", "new"):
+            outbox = Outbox(SmtpMailer(Address.of(f"smtp://yout:{password}@{at}"), SENDER, lines), [])
+            outbox.send(LETTERS.new_password(ANN))
+            await outbox.close(PATIENT)
+    away = Outbox(SmtpMailer(Address.of(f"smtp://{at}"), SENDER, lines), [])
+    away.send(LETTERS.new_password(ANN))
+    await away.close(PATIENT)
+    assert lines.lines == [
+        f"{at}: the mail server refuses the user or the password",
+        f"{at}: mended",
+        f"{at}: no mail server answers",
+    ]
+    assert len(server.mails) == 1
 
 
 @pytest.mark.parametrize("trusted", [True, False])
