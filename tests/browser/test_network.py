@@ -1,4 +1,4 @@
-"""A network that goes and comes back: what was paid stays, and goes when the next is there."""
+"""A network that goes and comes back: what was paid stays, and a page says what it cannot do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,6 +13,7 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OFFLINE = "You are offline."
+BACK = "Try again when you are back."
 STREAM = "**/api/chat/stream/"
 
 
@@ -100,3 +101,37 @@ async def test_what_a_changed_question_takes_the_place_of_stays_until_its_answer
     assert contents(await sent.value) == ["Count from 1 to 4."]
     await expect(page.locator("#status")).to_contain_text("Answer complete")
     await shows(page, "Count from 1 to 4.", "1 2 3 4")
+
+
+async def test_a_page_says_that_a_script_cannot_be_had_and_works_when_it_can(page: Page) -> None:
+    message, alert = page.get_by_label("Your message"), page.get_by_role("alert")
+    await page.context.set_offline(True)
+    for press in ("ArrowUp", "Control+k"):
+        await message.press(press)
+        await expect(alert).to_have_text(f"{OFFLINE} {BACK}")
+        await page.keyboard.press("Escape")
+        await expect(alert).to_have_count(0)
+    await page.context.set_offline(False)
+    await message.press("ArrowUp")
+    await expect(message).to_have_value("Count from 1 to 3.")
+    await message.press("Control+k")
+    await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()
+
+
+async def test_a_question_stays_when_not_even_the_script_that_says_what_failed_comes(
+    site: Stack, new_member: NewMember
+) -> None:
+    page = await (await new_member(site)).context.new_page()
+    await page.route("**/js/ways.js", lambda route: route.abort())
+    await page.goto(f"{site.url}/chat?model=demo-chat")
+    await expect(page.get_by_label("Your message")).to_be_focused()
+    await page.context.set_offline(True)
+    await send(page, "Hello!")
+    await expect(page.get_by_role("alert")).to_have_text(f"{OFFLINE} {BACK}")
+    await expect(page.get_by_label("Your message")).to_have_value("Hello!")
+    await expect(page.locator(".user")).to_have_count(0)
+    await expect(page.locator("#status")).to_have_text("")
+    await page.context.set_offline(False)
+    await page.get_by_label("Your message").press("Enter")
+    await expect(page.locator("#status")).to_contain_text("Answer complete")
+    await page.close()

@@ -117,7 +117,7 @@ export class Chat extends HTMLElement {
     this.#running(abort);
     this.follow?.toEnd();
     this.save();
-    const aloud = "aloud" in this.dataset ? new (await import("./aloud.js")).Aloud((text) => say("aloud", text)) : null;
+    const aloud = "aloud" in this.dataset ? await import("./aloud.js").then(({Aloud}) => new Aloud((text) => say("aloud", text)), () => null) : null;
     await run(view, order, {
       signal: abort.signal,
       once: this.account ? once : undefined,
@@ -205,7 +205,11 @@ export class Chat extends HTMLElement {
     this.memory.messages.pop();
     view.node.remove();
     count(this.memory, 0);
-    const {cut, sentence, unreached} = await troubles();
+    const {cut, sentence, unreached} = await troubles().catch((error) => {
+      this.#takeBack();
+      this.save();
+      throw error;
+    });
     if (answer.ended === "stopped") {
       this.note({...cut("stopped"), text: "Nothing had come yet."}, [button("Ask again", () => this.answer())]);
       say("status", "Stopped");
@@ -404,7 +408,7 @@ export class Chat extends HTMLElement {
   #running(abort) {
     this.#abort = abort;
     this.composer.running = Boolean(abort);
-    if (abort) say("status", "Writing");
+    say("status", abort ? "Writing" : "");
   }
 
   #head() {
