@@ -3,11 +3,12 @@
 import shutil
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.async_api import Browser
+from playwright.async_api import Browser, async_playwright
 
 from dev.errors import CannotStart
 
@@ -44,6 +45,18 @@ def program() -> str:
     if program_path is None:
         raise CannotStart("Chromium is not installed. On Debian: apt install chromium")
     return program_path
+
+
+@asynccontextmanager
+async def browser() -> AsyncIterator[Browser]:
+    """Raises `CannotStart` if this machine has no Chromium."""
+    path = program()
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield started
+        finally:
+            await started.close()
 
 
 async def renderers(browser: Browser) -> list[int]:

@@ -47,6 +47,7 @@ _RUN_AGAIN = """
     .venv/bin/python -m bench.purge     # the purge alone
     .venv/bin/python -m bench.pages     # the web app's pages; --models 50, --against COMMIT: in turns with it
     .venv/bin/python -m bench.playground    # a long answer in Chromium, at 200 tokens a second; --kind for other texts
+    .venv/bin/python -m bench.first_paint   # when Chromium paints the pages; --against COMMIT: in turns with it
     make bench ARGS="--against COMMIT"  # this tree beside a commit, in turns; --only chunk --turns 9 for a part of it
 
 It prints tables and writes its result and `benchmark.svg` into `.yout/bench`. It exits with 1 when the ledger is not

@@ -7,14 +7,10 @@ measures that commit in the same run, page by page in turns.
 """
 
 import asyncio
-import shutil
-import tempfile
 import time
-import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Annotated
 
@@ -22,25 +18,23 @@ import aiohttp
 import typer
 from rich.table import Table
 
-from bench import report
-from bench.older import checked_out
+from bench import report, site
 from bench.plan import percentile
 from bench.process import running_seconds
 from bench.purge import PLANT
-from bench.stack import HERE, STATE, Api, Checkout, Stack, start_upstream
+from bench.site import Site
+from bench.stack import Stack, start_upstream
 from dev.errors import CannotStart
 
 CHARGES = 10_000
 MODELS = 10
 WARM = 5
-OPEN = {"YOUT_EMAIL_VERIFICATION": "false"}
 BASE = "/api/auth/me/"
 """What every page of an account asks at least: others are compared with it."""
 PAGES = (
     *(BASE, "/activity", "/activity?days=90", "/activity?days=90&by=key", "/activity/statement", "/keys", "/models"),
     *("/studio/image", "/webhooks", "/privacy", "/plan", "/account", "/chat"),
 )
-RICH = "UPDATE accounts SET available = 10 ^ 12 WHERE id = %s"
 DAYS = """
 INSERT INTO usage_days (account_id, day, model, key_id, kind, calls, input_tokens, output_tokens, credits)
 SELECT '{account}', (now() AT TIME ZONE 'UTC')::date - day, 'bench-' || model, md5((model % 10)::text)::uuid, 'chat',
@@ -82,17 +76,6 @@ class Planted:
 
 
 @dataclass(slots=True)
-class Site:
-    """One tree with its own database, and a browser that is signed in."""
-
-    name: str
-    stack: Stack
-    api: Api
-    browser: aiohttp.ClientSession
-    costs: dict[str, "Cost"] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class Cost:
     """Of one page."""
 
@@ -122,21 +105,21 @@ def main(
 ) -> None:
     """Print the time and the CPU time of each page."""
     try:
-        sites = asyncio.run(measured(Planted(charges, models), times, turns, against))
+        costs = asyncio.run(measured(Planted(charges, models), times, turns, against))
     except CannotStart as problem:
         out.print(f"error: {problem}", markup=False)
         raise typer.Exit(2) from None
-    for site in sites:
+    for name, pages in costs.items():
         columns = ("page", "p50 ms", "p95 ms", "API CPU ms", "PostgreSQL CPU ms", f"times {BASE}")
-        shown = Table(*columns, title=f"{site.name}: {charges:,} charges, {models} models")
-        for path, cost in site.costs.items():
-            shown.add_row(path, *cost.cells(), f"{ratio(cost, site.costs[BASE]):.1f}")
+        shown = Table(*columns, title=f"{name}: {charges:,} charges, {models} models")
+        for path, cost in pages.items():
+            shown.add_row(path, *cost.cells(), f"{ratio(cost, pages[BASE]):.1f}")
         out.print(shown)
     if against:
-        older, newer = sites
+        older, newer = costs.values()
         shown = Table("page", "p50, this tree times the commit", "p95", "CPU of both processes")
-        for path, cost in newer.costs.items():
-            shown.add_row(path, *compared(cost, older.costs[path]))
+        for path, cost in newer.items():
+            shown.add_row(path, *compared(cost, older[path]))
         out.print(shown)
 
 
@@ -151,50 +134,29 @@ def compared(cost: Cost, older: Cost) -> list[str]:
     return [f"{value:.2f}" for value in (ratio(cost, older), ratio(cost, older, 95), cpu)]
 
 
-async def measured(planted: Planted, times: int, turns: int, against: str) -> list[Site]:
-    STATE.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="pages-", dir=STATE))
+async def measured(planted: Planted, times: int, turns: int, against: str) -> dict[str, dict[str, Cost]]:
+    """Return what each page costs, of the older commit and of this tree."""
     async with AsyncExitStack() as ending:
-        ending.callback(shutil.rmtree, folder, ignore_errors=True)
-        trees = [("this tree", HERE)]
-        if against:
-            trees.insert(0, (against, await ending.enter_async_context(checked_out(against, folder / "checkout"))))
+        folder = await ending.enter_async_context(site.work_folder("pages"))
+        trees = await ending.enter_async_context(site.trees(folder, against))
         upstream, child = await start_upstream(folder / "upstream.log")
         ending.push_async_callback(child.end)
         sites = []
         for number, (name, checkout) in enumerate(trees):
             stack = Stack(folder / str(number), upstream, ["plain"], checkout)
-            site = await ending.enter_async_context(_site(name, checkout, stack))
-            await _fill(site, planted)
-            sites.append(site)
+            sites.append(await ending.enter_async_context(site.started(name, stack)))
+            await _fill(sites[-1], planted)
+        costs = {one.name: {path: Cost() for path in PAGES} for one in sites}
         for path in PAGES:
             for turn in range(turns):
-                for site in sites if turn % 2 else reversed(sites):
-                    await _measure(site, path, times)
-        return sites
-
-
-@asynccontextmanager
-async def _site(name: str, checkout: Checkout, stack: Stack) -> AsyncIterator[Site]:
-    async with AsyncExitStack() as ending:
-        ending.push_async_callback(stack.stop)
-        await stack.start(0)
-        api = Api(checkout, stack.environment | OPEN, stack.folder / "api.log")
-        ending.push_async_callback(api.stop)
-        await api.start()
-        own = {"sec-fetch-site": "same-origin", "accept-encoding": "gzip"}
-        jar = aiohttp.CookieJar(unsafe=True)
-        browser = await ending.enter_async_context(aiohttp.ClientSession(api.url, headers=own, cookie_jar=jar))
-        yield Site(name, stack, api, browser)
+                for one in sites if turn % 2 else reversed(sites):
+                    await _measure(one, costs[one.name][path], path, times)
+        return costs
 
 
 async def _fill(site: Site, planted: Planted) -> None:
-    """Open an account with kept chats, and plant the rest."""
-    person = {"email": f"{uuid.uuid4().hex}@example.com", "password": uuid.uuid4().hex}
-    async with site.browser.post("/api/auth/signup/", json=person) as answer:
-        answer.raise_for_status()
-    ((account,),) = await site.stack.rows("SELECT account_id FROM users WHERE email = %s", person["email"])
-    await site.stack.rows(RICH, account)
+    """Plant what the account has, after kept chats."""
+    account = site.account
     await site.stack.run(PLANT.format(account=account, calls=planted.charges, over="60 days"))
     if await site.stack.number("SELECT count(*) FROM pg_class WHERE relname = 'running_balances'"):
         await site.stack.run(NOTED.format(account=account, calls=planted.charges))
@@ -209,9 +171,9 @@ async def _fill(site: Site, planted: Planted) -> None:
             await answer.read()
 
 
-async def _measure(site: Site, path: str, times: int) -> None:
+async def _measure(site: Site, cost: Cost, path: str, times: int) -> None:
     """Add a turn of a page."""
-    cost, postgres = site.costs.setdefault(path, Cost()), site.stack.postgres.pid
+    postgres = site.stack.postgres.pid
     assert postgres is not None  # noqa: S101  # it runs
     await _read(site.browser, path, WARM)
     before = running_seconds(site.api.pid), running_seconds(postgres)

@@ -8,25 +8,22 @@ CPU time, which other programs on the machine change little.
 import asyncio
 import tempfile
 import time
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import aiohttp
 import orjson
 import typer
-from playwright.async_api import CDPSession, Page, async_playwright
+from playwright.async_api import CDPSession, Page
 from rich.table import Table
 
 from bench import chromium_trace, process, report, texts
 from bench.chromium_trace import Spent
-from bench.pages import OPEN, RICH
 from bench.plan import percentile
+from bench.site import started
 from bench.stack import Api, Stack, start_upstream
-from dev import ports
 from dev.errors import CannotStart
 
 TOKENS = 25_000
@@ -92,44 +89,23 @@ def main(
 
 
 async def measured(kinds: Sequence[str], tokens: int, pace: int) -> list[Seen]:
-    executable = chromium_trace.program()
     async with AsyncExitStack() as ending:
+        browser = await ending.enter_async_context(chromium_trace.browser())
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="yout-playground-")))
         upstream, child = await start_upstream(folder / "upstream.log")
         ending.push_async_callback(child.end)
         stack = Stack(folder, upstream, [f"{kind}-{pace}-{tokens}" for kind in kinds])
-        ending.push_async_callback(stack.stop)
-        await stack.start(0)
-        port = ports.free()
-        api = Api(stack.checkout, stack.environment | OPEN, folder / "api.log", port)
-        ending.push_async_callback(api.stop)
-        await api.start()
-        playwright = await ending.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        ending.push_async_callback(browser.close)
+        site = await ending.enter_async_context(started("this tree", stack))
         answers = []
         for kind in kinds:
             context = await browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 800})
             await context.add_init_script(OBSERVED)
-            await context.add_cookies(await _signed_in(stack, api))  # type: ignore[arg-type]  # a TypedDict of theirs
+            await context.add_cookies(site.cookies)  # type: ignore[arg-type]  # a TypedDict of theirs
             page = await context.new_page()
-            await page.goto(f"{api.url}/chat?model=bench-{kind}-{pace}-{tokens}")
-            answers.append(await _answered(page, api, Seen(kind, tokens), pace))
+            await page.goto(f"{site.api.url}/chat?model=bench-{kind}-{pace}-{tokens}")
+            answers.append(await _answered(page, site.api, Seen(kind, tokens), pace))
             await context.close()
         return answers
-
-
-async def _signed_in(stack: Stack, api: Api) -> list[Mapping[str, str]]:
-    """Open an account that can pay. Return its cookies."""
-    async with aiohttp.ClientSession(
-        api.url, headers={"sec-fetch-site": "same-origin"}, cookie_jar=aiohttp.CookieJar(unsafe=True)
-    ) as session:
-        person = {"email": f"{uuid.uuid4().hex}@example.com", "password": uuid.uuid4().hex}
-        async with session.post("/api/auth/signup/", json=person) as answer:
-            answer.raise_for_status()
-        ((account,),) = await stack.rows("SELECT account_id FROM users WHERE email = %s", person["email"])
-        await stack.rows(RICH, account)
-        return [{"name": cookie.key, "value": cookie.value, "url": api.url} for cookie in session.cookie_jar]
 
 
 async def _answered(page: Page, api: Api, seen: Seen, pace: int) -> Seen:

@@ -12,7 +12,7 @@ from web.visit import ALOUD, ENTER, YEAR_SECONDS, Page, Visit
 BROWSER = {"letters": ("yout-letters", "off"), "enter": (ENTER, "break"), "aloud": (ALOUD, "on")}
 """What is set in a browser, by the form's field: its cookie, and what that has if it is not as it comes.
 
-`letters`: shortcuts of a single letter, which `js/keys.js` reads.
+`letters`: shortcuts of a single letter, which `js/frame.js` reads.
 """
 _ACCEPTED = 202
 _SESSIONS = "/api/auth/sessions/"

@@ -9,8 +9,7 @@ import {body, files, priced} from "./messages.js";
 import {refresh} from "./funds.js";
 import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
-import {act, count, head, named, say} from "./signs.js";
-import {AnswerView, begun, button, countdown, note, question, words} from "./thread.js";
+import {AnswerView, act, begun, button, count, countdown, head, named, note, question, say, words} from "./thread.js";
 import {coloured, run, settle, writing} from "./turn.js";
 
 /** @typedef {import("./thread.js").Answer} Answer */
@@ -94,12 +93,9 @@ export class Chat extends HTMLElement {
   async ask(text, attached = []) {
     await this.#shown.catch(() => {});
     if (this.#abort || !this.picker) return;
-    if (this.edits) {
-      this.#takeBack();
-      this.fill(text, attached);
-    }
-    const needed = [...attached, ...files(this.memory.messages)];
-    if (needed.length && !(await attachments()).fits(this, needed)) return;
+    const {edits} = this, past = this.#past(), needed = [...attached, ...files(past)];
+    if (needed.length && !(await attachments()).fits(this, needed)) return void (this.edits = edits);
+    for (const one of this.memory.messages) one.old = !past.includes(one);
     this.fill("");
     this.#say(text.trim(), attached);
     await this.answer();
@@ -121,12 +117,15 @@ export class Chat extends HTMLElement {
     this.#running(abort);
     this.follow?.toEnd();
     this.save();
-    const aloud = "aloud" in this.dataset ? new (await import("./aloud.js")).Aloud((text) => say("aloud", text)) : null;
+    const aloud = "aloud" in this.dataset ? await import("./aloud.js").then(({Aloud}) => new Aloud((text) => say("aloud", text)), () => null) : null;
     await run(view, order, {
       signal: abort.signal,
       once: this.account ? once : undefined,
       painted: () => this.follow?.keep(),
-      text: (text) => aloud?.push(text),
+      text: (text) => {
+        if (text) this.#replace();
+        aloud?.push(text);
+      },
       held: (credits) => this.#holds(credits),
       allowance: (left) => this.#allowance(left),
     });
@@ -147,10 +146,28 @@ export class Chat extends HTMLElement {
    * @param {string} [conversation] Empty: all of the chat.
    */
   order(draft, written, conversation = this.conversation) {
-    const {memory: {messages, system}, settings} = this, save = this.account ? {save: "keeps" in this.dataset} : {};
-    const past = this.edits ? messages.slice(0, messages.findLastIndex(({role}) => role === "user")) : messages;
-    const all = draft ? [...past, draft] : past;
-    return body({model: this.picker?.model.id ?? "", conversation, messages: all, chosen: settings?.chosen ?? {}, save, saved: conversation && system}, written);
+    const {memory: {system}, settings} = this, save = this.account ? {save: "keeps" in this.dataset} : {};
+    const messages = draft ? [...this.#past(), draft] : this.#live();
+    return body({model: this.picker?.model.id ?? "", conversation, messages, chosen: settings?.chosen ?? {}, save, saved: conversation && system}, written);
+  }
+
+  /** What comes before the next question. */
+  #past() {
+    const live = this.#live();
+    return this.edits ? live.slice(0, live.findLastIndex(({role}) => role === "user")) : this.memory.messages;
+  }
+
+  #live() {
+    return this.memory.messages.filter(({old}) => !old);
+  }
+
+  /** The new answer begins: what it takes the place of was paid, and goes only now. */
+  #replace() {
+    const shown = this.thread.querySelectorAll(".user, .answer");
+    this.memory.messages = this.memory.messages.filter(({old}, at) => {
+      if (old) shown[at]?.remove();
+      return !old;
+    });
   }
 
   /** Shows how an answer ended, and what it cost. @param {AnswerView} view @param {string} once */
@@ -188,7 +205,11 @@ export class Chat extends HTMLElement {
     this.memory.messages.pop();
     view.node.remove();
     count(this.memory, 0);
-    const {cut, sentence, unreached} = await troubles();
+    const {cut, sentence, unreached} = await troubles().catch((error) => {
+      this.#takeBack();
+      this.save();
+      throw error;
+    });
     if (answer.ended === "stopped") {
       this.note({...cut("stopped"), text: "Nothing had come yet."}, [button("Ask again", () => this.answer())]);
       say("status", "Stopped");
@@ -205,6 +226,7 @@ export class Chat extends HTMLElement {
     const {ways} = await troubles();
     const text = what.back ? this.#takeBack() : "";
     const shown = this.note(what, ways(this, what, {failure, once, text}));
+    this.edits = Boolean(text && this.memory.messages.at(-1)?.old);
     if (what.wait) this.#endWait = countdown(shown, what.wait, what.goes ?? "The question goes out again", () => this.answer(failure?.status === 409 ? once : key()));
   }
 
@@ -246,10 +268,8 @@ export class Chat extends HTMLElement {
     if (this.#abort) return;
     const message = /** @type {Question | undefined} */ (messages.slice(0, at).findLast(({role}) => role === "user"));
     if (this.conversation || at < messages.length - 1) return message && this.ask(message.content, message.files);
-    if (messages[messages.length - 1]?.role === "assistant") {
-      messages.pop();
-      [...this.thread.querySelectorAll(".answer")].pop()?.remove();
-    }
+    const last = messages.at(-1);
+    if (last?.role === "assistant") last.old = true;
     this.answer();
   }
 
@@ -257,17 +277,15 @@ export class Chat extends HTMLElement {
     this.#abort?.abort();
   }
 
-  /** Takes the last question out of the thread, with what follows it. */
+  /** Takes the last question out of the thread, unless it has an answer. */
   #takeBack() {
-    const at = this.memory.messages.findLastIndex(({role}) => role === "user");
-    if (at < 0) return "";
-    const [message] = this.memory.messages.splice(at);
-    const shown = [...this.thread.children], from = shown.findLastIndex((node) => node.matches(".user"));
-    for (const node of shown.slice(from)) node.remove();
-    this.#note = null;
+    const {messages} = this.memory, last = messages.at(-1);
+    if (last?.role !== "user") return "";
+    messages.pop();
+    [...this.thread.querySelectorAll(".user")].pop()?.remove();
     this.#head();
-    this.fill(message.content, "files" in message ? message.files : []);
-    return message.content;
+    this.fill(last.content, last.files);
+    return last.content;
   }
 
   /** Puts a question into the composer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
@@ -276,13 +294,6 @@ export class Chat extends HTMLElement {
     composer.files = attached.filter(({data}) => data);
     composer.text = text;
     if (shown) (await attachments()).show(this);
-  }
-
-  /** Leaves out the oldest question with its answer. */
-  dropOldest() {
-    const next = this.memory.messages.findIndex(({role}, at) => at > 0 && role === "user");
-    if (next > 0) this.memory.messages.splice(0, next);
-    this.showAll().then(() => this.answer());
   }
 
   /** @param {string} content @param {import("./messages.js").Attached[]} attached */
@@ -382,7 +393,7 @@ export class Chat extends HTMLElement {
     named(this, model.name);
     this.memory.model = model.id;
     this.settings?.of(model);
-    const unanswered = this.memory.messages[this.memory.messages.length - 1]?.role === "user";
+    const unanswered = this.#live().at(-1)?.role === "user";
     const tags = unanswered && this.#note?.querySelector(".tags");
     if (tags) tags.querySelector(".ask-other")?.remove();
     if (tags) tags.append(button(`Ask ${model.name}`, () => this.answer(), {classes: "button small ask-other"}));
@@ -397,7 +408,7 @@ export class Chat extends HTMLElement {
   #running(abort) {
     this.#abort = abort;
     this.composer.running = Boolean(abort);
-    if (abort) say("status", "Writing");
+    say("status", abort ? "Writing" : "");
   }
 
   #head() {

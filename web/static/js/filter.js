@@ -1,7 +1,7 @@
 // Filters the rows of a table while its reader types, walks them with the arrows, and copies ids. Without a script, the
 // form filters, and links lead on.
 
-import {letter} from "./keys.js";
+import {letter} from "./frame.js";
 
 const COPIED_MS = 1600;
 

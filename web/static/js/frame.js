@@ -1,9 +1,8 @@
 // What every page of the web app has: the menu of phones, shortcuts, copying, forms that are sent once.
 
-import {letter, press} from "./keys.js";
-
 const COPIED_MS = 1600, CHECKED_MS = 60_000;
 const UNAUTHORIZED = 401;
+const FIELDS = "input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable], dialog";
 
 /** Copies the text of the element that `for` names. */
 class Copy extends HTMLElement {
@@ -58,6 +57,30 @@ function shortcuts() {
   });
 }
 
+/**
+ * Returns the letter that was pressed as a shortcut, in lower case, or null: never while somebody writes, and not at all when
+ * the account's page switched them off.
+ * @param {KeyboardEvent} event
+ */
+export function letter(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.key.length !== 1) return null;
+  if (event.target instanceof Element && event.target.closest(FIELDS)) return null;
+  return /(?:^|; )yout-letters=off/.test(document.cookie) ? null : event.key.toLowerCase();
+}
+
+/** Focuses the field, or follows the link or button, whose `aria-keyshortcuts` is the letter. @param {KeyboardEvent} event */
+function press(event) {
+  const pressed = letter(event);
+  if (pressed === null || document.querySelector("dialog[open]")) return;
+  for (const element of document.querySelectorAll("[aria-keyshortcuts]")) {
+    if (!(element instanceof HTMLElement) || element.getAttribute("aria-keyshortcuts")?.toLowerCase() !== pressed) continue;
+    event.preventDefault();
+    if (element.matches("input, textarea, select")) element.focus();
+    else element.click();
+    return;
+  }
+}
+
 /** On a phone the menu is a sheet that holds the focus; without a script, the link leads to it. */
 function sheet() {
   const side = document.querySelector(".side"), button = document.querySelector(".menu-button");
@@ -100,6 +123,22 @@ function checkSession() {
   });
 }
 
+/** Says so when a script that comes on demand does not come. Asked for again, it is fetched again. */
+function sayMissing() {
+  addEventListener("unhandledrejection", (event) => {
+    if (!/module/.test(event.reason?.message)) return;
+    event.preventDefault();
+    const shown = document.createElement("p");
+    shown.className = "note bad";
+    shown.role = "alert";
+    shown.popover = "auto";
+    shown.textContent = navigator.onLine ? "The server did not answer. Try again." : "You are offline. Try again when you are back.";
+    shown.addEventListener("toggle", () => { if (!shown.matches(":popover-open")) shown.remove(); });
+    document.body.append(shown);
+    shown.showPopover();
+  });
+}
+
 /** A form is sent once, however often its button is pressed. */
 function sentOnce() {
   const sent = new WeakSet();
@@ -115,6 +154,7 @@ customElements.define("yout-copy", Copy);
 customElements.define("yout-jump", Jump);
 sheet();
 shortcuts();
+sayMissing();
 checkSession();
 sentOnce();
 if (document.querySelector("yout-time")) import("./time.js");

@@ -2,7 +2,7 @@
 // for that account: whoever else signs in in this tab does not see it. A visitor's goes along.
 
 /** @typedef {import("./thread.js").Answer} Answer */
-/** @typedef {{role: "user", content: string, files?: import("./messages.js").Attached[]}} Question */
+/** @typedef {{role: "user", content: string, files?: import("./messages.js").Attached[], old?: boolean}} Question `old`: a new one takes its place. */
 /**
  * `once`: the key of a question that is on its way, with which it is answered and charged once. `system`: the system prompt
  * that is saved with a kept chat.

@@ -1,4 +1,5 @@
-// What stands in the thread: questions, answers with their cost, and notes on what went wrong.
+// What stands in the thread: questions, answers with their cost, and notes on what went wrong. And what the page says of it:
+// title, sums, and the sentence for screen readers.
 
 import {bar, button, copier, counted, credits, element, icon} from "./dom.js";
 
@@ -6,11 +7,12 @@ import {bar, button, copier, counted, credits, element, icon} from "./dom.js";
  * An answer, as the tab keeps it. `ended`: how it was cut, or "writing". `charged`: null until it is known.
  * @typedef {{role: "assistant", content: string, reasoning: string, name: string, id: string, held: number, charged: number | null,
  *   input: number, output: number, seconds: number, first: number, thought?: number, ended: string, free: boolean,
- *   goes?: string, place?: string, system?: string}} Answer `thought`: seconds. `goes`: the saved chat that it is for. `place`: the one
+ *   goes?: string, place?: string, system?: string, old?: boolean}} Answer `thought`: seconds. `old`: a new one takes its place. `goes`: the saved chat that it is for. `place`: the one
  *   that has it, empty for none, with the system prompt `system`.
  */
 
 const SLOW_SECONDS = 2;
+const TITLE = 60;
 
 /** @param {string} text */
 export function question(text) {
@@ -165,6 +167,42 @@ export function countdown(shown, seconds, title, act) {
   const timer = setInterval(tick, 250);
   tick();
   return () => clearInterval(timer);
+}
+
+/** @param {string} id @param {string} text */
+export function say(id, text) {
+  const shown = document.getElementById(id);
+  if (shown) shown.textContent = text;
+}
+
+/** @param {{answers: number, charged: number}} memory @param {number} held */
+export function count(memory, held) {
+  say("answers", credits(memory.answers));
+  say("charged", credits(memory.charged));
+  say("held", credits(held));
+  document.getElementById("held")?.classList.toggle("held", held > 0);
+}
+
+/** Shows the title, unless the chat has one of its own. @param {string} first the first question @param {boolean} named */
+export function head(first, named) {
+  const nothing = document.getElementById("nothing");
+  const share = document.getElementById("share");
+  if (nothing) nothing.hidden = Boolean(first);
+  if (share) share.hidden = !first;
+  document.getElementById("msg")?.setAttribute("placeholder", first ? "Reply" : "Ask anything");
+  if (!named) say("chat-title", !first ? "Playground" : first.length > TITLE ? `${first.slice(0, TITLE).trimEnd()}…` : first);
+}
+
+/** A button under an answer. @param {string} label @param {string} icon @param {() => void} act */
+export function act(label, icon, act) {
+  return button(label, act, {icon, classes: "button plain icon-only small", iconOnly: true});
+}
+
+/** Shows the model that is chosen. @param {Element} chat @param {string} name */
+export function named(chat, name) {
+  const shown = chat.querySelector(".pick-name"), glyph = chat.querySelector(".model-pick .glyph");
+  if (shown) shown.textContent = name;
+  if (glyph) glyph.textContent = name.slice(0, 1);
 }
 
 export {button};

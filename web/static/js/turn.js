@@ -18,8 +18,8 @@ export function writing() {
 }
 
 /** Colours the code in finished elements, if there is any. @param {Element[]} elements */
-export async function coloured(elements) {
-  if (elements.some((one) => one.matches(".code") || one.querySelector(".code"))) (await import("./highlight.js")).colour(elements).catch(() => {});
+export function coloured(elements) {
+  if (elements.some((one) => one.matches(".code") || one.querySelector(".code"))) import("./highlight.js").then(({colour}) => colour(elements)).catch(() => {});
 }
 
 /**

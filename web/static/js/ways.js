@@ -35,7 +35,7 @@ const MAKE = {
       chat.answer();
     });
   },
-  drop: (chat) => (chat.conversation ? null : button("Drop the oldest messages", () => chat.dropOldest())),
+  drop: (chat) => (chat.conversation ? null : button("Drop the oldest messages", () => dropOldest(chat))),
   stop: (chat) => button("Stop", () => chat.note(
     {kind: "", icon: "stop", title: "This question is not sent.", text: ""},
     [button("Ask again", () => chat.answer())],
@@ -43,7 +43,7 @@ const MAKE = {
   online: (chat, {text}) => {
     const control = button("Send when I am back", () => {
       control.disabled = true;
-      addEventListener("online", () => chat.ask(chat.composer.text || text, chat.composer.files), {once: true});
+      addEventListener("online", () => (chat.draft || text ? chat.ask(chat.composer.text || text, chat.composer.files) : chat.answer()), {once: true});
     });
     return control;
   },
@@ -69,6 +69,13 @@ function shorten(chat, {failure}) {
     });
   }, () => control.remove());
   return control;
+}
+
+/** Leaves out the oldest question with its answer. @param {Chat} chat */
+function dropOldest(chat) {
+  const {messages} = chat.memory, next = messages.findIndex(({role}, at) => at > 0 && role === "user");
+  if (next > 0) messages.splice(0, next);
+  chat.showAll().then(() => chat.answer());
 }
 
 /** @param {Chat} chat @param {string} which */
