@@ -24,6 +24,10 @@ UNAVAILABLE = (
     "the object store does not answer",
     "see that it runs, and that AWS_ENDPOINT and AWS_REGION are its own; what waits for it is tried again",
 )
+FAILING = (
+    "the object store answers with errors",
+    "see its log, and whether its disks have room; what waits for it is tried again",
+)
 FULL = (
     "the object store has no room for more",
     "make room there, or raise its quota; what waits for it is tried again",
@@ -95,5 +99,7 @@ def _cause(error: Exception) -> tuple[str, str]:
     status = _STATUS.search(text)
     if status is not None and status[1] == _NO_ROOM:
         return FULL
+    if status is not None and status[1] >= "500":
+        return FAILING
     denied = _DENIED_CODE in text or (status is not None and status[1] in _DENYING)
     return DENIED if denied or isinstance(error, (PermissionDeniedError, UnauthenticatedError)) else UNAVAILABLE

@@ -52,6 +52,8 @@ ILL: dict[str, dict[str, str]] = {
     "YoutCallErrorsHigh": {
         'yout_calls_total{model="m"}': f"{GROWS}{LONG}",
         'yout_call_errors_total{model="m"}': f"0x{BREAK - 1} 0+5x{LONG - BREAK}",
+        'yout_calls_total{model="callers"}': f"{GROWS}{LONG}",
+        'yout_call_errors_total{model="callers",code="content_policy_violation"}': f"{GROWS}{LONG}",
     },
     "YoutAdapterFault": {'yout_route_faults_total{provider="p"}': _breaks(0, 1)},
     "YoutProviderDown": {'yout_route_breaker{provider="p"}': " ".join(["0"] * BREAK + ["2", "1", "1"] * 20)},

@@ -22,7 +22,8 @@ ANSWER = "Server returned non-2xx status code: {}: <Error><Code>{}</Code></Error
         (GenericError(ANSWER.format("507 Insufficient Storage", "XMinioStorageFull")), faults.FULL),
         (GenericError(ANSWER.format("507 Insufficient Storage", "Other")), faults.FULL),
         (GenericError(ANSWER.format("404 Not Found", "NoSuchBucket")), faults.NO_BUCKET),
-        (GenericError(ANSWER.format("500 Internal Server Error", "InternalError")), faults.UNAVAILABLE),
+        (GenericError(ANSWER.format("500 Internal Server Error", "InternalError")), faults.FAILING),
+        (GenericError(ANSWER.format("503 Service Unavailable", "SlowDown")), faults.FAILING),
         (GenericError("error sending request"), faults.UNAVAILABLE),
     ],
 )
