@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 
@@ -13,7 +14,9 @@ from providers.http1 import Http1Transport
 from providers.http1_connection import MAX_HEAD
 from tests.support.doubles.fetch import fetch
 from tests.support.doubles.raw_server import Visit, answer, chunked, serving
-from tests.support.doubles.upstream_calls import LONG, PATIENT, SHORT, collected, request, saying
+from tests.support.doubles.upstream_calls import LONG, PATIENT, collected, request, saying
+
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -129,11 +132,11 @@ async def test_fetching_whole_answers(transport: Http1Transport) -> None:
     async def late(visit: Visit) -> None:
         while True:
             await visit.request()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1.5)
             await visit.write(answer(b"x" * 100_000, status="200 OK" if len(visit.requests) < 3 else "500 Oops"))
 
     async with serving(late) as server:
-        timeouts = Timeouts(LONG, SHORT, SHORT, LONG)
+        timeouts = Timeouts(LONG, SECOND, SECOND, LONG)
         status, headers, body = await fetch(transport, request(server), timeouts, 100_000)
         assert (status, headers["content-length"], len(body)) == (200, "100000", 100_000)
         with pytest.raises(UpstreamError):

@@ -264,11 +264,11 @@ async def test_a_pause_stops_the_provider(transport: Http1Transport) -> None:
 
     async with serving(flood) as server:
         sink = Collector()
-        exchange = transport.open(request(server), Timeouts(LONG, LONG, timedelta(seconds=1), LONG), sink)
+        exchange = transport.open(request(server), Timeouts(LONG, LONG, timedelta(seconds=3), LONG), sink)
         await sink.begun.wait()
         exchange.pause()
         paused_at = len(sink.body)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(4)
         assert len(sink.body) == paused_at < size
         exchange.resume()
         await sink.ended.wait()
@@ -280,12 +280,12 @@ async def test_a_large_request_is_read_slowly(transport: Http1Transport) -> None
 
     async def slow(visit: Visit) -> None:
         await visit.reader.readuntil(b"\r\n\r\n")
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(4)
         await visit.reader.readexactly(20_000_000)
         await visit.write(answer(b"hello"))
 
     async with serving(slow) as server:
-        timeouts = Timeouts(LONG, timedelta(seconds=1), LONG, LONG)
+        timeouts = Timeouts(LONG, timedelta(seconds=3), LONG, LONG)
         assert (await collected(transport, request(server, bytes(20_000_000)), timeouts)).body == b"hello"
 
 
