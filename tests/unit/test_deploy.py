@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from api import metrics
+from api import metrics, stored_metrics
 from api.queue_metrics import Queues, UnendedJobs
 from api.request_figures import RequestFigures
 from db.holds import Figures
@@ -52,15 +52,17 @@ def families() -> dict[str, str]:
     registry = CollectorRegistry()
     collectors: list[Any] = [
         metrics._Process(resources, Fake(batches=0, operations=0), database_up=True),  # type: ignore[arg-type]  # its counts
-        metrics._Ledger(Figures(0, 0, 0, 0), audit),
+        stored_metrics.Ledger(Figures(0, 0, 0, 0), audit),
         metrics._Routes(RouteStates(lambda: 0.0), {}),
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
-        metrics._Overdue(Overdue(0, 0)),
+        stored_metrics.OverdueWork(Overdue(0, 0)),
         metrics._Maintenance(MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
         metrics._Faults([Fault("it is away", "there", "mend it")]),
-        metrics._WorkerFaults([]),
-        metrics._Payments(PaymentFigures(0, 0)),
-        metrics._Operator(AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), RecentJobs({}, {})),
+        stored_metrics.WorkerFaults([]),
+        stored_metrics.Payments(PaymentFigures(0, 0)),
+        stored_metrics.Operator(
+            AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), RecentJobs({}, {})
+        ),
         Queues(None),
         UnendedJobs([OpenJobs(Kind.IMAGE)]),
         RequestFigures(),
