@@ -113,7 +113,7 @@ def test_the_jobs_of_the_rules_are_scraped(path: Path) -> None:
 def test_every_metric_in_the_documents_exists() -> None:
     documents = "".join((ROOT / "docs" / name).read_text() for name in ("operating.md", "workers.md"))
     names = {name for name in named(documents) if name not in ("yout_app", "yout_metrics_token")}
-    assert names == families().keys()
+    assert names == families().keys(), "a metric is in families, above, and in docs/operating.md"
 
 
 def test_every_alert_has_a_runbook_of_its_name() -> None:
@@ -122,7 +122,7 @@ def test_every_alert_has_a_runbook_of_its_name() -> None:
     for rule in ALERTS:
         page, _, place = rule["annotations"]["runbook"].partition("#")
         assert page == "docs/runbooks.md"
-        assert place in headings
+        assert place in headings, "write its runbook into docs/runbooks.md"
         assert f"`{rule['alert']}`" in runbooks
         assert rule["labels"]["severity"] in ("page", "ticket")
     assert headings == {rule["annotations"]["runbook"].partition("#")[2] for rule in ALERTS}
