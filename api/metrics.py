@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus. The ledger's figures come from the database, so every process gives the same."""
+"""`GET /metrics` for Prometheus: what this process knows by itself, and what `api/stored_metrics.py` reads."""
 
 import asyncio
 import hmac
@@ -11,17 +11,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api import stored_metrics
 from api.deps import CurrentResources
 from api.health import answers
-from api.queue_metrics import Queues, UnendedJobs
+from api.queue_metrics import Queues
 from api.resources import Resources
-from db import holds, media_figures, operator_figures, payment_lists, worker_faults
-from db.audit import latest
-from db.engine import Database
-from db.holds import Figures
-from db.media_figures import Overdue
-from db.operator_figures import AccountFigures, DeliveryFigures, RecentJobs
-from db.tables import AuditRow
 from db.writer import LedgerWriter
 from domain.errors import CallerUnknown, ServiceUnavailable
 from domain.faults import Fault
@@ -57,37 +51,6 @@ class _Process(Collector):
         )
         yield CounterMetricFamily("yout_ledger_batches", "Commits of this process's ledger", self._writer.batches)
         yield CounterMetricFamily("yout_ledger_operations", "What they carried", self._writer.operations)
-
-
-class _Ledger(Collector):
-    """The collector of one scrape. It keeps nothing for the next one."""
-
-    def __init__(self, figures: Figures, audit: AuditRow | None) -> None:
-        self._figures, self._audit = figures, audit
-
-    def collect(self) -> Iterator[Metric]:
-        figures, audit = self._figures, self._audit
-        yield GaugeMetricFamily("yout_holds_open", "Holds of calls and jobs in flight", figures.open)
-        yield GaugeMetricFamily("yout_holds_open_credits", "Credits in open holds", figures.open_credits)
-        yield CounterMetricFamily("yout_holds_expired", "Holds ended by the sweeper since ever", figures.swept)
-        yield GaugeMetricFamily("yout_holds_overdue", "Expired holds that the sweeper cannot end", figures.overdue)
-        yield _known(
-            "yout_ledger_drift_credits",
-            "Difference of balances and lines",
-            None if audit is None else audit.drift_credits,
-        )
-        findings = None if audit is None else sum(audit.counts.values())
-        yield _known("yout_ledger_findings", "What the last audit found", findings)
-        began = None if audit is None else audit.began_at.timestamp()
-        yield _known("yout_audit_timestamp_seconds", "When it began", began)
-
-
-def _known(name: str, text: str, value: float | None) -> Metric:
-    """Make a gauge without a value if that is not known."""
-    family = GaugeMetricFamily(name, text)
-    if value is not None:
-        family.add_metric([], value)
-    return family
 
 
 class _Routes(Collector):
@@ -185,19 +148,6 @@ class _Visitors(Collector):
         yield refusals
 
 
-class _Overdue(Collector):
-    """What nothing can end."""
-
-    def __init__(self, overdue: Overdue) -> None:
-        self._overdue = overdue
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily("yout_jobs_overdue", "Media jobs that nothing can end", self._overdue.jobs)
-        yield GaugeMetricFamily(
-            "yout_outputs_overdue", "Jobs whose expired outputs cannot be deleted", self._overdue.outputs
-        )
-
-
 class _Maintenance(Collector):
     """The figures of what maintenance could not do."""
 
@@ -230,71 +180,6 @@ class _Faults(Collector):
         yield faults
 
 
-class _WorkerFaults(Collector):
-    """What the logs of workers have as wrong at present."""
-
-    def __init__(self, showing: Sequence[Fault]) -> None:
-        self._showing = showing
-
-    def collect(self) -> Iterator[Metric]:
-        faults = GaugeMetricFamily(
-            "yout_worker_faults", "Faults of workers that only the operator can mend", labels=["fault", "place"]
-        )
-        for fault in self._showing:
-            faults.add_metric([fault.what, fault.where], 1)
-        yield faults
-
-
-class _Operator(Collector):
-    """The figures of all accounts together, and of what waits to be told to receivers of webhooks."""
-
-    def __init__(self, accounts: AccountFigures, deliveries: DeliveryFigures, jobs: RecentJobs) -> None:
-        self._accounts, self._deliveries, self._jobs = accounts, deliveries, jobs
-
-    def collect(self) -> Iterator[Metric]:
-        accounts, waiting = self._accounts, self._deliveries
-        yield GaugeMetricFamily("yout_accounts", "Accounts", accounts.number)
-        yield GaugeMetricFamily("yout_credits_available", "Credits that accounts may spend", accounts.available)
-        yield GaugeMetricFamily("yout_credits_held", "Credits that are held, by the accounts' rows", accounts.held)
-        yield GaugeMetricFamily("yout_webhook_deliveries_pending", "Those that wait for an attempt", waiting.pending)
-        yield GaugeMetricFamily("yout_webhook_deliveries_due", "Of them, those whose time has come", waiting.due)
-        yield GaugeMetricFamily(
-            "yout_webhook_deliveries_due_age_seconds", "How long the oldest is due", waiting.age.total_seconds()
-        )
-        yield GaugeMetricFamily("yout_webhook_deliveries_failed", "Given up, of the last day's", waiting.failed)
-        yield GaugeMetricFamily(
-            "yout_webhook_endpoints_disabled", "Endpoints that were disabled for failing", waiting.disabled_endpoints
-        )
-        recent = GaugeMetricFamily("yout_jobs_recent", "Media jobs of the last day", labels=["kind", "state"])
-        for kind, states in self._jobs.by_kind.items():
-            for state, number in states.items():
-                recent.add_metric([kind.value, state.value], number)
-        yield recent
-        ended = GaugeMetricFamily(
-            "yout_jobs_ended_lately",
-            "Of them, those that ended within the last hour",
-            labels=["kind", "provider", "end"],
-        )
-        for one, number in self._jobs.ended.items():
-            ended.add_metric([one.kind.value, one.provider, one.end], number)
-        yield ended
-
-
-class _Payments(Collector):
-    """The figures of payments that need the operator."""
-
-    def __init__(self, figures: payment_lists.Figures) -> None:
-        self._figures = figures
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "yout_payments_unmatched", "Payments that have given nothing yet", self._figures.unmatched
-        )
-        yield GaugeMetricFamily(
-            "yout_payments_due_credits", "Credits to be taken back that accounts do not have", self._figures.due
-        )
-
-
 class _Text(Response):
     media_type = CONTENT_TYPE_LATEST.partition(";")[0]
 
@@ -320,7 +205,7 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     if up := ledger.available and await answers(resources.database):
         with suppress(ServiceUnavailable, TimeoutError):
             async with asyncio.timeout(MAX_SILENCE_SECONDS):
-                stored = await _stored(resources.database)
+                stored = await stored_metrics.read(resources.database)
     faults = dict.fromkeys(resources.catalog().providers, 0) | resources.calls.faults.by_provider
     registry = CollectorRegistry()
     registry.register(_Process(resources, ledger, database_up=up))
@@ -333,20 +218,3 @@ async def metrics(request: Request, resources: CurrentResources) -> Response:
     for collector in stored:
         registry.register(collector)
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-
-async def _stored(database: Database) -> list[Collector]:
-    """What PostgreSQL has: the same from every process."""
-    async with database.reading() as session:
-        return [
-            _Ledger(await holds.figures(session), await latest(session)),
-            _Overdue(await media_figures.overdue(session)),
-            UnendedJobs(await media_figures.open_jobs(session)),
-            _WorkerFaults(await worker_faults.showing(session)),
-            _Payments(await payment_lists.figures(session)),
-            _Operator(
-                await operator_figures.accounts(session),
-                await operator_figures.deliveries(session),
-                await operator_figures.recent_jobs(session),
-            ),
-        ]

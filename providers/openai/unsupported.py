@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from domain.request_fields import DEVELOPER_ROLE, OUTPUT_LIMITS
+from domain.request_fields import DEVELOPER_ROLE, OUTPUT_LIMITS, SET_HERE
 from providers.base import ChatCall, EmbeddingCall
 
-CAN_BE_LEFT_OUT = frozenset(
-    {"stream_options", "encoding_format", DEVELOPER_ROLE, *OUTPUT_LIMITS}
+CAN_BE_LEFT_OUT = (
+    SET_HERE
     | {"temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "logit_bias", "logprobs"}
     | {"top_logprobs", "parallel_tool_calls", "reasoning_effort", "verbosity", "prediction", "prompt_cache_options"}
     | {"top_k", "top_a", "min_p", "typical_p", "repetition_penalty", "length_penalty", "min_tokens", "random_seed"}

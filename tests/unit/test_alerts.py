@@ -99,7 +99,7 @@ def _fires(alert: str, series: dict[str, str], minute: int) -> dict[str, Any]:
 
 
 def test_every_alert_is_in_the_table() -> None:
-    assert ILL.keys() == ALERTS.keys()
+    assert ILL.keys() == ALERTS.keys(), "an alert needs series by which it fires: ILL"
 
 
 @pytest.mark.parametrize("alert", ILL)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 
-from api import metrics
+from api import metrics, stored_metrics
 from api.queue_metrics import Queues, UnendedJobs
 from api.request_figures import RequestFigures
 from db.holds import Figures
@@ -52,15 +52,17 @@ def families() -> dict[str, str]:
     registry = CollectorRegistry()
     collectors: list[Any] = [
         metrics._Process(resources, Fake(batches=0, operations=0), database_up=True),  # type: ignore[arg-type]  # its counts
-        metrics._Ledger(Figures(0, 0, 0, 0), audit),
+        stored_metrics.Ledger(Figures(0, 0, 0, 0), audit),
         metrics._Routes(RouteStates(lambda: 0.0), {}),
         metrics._Visitors(Fake(messages=0, refused=Counter())),  # type: ignore[arg-type]  # the same
-        metrics._Overdue(Overdue(0, 0)),
+        stored_metrics.OverdueWork(Overdue(0, 0)),
         metrics._Maintenance(MaintenanceErrors(Fake(), str)),  # type: ignore[arg-type]  # the same
         metrics._Faults([Fault("it is away", "there", "mend it")]),
-        metrics._WorkerFaults([]),
-        metrics._Payments(PaymentFigures(0, 0)),
-        metrics._Operator(AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), RecentJobs({}, {})),
+        stored_metrics.WorkerFaults([]),
+        stored_metrics.Payments(PaymentFigures(0, 0)),
+        stored_metrics.Operator(
+            AccountFigures(0, 0, 0, 0, 0), DeliveryFigures(0, 0, timedelta(), 0, 0), RecentJobs({}, {})
+        ),
         Queues(None),
         UnendedJobs([OpenJobs(Kind.IMAGE)]),
         RequestFigures(),
@@ -111,7 +113,7 @@ def test_the_jobs_of_the_rules_are_scraped(path: Path) -> None:
 def test_every_metric_in_the_documents_exists() -> None:
     documents = "".join((ROOT / "docs" / name).read_text() for name in ("operating.md", "workers.md"))
     names = {name for name in named(documents) if name not in ("yout_app", "yout_metrics_token")}
-    assert names == families().keys()
+    assert names == families().keys(), "a metric is in families, above, and in docs/operating.md"
 
 
 def test_every_alert_has_a_runbook_of_its_name() -> None:
@@ -120,7 +122,7 @@ def test_every_alert_has_a_runbook_of_its_name() -> None:
     for rule in ALERTS:
         page, _, place = rule["annotations"]["runbook"].partition("#")
         assert page == "docs/runbooks.md"
-        assert place in headings
+        assert place in headings, "write its runbook into docs/runbooks.md"
         assert f"`{rule['alert']}`" in runbooks
         assert rule["labels"]["severity"] in ("page", "ticket")
     assert headings == {rule["annotations"]["runbook"].partition("#")[2] for rule in ALERTS}

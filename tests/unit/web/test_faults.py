@@ -1,11 +1,12 @@
 """Pages for what went wrong."""
 
+import re
 from http import HTTPStatus
 
 import pytest
 from starlette.requests import Request
 
-from web import faults
+from web import faults, templating
 from web.faults import Problem
 
 OURS = "Something broke on our side."
@@ -44,3 +45,11 @@ def test_a_page_that_is_loaded_again_by_itself_says_when() -> None:
     assert "in 1 second." in shown(Problem(429, "", "1"))
     assert "in 14 seconds." in shown(Problem(429, "", "14"))
     assert "in 5 seconds." in shown(Problem(503, "", "1"))
+
+
+def test_each_place_of_the_sidebar_is_among_those_that_are_offered() -> None:
+    sidebar = re.findall(r'place\("([^"]+)"', (templating.FOLDER / "frame.html").read_text("utf-8"))
+    assert sidebar
+    offered = tuple(faults._PLACES)
+    missing = [place for place in sidebar if not any(one.startswith(place) for one in offered)]
+    assert missing == [], "give them words in _PLACES of web/faults.py"
