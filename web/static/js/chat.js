@@ -61,7 +61,7 @@ export class Chat extends HTMLElement {
     if (!this.composer.text) this.composer.text = takeDraft();
     if (carried) return this.ask(carried.text);
     this.price();
-    const last = this.memory.messages[this.memory.messages.length - 1];
+    const last = this.memory.messages.at(-1);
     if (last && (last.role === "user" || last.ended === "writing")) await (await import("./returned.js")).takeUp(this, last);
   }
 
@@ -82,7 +82,7 @@ export class Chat extends HTMLElement {
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
     this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
     this.querySelector(".panel-close")?.addEventListener("click", () => closePanel(this.panel));
-    this.querySelector("#get-code")?.addEventListener("click", () => this.#code());
+    this.querySelector("#get-code")?.addEventListener("click", async () => (await import("./code.js")).showCode(this));
     document.getElementById("share")?.addEventListener("click", () => this.#share());
     for (const link of document.querySelectorAll("[data-new]")) link.addEventListener("click", () => this.#leave());
     addEventListener("pagehide", () => this.save());
@@ -426,11 +426,6 @@ export class Chat extends HTMLElement {
       const what = usedUp(left, this.#about());
       this.note(what, ways(this, what, {once: "", text: ""}));
     }
-  }
-
-  async #code() {
-    const {showCode} = await import("./code.js");
-    showCode(this);
   }
 
   /** @param {string} selector */

@@ -2,7 +2,6 @@
 
 import {button, element} from "./dom.js";
 import {key} from "./memory.js";
-import {affordableTokens} from "./quote.js";
 import {get} from "./stream.js";
 
 export * from "./sentences.js";
@@ -24,8 +23,9 @@ const MAKE = {
   cheaper: (chat) => choose(chat, "a cheaper"),
   longer: (chat) => choose(chat, "a longer"),
   nearest: (chat) => {
-    const [first, second, third] = chat.picker?.near(chat.memory.model) ?? [];
-    return element("span", {class: "tags"}, ...[first, second, third].filter(Boolean).map(({id, name}) => button(name, () => chat.picker?.take(id))));
+    const names = element("span", {class: "tags"});
+    import("./near.js").then(({near}) => names.append(...near(chat)), () => names.remove());
+    return names;
   },
   shorten,
   raise: (chat, {failure}) => {
@@ -57,18 +57,9 @@ const MAKE = {
 
 /** A shorter answer that the balance covers, if it covers one of use. @param {Chat} chat @param {Case} about */
 function shorten(chat, {failure}) {
-  const control = button("Shorten", () => {});
-  control.hidden = true;
-  affordableTokens(chat.order(), failure?.more.available ?? 0).then((tokens) => {
-    if (!tokens) return control.remove();
-    control.hidden = false;
-    control.replaceChildren(`Shorten to ${tokens.toLocaleString("en-US")} tokens`);
-    control.addEventListener("click", () => {
-      chat.settings?.set("max_tokens", tokens);
-      chat.answer();
-    });
-  }, () => control.remove());
-  return control;
+  const place = element("span", {hidden: true});
+  import("./shorten.js").then(({shorter}) => shorter(chat, failure?.more.available ?? 0)).then((control) => place.replaceWith(control ?? ""), () => place.remove());
+  return place;
 }
 
 /** Leaves out the oldest question with its answer. @param {Chat} chat */
