@@ -424,7 +424,7 @@ export class Chat extends HTMLElement {
     if (left.remaining === 0) {
       const {usedUp, ways} = await troubles();
       const what = usedUp(left, this.#about());
-      this.note(what, ways(this, what, {once: "", text: ""}));
+      this.note(what, ways(this, what, {}));
     }
   }
 

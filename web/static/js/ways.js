@@ -7,7 +7,7 @@ import {get} from "./stream.js";
 export * from "./sentences.js";
 
 /** @typedef {import("./chat.js").Chat} Chat */
-/** @typedef {{failure?: import("./stream.js").Refused, once: string, text: string}} Case `text`: the question, when it went back into the composer. */
+/** @typedef {{failure?: import("./stream.js").Refused, once?: string, text?: string}} Case `text`: the question, when it went back into the composer. */
 
 /** @param {Chat} chat @param {import("./sentences.js").Sentence} what @param {Case} about @returns {(HTMLElement | null)[]} */
 export function ways(chat, what, about) {
@@ -43,7 +43,11 @@ const MAKE = {
   online: (chat, {text}) => {
     const control = button("Send when I am back", () => {
       control.disabled = true;
-      addEventListener("online", () => (chat.draft || text ? chat.ask(chat.composer.text || text, chat.composer.files) : chat.answer()), {once: true});
+      addEventListener("online", () => {
+        if (!control.isConnected) return;
+        if (chat.draft) chat.ask(chat.composer.text, chat.composer.files);
+        else if (!text) chat.answer();
+      }, {once: true});
     });
     return control;
   },

@@ -1,0 +1,75 @@
+"""What browsers do in other ways: input methods, a storage that is switched off, a network that goes and comes."""
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewMember
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+COMPOSED = """
+(element) => {
+  for (const key of ["Enter", "ArrowDown", "Escape"]) {
+    for (const more of [{}, {isComposing: true}, {ctrlKey: true}]) {
+      const event = new KeyboardEvent("keydown", {key, keyCode: 229, bubbles: true, cancelable: true, ...more});
+      if (!element.dispatchEvent(event)) return key;
+    }
+  }
+  return "";
+}
+"""
+"""Presses the keys with which a word is chosen, as Chrome and Safari say it. Returns the one that a script took."""
+DATA = """
+(() => {
+  const picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=";
+  const data = new DataTransfer(), bytes = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+  data.items.add(new File([bytes], "image.png", {type: "image/png"}));
+  return data;
+})()
+""".strip()
+"""A picture that is dropped or pasted."""
+PASTED = """
+(area, texts) => {
+  const data = DATA;
+  for (const type of texts) data.setData(type, "1");
+  return area.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+}
+""".replace("DATA", DATA)
+"""Pastes a picture beside texts of these types. Returns whether that is left to the browser."""
+DROPPED = """
+(element) => {
+  const data = DATA, drop = (name) => new DragEvent(name, {dataTransfer: data, bubbles: true, cancelable: true});
+  return element.dispatchEvent(drop("dragover")) || element.dispatchEvent(drop("drop"));
+}
+""".replace("DATA", DATA)
+"""Drops a picture there. Returns whether the browser would show it instead of the page."""
+COME_BACK = "dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))"
+"""A browser that has kept the page shows it again."""
+WITHOUT_STORAGE = """
+for (const name of ["sessionStorage", "localStorage"]) {
+  Object.defineProperty(window, name, {get() { throw new DOMException("switched off", "SecurityError"); }});
+}
+"""
+
+
+async def test_a_question_that_was_taken_back_is_not_sent_later(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    await page.goto(f"{site.url}/chat")
+    message, note = page.get_by_label("Your message"), page.locator(".thread > .note")
+    late = "performance.getEntriesByType('resource').find(({name}) => name.includes('/js/ways'))"
+    await page.wait_for_function(late)
+    await page.evaluate(f"import({late}.name).then(() => null)")
+    await page.context.set_offline(True)
+    await message.fill("Not this one")
+    await message.press("Enter")
+    await note.get_by_role("button", name="Send when I am back").click()
+    await message.fill("")
+    await page.evaluate("window.back = new Promise((on) => addEventListener('online', on)); null")
+    await page.context.set_offline(False)
+    await page.evaluate("back.then(() => null)")
+    await message.fill("Hello!")
+    await message.press("Enter")
+    await expect(page.locator(".answer .cost b")).to_be_visible()
+    await expect(page.locator(".user")).to_have_text(["Hello!"])
+    await page.close()
