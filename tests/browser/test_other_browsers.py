@@ -73,3 +73,26 @@ async def test_a_question_that_was_taken_back_is_not_sent_later(site: Stack, new
     await expect(page.locator(".answer .cost b")).to_be_visible()
     await expect(page.locator(".user")).to_have_text(["Hello!"])
     await page.close()
+
+
+async def test_nothing_is_asked_with_a_limit_that_cannot_be_read(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    await page.goto(f"{site.url}/chat")
+    message, limit = page.get_by_label("Your message"), page.get_by_label("Never spend more than")
+    for width in (1280, 390):
+        await page.set_viewport_size({"width": width, "height": 800})
+        if not await limit.is_visible():
+            await page.get_by_role("button", name="Settings", exact=True).click()
+        await limit.fill("5.000")
+        await page.keyboard.press("Escape")
+        await message.fill("Hello!")
+        await message.press("Enter")
+        await expect(limit).to_be_focused()
+        await expect(page.get_by_text("A whole number above 0.")).to_be_visible()
+        await expect(page.locator(".user")).to_have_count(0)
+        await expect(message).to_have_value("Hello!")
+    await limit.fill("5,000")
+    await page.keyboard.press("Escape")
+    await message.press("Enter")
+    await expect(page.locator(".answer .cost b")).to_be_visible()
+    await page.close()

@@ -92,6 +92,9 @@ export class Chat extends HTMLElement {
   /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
   async ask(text, attached = []) {
     await this.#shown.catch(() => {});
+    const wrong = this.settings?.wrong;
+    if (wrong) openPanel(this.panel);
+    if (wrong) return wrong.focus();
     if (this.#abort || !this.picker) return;
     const {edits} = this, past = this.#past(), needed = [...attached, ...files(past)];
     if (needed.length && !(await attachments()).fits(this, needed)) return void (this.edits = edits);
