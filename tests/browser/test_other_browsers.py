@@ -53,6 +53,28 @@ for (const name of ["sessionStorage", "localStorage"]) {
 """
 
 
+async def test_keys_that_choose_a_word_do_nothing_else(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    for path, label in (("/chat", "Your message"), ("/studio/image", "Prompt")):
+        await page.goto(site.url + path)
+        field = page.get_by_label(label, exact=True)
+        await field.fill("ni hao")
+        assert await field.evaluate(COMPOSED) == ""
+        await expect(field).to_have_value("ni hao")
+    await page.keyboard.press("Control+k")
+    jump = page.get_by_role("combobox", name="Jump to")
+    await jump.fill("keys")
+    assert await jump.evaluate(COMPOSED) == ""
+    await page.goto(f"{site.url}/chat")
+    await expect(page.locator(".user")).to_have_count(0)
+    await page.get_by_role("button", name="Model: ").click()
+    search = page.get_by_role("dialog").get_by_role("searchbox")
+    await search.fill("demo")
+    assert await search.evaluate(COMPOSED) == ""
+    await expect(search).to_be_visible()
+    await page.close()
+
+
 async def test_a_question_that_was_taken_back_is_not_sent_later(site: Stack, new_member: NewMember) -> None:
     page = await (await new_member(site)).context.new_page()
     await page.goto(f"{site.url}/chat")

@@ -86,7 +86,7 @@ export class Chat extends HTMLElement {
     document.getElementById("share")?.addEventListener("click", () => this.#share());
     for (const link of document.querySelectorAll("[data-new]")) link.addEventListener("click", () => this.#leave());
     addEventListener("pagehide", () => this.save());
-    document.addEventListener("keydown", ({key, isComposing}) => { if (key === "Escape" && !isComposing && !document.querySelector("dialog[open]")) this.stop(); });
+    document.addEventListener("keydown", ({key}) => { if (key === "Escape" && !document.querySelector("dialog[open]")) this.stop(); });
   }
 
   /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */

@@ -80,7 +80,6 @@ class Composer extends HTMLElement {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.isComposing) return;
     if (event.key === "Enter" && event.shiftKey === ("enterBreaks" in this.dataset) && !event.altKey) {
       event.preventDefault();
       this.#ask();

@@ -20,7 +20,7 @@ if (form instanceof HTMLFormElement && area instanceof HTMLTextAreaElement) {
     send();
   });
   area.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey !== ("enterBreaks" in form.dataset) || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey !== ("enterBreaks" in form.dataset)) return;
     event.preventDefault();
     send();
   });

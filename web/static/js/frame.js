@@ -1,7 +1,7 @@
 // What every page of the web app has: the menu of phones, shortcuts, copying, forms that are sent once.
 
 const COPIED_MS = 1600, CHECKED_MS = 60_000;
-const UNAUTHORIZED = 401;
+const UNAUTHORIZED = 401, COMPOSED = 229;
 const FIELDS = "input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable], dialog";
 
 /** Copies the text of the element that `for` names. */
@@ -43,6 +43,11 @@ async function jump() {
   opened.jump(typed);
 }
 
+/** Keys that compose a text, as of Chinese, are the input method's own, and have this code: no other script sees them. */
+function composing() {
+  addEventListener("keydown", (event) => { if (event.keyCode === COMPOSED) event.stopImmediatePropagation(); }, true);
+}
+
 /** Jumps by Ctrl K, lists the shortcuts by `?`, and follows those of the page. */
 function shortcuts() {
   document.addEventListener("keydown", async (event) => {
@@ -63,7 +68,7 @@ function shortcuts() {
  * @param {KeyboardEvent} event
  */
 export function letter(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.key.length !== 1) return null;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1) return null;
   if (event.target instanceof Element && event.target.closest(FIELDS)) return null;
   return /(?:^|; )yout-letters=off/.test(document.cookie) ? null : event.key.toLowerCase();
 }
@@ -158,3 +163,4 @@ sayMissing();
 checkSession();
 sentOnce();
 if (document.querySelector("yout-time")) import("./time.js");
+composing();
