@@ -1,9 +1,9 @@
 """What browsers do in other ways: input methods, a storage that is switched off, a network that goes and comes."""
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
-from tests.browser.conftest import NewMember
+from tests.browser.conftest import NewContext, NewMember
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -72,6 +72,47 @@ async def test_keys_that_choose_a_word_do_nothing_else(site: Stack, new_member: 
     await search.fill("demo")
     assert await search.evaluate(COMPOSED) == ""
     await expect(search).to_be_visible()
+    await page.close()
+
+
+async def without_storage(page: Page) -> list[str]:
+    """Returns the errors of its scripts, as they come."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.add_init_script(WITHOUT_STORAGE)
+    return errors
+
+
+async def test_a_first_question_stays_where_the_tab_keeps_nothing(site: Stack, new_context: NewContext) -> None:
+    page = await (await new_context()).new_page()
+    errors = await without_storage(page)
+    await page.goto(site.url)
+    for _ in range(2):
+        await page.get_by_label("Your message").fill("Hello!")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_contain_text("could not keep your question")
+    await expect(page.get_by_label("Your message")).to_have_value("Hello!")
+    async with page.expect_popup() as opened:
+        await page.get_by_role("alert").get_by_role("link").click()
+    await expect((await opened.value).get_by_label("Your message")).to_be_focused()
+    assert errors == []
+    await page.close()
+
+
+async def test_a_chat_and_a_form_where_the_tab_keeps_nothing(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    errors = await without_storage(page)
+    await page.goto(f"{site.url}/chat")
+    for _ in range(2):
+        await page.get_by_label("Your message").fill("Hello!")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#status")).to_contain_text("Answer complete")
+        await page.get_by_role("link", name="New chat").click()
+        await page.wait_for_url(f"{site.url}/chat")
+    await page.goto(f"{site.url}/studio/image?model=demo-image")
+    await page.get_by_label("Prompt", exact=True).fill("A tree")
+    await expect(page.locator("yout-quote [data-price]")).to_contain_text("credits")
+    assert errors == []
     await page.close()
 
 
