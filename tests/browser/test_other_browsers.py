@@ -138,6 +138,16 @@ async def test_a_question_that_was_taken_back_is_not_sent_later(site: Stack, new
     await page.close()
 
 
+async def test_text_of_an_office_program_is_pasted_as_text(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    await page.goto(f"{site.url}/chat")
+    message = page.get_by_label("Your message")
+    assert await message.evaluate(PASTED, ["text/plain", "text/html"]), "the browser pastes the text"
+    assert not await message.evaluate(PASTED, ["text/html"]), "a picture that is copied from a page"
+    await expect(page.locator(".files img, .thread > .note")).not_to_have_count(0)
+    await page.close()
+
+
 async def test_nothing_is_asked_with_a_limit_that_cannot_be_read(site: Stack, new_member: NewMember) -> None:
     page = await (await new_member(site)).context.new_page()
     await page.goto(f"{site.url}/chat")
@@ -158,4 +168,18 @@ async def test_nothing_is_asked_with_a_limit_that_cannot_be_read(site: Stack, ne
     await page.keyboard.press("Escape")
     await message.press("Enter")
     await expect(page.locator(".answer .cost b")).to_be_visible()
+    await page.close()
+
+
+async def test_a_file_may_be_dropped_anywhere_and_never_leads_away(site: Stack, new_member: NewMember) -> None:
+    page = await (await new_member(site)).context.new_page()
+    await page.goto(f"{site.url}/chat")
+    assert not await page.locator(".side").evaluate(DROPPED)
+    await expect(page.locator(".files, .thread > .note").filter(visible=True)).not_to_have_count(0)
+    await page.goto(f"{site.url}/studio/video?model=demo-video")
+    place = page.locator(".drop").first
+    assert not await page.locator("h1").evaluate(DROPPED)
+    await expect(page.locator(".sent li")).to_have_count(0)
+    assert not await place.locator(".hint").evaluate(DROPPED)
+    await expect(page.locator(".sent li")).to_contain_text("image.png")
     await page.close()
