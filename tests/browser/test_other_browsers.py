@@ -1,7 +1,9 @@
 """What browsers do in other ways: input methods, a storage that is switched off, a network that goes and comes."""
 
+import re
+
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import NewContext, NewMember
 from tests.support.stack import Stack
@@ -168,6 +170,31 @@ async def test_nothing_is_asked_with_a_limit_that_cannot_be_read(site: Stack, ne
     await page.keyboard.press("Escape")
     await message.press("Enter")
     await expect(page.locator(".answer .cost b")).to_be_visible()
+    await page.close()
+
+
+async def test_words_that_filter_models_stay_with_links_and_on_the_way_back(
+    site: Stack, visitor: BrowserContext
+) -> None:
+    page = await visitor.new_page()
+    rows, field = page.locator("tr[data-text]:visible"), page.get_by_label("Search models")
+    await page.goto(f"{site.url}/models")
+    every = await rows.count()
+    await field.fill("demo-chat-fail")
+    await expect(rows).to_have_count(1)
+    await rows.locator("a.name").click()
+    await page.wait_for_url(f"{site.url}/models/demo-chat-fail")
+    await page.go_back()
+    for _ in range(2):
+        await expect(field).to_have_value("demo-chat-fail")
+        await expect(rows).to_have_count(1)
+        await expect(page.locator("#shown")).to_have_text(re.compile(r"^1 of "))
+        await field.fill("demo-chat")
+        await field.fill("demo-chat-fail")
+        await page.get_by_role("link", name="US$ per million").click()
+        await page.wait_for_url(re.compile("unit=usd"))
+    await field.fill("")
+    await expect(rows).to_have_count(every)
     await page.close()
 
 
