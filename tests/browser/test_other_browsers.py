@@ -210,3 +210,30 @@ async def test_a_file_may_be_dropped_anywhere_and_never_leads_away(site: Stack, 
     assert not await place.locator(".hint").evaluate(DROPPED)
     await expect(page.locator(".sent li")).to_contain_text("image.png")
     await page.close()
+
+
+async def test_the_way_back_to_a_page_keeps_what_was_written(site: Stack, new_member: NewMember) -> None:
+    member = await new_member(site)
+    page = await member.context.new_page()
+    await page.goto(f"{site.url}/keys/new")
+    name = page.get_by_label("Name", exact=True)
+    await name.fill("half a name")
+    await page.evaluate("document.body.id = 'same'")
+    async with page.expect_response("**/api/auth/me/"):
+        await page.evaluate(COME_BACK)
+    await expect(page.locator("body#same")).to_have_count(1)
+    await expect(name).to_have_value("half a name")
+    await name.fill("")
+    async with page.expect_event("load"):
+        await page.evaluate(COME_BACK)
+    await expect(page.locator("body#same")).to_have_count(0)
+
+    await page.goto(f"{site.url}/studio/speech")
+    text, count = page.locator("textarea.main-text"), page.locator("[data-count]").first
+    await text.evaluate("(text) => { text.value = 'restored'; }")
+    await page.evaluate(COME_BACK)
+    await expect(count).to_contain_text("8 of ")
+    assert (await member.api.post("/api/auth/logout/")).is_success
+    await page.evaluate(COME_BACK)
+    await page.wait_for_url(re.compile("/sign-in"))
+    await page.close()

@@ -112,17 +112,23 @@ function sheet() {
   });
 }
 
+const isAccounts = () => document.querySelector('form[action="/sign-out"]');
+
+/** Whether the session of this page has ended. Then the page says so. */
+async function hasEnded() {
+  const {call} = await import("./api.js");
+  return call("/api/auth/me/").then(() => false, ({status}) => status === UNAUTHORIZED);
+}
+
 /** A form of a page that was open for a while is sent if the session goes on. Else what was written stays, and the page says so. */
 function checkSession() {
   let checked = performance.now();
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== "post") return;
-    if (!document.querySelector('form[action="/sign-out"]') || performance.now() - checked < CHECKED_MS) return;
+    if (!isAccounts() || performance.now() - checked < CHECKED_MS) return;
     event.preventDefault();
-    const {call} = await import("./api.js");
-    const fault = await call("/api/auth/me/").then(() => null, (problem) => problem);
-    if (fault?.status === UNAUTHORIZED) return;
+    if (await hasEnded()) return;
     checked = performance.now();
     form.requestSubmit(event.submitter);
   });
@@ -144,17 +150,19 @@ function sayMissing() {
   });
 }
 
-/** A form is sent once, however often its button is pressed. */
+/** A form is sent once, however often its button is pressed. On the way back a page is new, unless something was written there and not sent. */
 function sentOnce() {
-  const sent = new WeakSet();
+  const sent = new Set();
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || !(event.target instanceof HTMLFormElement)) return;
     if (sent.has(event.target)) event.preventDefault();
     sent.add(event.target);
   });
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  const written = () => [...document.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue);
+  addEventListener("pageshow", async ({persisted}) => { if (persisted && (sent.size || !written() || isAccounts() && await hasEnded())) location.reload(); });
 }
 
+composing();
 customElements.define("yout-copy", Copy);
 customElements.define("yout-jump", Jump);
 sheet();
@@ -163,4 +171,3 @@ sayMissing();
 checkSession();
 sentOnce();
 if (document.querySelector("yout-time")) import("./time.js");
-composing();

@@ -36,6 +36,12 @@ class Order extends HTMLElement {
     if (fill) this.fill(fill.fields);
     this.counts();
     this.code();
+    // On the way back the browser fills the form again, without an event.
+    addEventListener("pageshow", () => {
+      if (!this.text?.value) return;
+      this.changed(this.text);
+      this.quote();
+    });
   }
 
   get kind() {
@@ -164,12 +170,6 @@ class Order extends HTMLElement {
         if (list.children.length >= most) return this.fault(place, `At most ${most}.`);
         if (!(await this.send(file, place, list, input))) return;
       }
-    });
-  }
-
-  /** @param {File} file @param {HTMLElement} place @param {Element} list @param {HTMLInputElement} input */
-  async send(file, place, list, input) {
-    this.busy(1);
     };
     for (const name of ["dragover", "dragleave", "drop"]) drop?.addEventListener(name, () => drop.classList.toggle("is-over", name === "dragover"));
     drop?.addEventListener("drop", (event) => take([.../** @type {DragEvent} */ (event).dataTransfer?.files ?? []]));
@@ -177,6 +177,12 @@ class Order extends HTMLElement {
       const chosen = [...(input.files ?? [])];
       input.value = "";
       take(chosen);
+    });
+  }
+
+  /** @param {File} file @param {HTMLElement} place @param {Element} list @param {HTMLInputElement} input */
+  async send(file, place, list, input) {
+    this.busy(1);
     this.fault(place, "");
     try {
       const answer = await fetch("/api/media/uploads/", {method: "POST", headers: {"content-type": "application/octet-stream"}, body: file});
