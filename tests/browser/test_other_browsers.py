@@ -237,3 +237,15 @@ async def test_the_way_back_to_a_page_keeps_what_was_written(site: Stack, new_me
     await page.evaluate(COME_BACK)
     await page.wait_for_url(re.compile("/sign-in"))
     await page.close()
+
+
+async def test_a_question_that_is_sent_too_early_stays(site: Stack, new_context: NewContext) -> None:
+    page = await (await new_context()).new_page()
+    await page.route("**/js/**", lambda route: route.abort())
+    for path in ("/", "/chat"):
+        await page.goto(site.url + path)
+        await page.get_by_label("Your message").fill("Hello!")
+        await page.get_by_role("button", name="Send").click()
+        await expect(page.get_by_label("Your message")).to_have_value("Hello!")
+        await expect(page).to_have_url(site.url + path)
+    await page.close()
