@@ -170,6 +170,11 @@ async def test_nothing_is_asked_with_a_limit_that_cannot_be_read(site: Stack, ne
     await page.keyboard.press("Escape")
     await message.press("Enter")
     await expect(page.locator(".answer .cost b")).to_be_visible()
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    await limit.fill("many")
+    await page.get_by_role("button", name="Ask again").click()
+    await expect(limit).to_be_focused()
+    await expect(page.locator(".answer .cost b")).to_be_visible()
     await page.close()
 
 

@@ -92,10 +92,7 @@ export class Chat extends HTMLElement {
   /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
   async ask(text, attached = []) {
     await this.#shown.catch(() => {});
-    const wrong = this.settings?.wrong;
-    if (wrong) openPanel(this.panel);
-    if (wrong) return wrong.focus();
-    if (this.#abort || !this.picker) return;
+    if (this.#abort || !this.picker || this.#mends()) return;
     const {edits} = this, past = this.#past(), needed = [...attached, ...files(past)];
     if (needed.length && !(await attachments()).fits(this, needed)) return void (this.edits = edits);
     for (const one of this.memory.messages) one.old = !past.includes(one);
@@ -268,12 +265,21 @@ export class Chat extends HTMLElement {
   /** Asks the question of an answer again. One that is not the last, or saved, stays, and the new one comes at the end. @param {Answer} [of] */
   again(of) {
     const {messages} = this.memory, at = of ? messages.indexOf(of) : messages.length;
-    if (this.#abort) return;
+    if (this.#abort || this.#mends()) return;
     const message = /** @type {Question | undefined} */ (messages.slice(0, at).findLast(({role}) => role === "user"));
     if (this.conversation || at < messages.length - 1) return message && this.ask(message.content, message.files);
     const last = messages.at(-1);
     if (last?.role === "assistant") last.old = true;
     this.answer();
+  }
+
+  /** Shows a setting that cannot be read, if there is one. With it nothing is asked. */
+  #mends() {
+    const wrong = this.settings?.wrong;
+    if (!wrong) return false;
+    openPanel(this.panel);
+    wrong.focus();
+    return true;
   }
 
   stop() {
