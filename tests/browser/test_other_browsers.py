@@ -7,6 +7,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import NewContext, NewMember
 from tests.support.stack import Stack
+from tests.support.watched_page import SENTENCES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -122,9 +123,7 @@ async def test_a_question_that_was_taken_back_is_not_sent_later(site: Stack, new
     page = await (await new_member(site)).context.new_page()
     await page.goto(f"{site.url}/chat")
     message, note = page.get_by_label("Your message"), page.locator(".thread > .note")
-    late = "performance.getEntriesByType('resource').find(({name}) => name.includes('/js/ways'))"
-    await page.wait_for_function(late)
-    await page.evaluate(f"import({late}.name).then(() => null)")
+    await page.evaluate(SENTENCES)
     await page.context.set_offline(True)
     await message.fill("Not this one")
     await message.press("Enter")
