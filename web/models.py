@@ -68,11 +68,13 @@ async def models(visit: Visit) -> Response:
     words = query.get("q", "")[:200].lower().split()
     of_kind = [model for model in everything if model["modality"] == kind]
     sort = _sort(query.get("sort", ""), kind)
-    shown = ordered([model for model in of_kind if _fits(model, chosen, words)], sort)
+    traits = ordered([model for model in of_kind if _fits(model, chosen, ())], sort)
+    shown = sum(_has(model, words) for model in traits)
     unit = "usd" if query.get("unit") == "usd" else "credits"
     link = _Links(kind, chosen, unit, query.get("q", "")[:200], "1" if inactive else "", sort)
     values = {
-        "models": [(model, prices(model, unit)) for model in shown],
+        "models": [(model, prices(model, unit), _has(model, words)) for model in traits] if shown else [],
+        "shown": shown,
         "kinds": {name: count for name, count in kinds.items() if count},
         "of_kind": len(of_kind),
         "chosen": chosen,
@@ -202,7 +204,11 @@ def _without(names: Sequence[str], name: str) -> list[str]:
 
 
 def _fits(model: Model, traits: Sequence[str], words: Sequence[str]) -> bool:
-    return all(TRAITS[name].of(model) for name in traits) and all(word in _text(model) for word in words)
+    return all(TRAITS[name].of(model) for name in traits) and _has(model, words)
+
+
+def _has(model: Model, words: Sequence[str]) -> bool:
+    return all(word in _text(model) for word in words)
 
 
 def _ways(models: Sequence[Model], link: _Links, words: Sequence[str]) -> Sequence[tuple[str, str, int]]:

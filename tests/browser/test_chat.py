@@ -17,6 +17,7 @@ from dev import ports
 from tests.browser.conftest import VISITOR_MESSAGES, Member, NewContext, NewMember
 from tests.support.pages_site import PASSWORD
 from tests.support.stack import Stack
+from tests.support.watched_page import SENTENCES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -26,7 +27,6 @@ ORDER BY holds.created_at
 """
 SLOW = "[seconds=30] Count to 200."
 QUICK = "[seconds=1] Hello!"
-LATE_SCRIPT = "performance.getEntriesByType('resource').find(({name}) => name.includes('/js/ways'))"
 
 
 @dataclass
@@ -207,8 +207,7 @@ async def test_an_answer_that_fails_costs_nothing(chat: Chat) -> None:
 
 async def test_a_question_without_a_network_stays_and_is_sent_when_it_is_back(chat: Chat) -> None:
     await chat.open()
-    await chat.page.wait_for_function(LATE_SCRIPT)
-    await chat.page.evaluate(f"import({LATE_SCRIPT}.name).then(() => null)")
+    await chat.page.evaluate(SENTENCES)
     await chat.page.context.set_offline(True)
     await chat.ask("Hello!")
     await expect(chat.note).to_contain_text("You are offline. Your text stays here.")

@@ -108,7 +108,7 @@ async function read(file, kind) {
 /** @param {Chat} chat @param {string} title @param {string} [text] @param {import("./sentences.js").Way[]} [on] */
 function refuse(chat, title, text = "", on = []) {
   const what = {kind: "wait", icon: "alert", title, text, ways: on};
-  shown = chat.note(what, ways(chat, what, {once: "", text: ""}));
+  shown = chat.note(what, ways(chat, what, {}));
 }
 
 /** @param {string} name */

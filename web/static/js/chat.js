@@ -61,7 +61,7 @@ export class Chat extends HTMLElement {
     if (!this.composer.text) this.composer.text = takeDraft();
     if (carried) return this.ask(carried.text);
     this.price();
-    const last = this.memory.messages[this.memory.messages.length - 1];
+    const last = this.memory.messages.at(-1);
     if (last && (last.role === "user" || last.ended === "writing")) await (await import("./returned.js")).takeUp(this, last);
   }
 
@@ -82,17 +82,17 @@ export class Chat extends HTMLElement {
     this.querySelector(".model-pick")?.addEventListener("click", () => picker?.open());
     this.querySelector(".settings-button")?.addEventListener("click", () => openPanel(this.panel));
     this.querySelector(".panel-close")?.addEventListener("click", () => closePanel(this.panel));
-    this.querySelector("#get-code")?.addEventListener("click", () => this.#code());
+    this.querySelector("#get-code")?.addEventListener("click", async () => (await import("./code.js")).showCode(this));
     document.getElementById("share")?.addEventListener("click", () => this.#share());
     for (const link of document.querySelectorAll("[data-new]")) link.addEventListener("click", () => this.#leave());
     addEventListener("pagehide", () => this.save());
-    document.addEventListener("keydown", ({key, isComposing}) => { if (key === "Escape" && !isComposing && !document.querySelector("dialog[open]")) this.stop(); });
+    document.addEventListener("keydown", ({key}) => { if (key === "Escape" && !document.querySelector("dialog[open]")) this.stop(); });
   }
 
   /** Asks, and shows the answer. @param {string} text @param {import("./messages.js").Attached[]} [attached] */
   async ask(text, attached = []) {
     await this.#shown.catch(() => {});
-    if (this.#abort || !this.picker) return;
+    if (this.#abort || !this.picker || this.#mends()) return;
     const {edits} = this, past = this.#past(), needed = [...attached, ...files(past)];
     if (needed.length && !(await attachments()).fits(this, needed)) return void (this.edits = edits);
     for (const one of this.memory.messages) one.old = !past.includes(one);
@@ -265,12 +265,21 @@ export class Chat extends HTMLElement {
   /** Asks the question of an answer again. One that is not the last, or saved, stays, and the new one comes at the end. @param {Answer} [of] */
   again(of) {
     const {messages} = this.memory, at = of ? messages.indexOf(of) : messages.length;
-    if (this.#abort) return;
+    if (this.#abort || this.#mends()) return;
     const message = /** @type {Question | undefined} */ (messages.slice(0, at).findLast(({role}) => role === "user"));
     if (this.conversation || at < messages.length - 1) return message && this.ask(message.content, message.files);
     const last = messages.at(-1);
     if (last?.role === "assistant") last.old = true;
     this.answer();
+  }
+
+  /** Shows a setting that cannot be read, if there is one. With it nothing is asked. */
+  #mends() {
+    const wrong = this.settings?.wrong;
+    if (!wrong) return false;
+    openPanel(this.panel);
+    wrong.focus();
+    return true;
   }
 
   stop() {
@@ -424,13 +433,8 @@ export class Chat extends HTMLElement {
     if (left.remaining === 0) {
       const {usedUp, ways} = await troubles();
       const what = usedUp(left, this.#about());
-      this.note(what, ways(this, what, {once: "", text: ""}));
+      this.note(what, ways(this, what, {}));
     }
-  }
-
-  async #code() {
-    const {showCode} = await import("./code.js");
-    showCode(this);
   }
 
   /** @param {string} selector */

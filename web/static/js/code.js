@@ -2,12 +2,14 @@
 
 import {button, element} from "./dom.js";
 import {code} from "./markup.js";
-import {named} from "./messages.js";
 import {snippets} from "./snippets.js";
 import {coloured} from "./turn.js";
 
 /** @type {Record<string, string>} */
 const LANGUAGES = {curl: "bash", Python: "python", Node: "javascript"};
+
+/** A file in code that people read. @type {import("./messages.js").Written} */
+export const named = ({name, data = ""}) => `${data.slice(0, data.indexOf(",") + 1)}<base64 of ${name}>`;
 
 /** @param {import("./chat.js").Chat} chat */
 export function showCode(chat) {

@@ -21,12 +21,12 @@ class Composer extends HTMLElement {
     });
     this.area.addEventListener("input", () => this.#grow());
     this.area.addEventListener("keydown", (event) => this.#key(event));
-    this.#takeFiles(form);
+    this.#takeFiles();
     this.#grow();
   }
 
-  /** By the button, by dropping them, and by pasting. @param {HTMLFormElement} form */
-  #takeFiles(form) {
+  /** By the button, by dropping them anywhere, and by pasting. Text of an office program, which comes with a picture of it, stays text. */
+  #takeFiles() {
     const input = /** @type {HTMLInputElement | null} */ (this.querySelector("input[type=file]"));
     this.querySelector(".clip")?.addEventListener("click", () => input?.click());
     input?.addEventListener("change", () => {
@@ -34,12 +34,12 @@ class Composer extends HTMLElement {
       input.value = "";
     });
     const take = (/** @type {Event} */ event, /** @type {DataTransfer | null} */ data) => {
-      if (!data?.files.length) return;
+      if (!data?.files.length || (event.type === "paste" && data.getData("text/plain") && data.getData("text/html"))) return;
       event.preventDefault();
       this.#tell("attach", [...data.files]);
     };
-    form.addEventListener("dragover", (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
-    form.addEventListener("drop", (event) => take(event, event.dataTransfer));
+    document.addEventListener("dragover", (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
+    document.addEventListener("drop", (event) => take(event, event.dataTransfer));
     this.area.addEventListener("paste", (event) => take(event, event.clipboardData));
   }
 
@@ -80,7 +80,6 @@ class Composer extends HTMLElement {
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    if (event.isComposing) return;
     if (event.key === "Enter" && event.shiftKey === ("enterBreaks" in this.dataset) && !event.altKey) {
       event.preventDefault();
       this.#ask();

@@ -68,7 +68,7 @@ function percent(part, whole) {
 export function button(label, act, look = {}) {
   const node = element(
     "button",
-    {type: "button", class: look.classes ?? "button second small", "aria-label": look.iconOnly ? label : null, title: look.iconOnly ? label : null},
+    {type: "button", class: look.classes ?? "button second small", "aria-label": look.iconOnly && label, title: look.iconOnly && label},
     look.icon && icon(look.icon),
     !look.iconOnly && element("span", {}, label),
   );

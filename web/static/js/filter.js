@@ -1,5 +1,5 @@
 // Filters the rows of a table while its reader types, walks them with the arrows, and copies ids. Without a script, the
-// form filters, and links lead on.
+// form filters, and links lead on. Words are in the address when they are written: links and the way back keep them.
 
 import {letter} from "./frame.js";
 
@@ -14,6 +14,7 @@ class Filter extends HTMLElement {
     const rows = this.rows.map((row) => ({row, text: (row.dataset.text ?? "").toLowerCase()}));
     for (const {row} of rows) copyable(row);
     document.addEventListener("keydown", (event) => this.pressed(event, field));
+    field.addEventListener("change", () => keep(field));
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -43,6 +44,18 @@ class Filter extends HTMLElement {
     if (!(next instanceof HTMLElement) || !row && way < 0) return;
     event.preventDefault();
     next.focus();
+  }
+}
+
+/** Puts the words into the address of this page, and into the links to it with other filters. @param {HTMLInputElement} field */
+function keep({name, value}) {
+  for (const way of [location, ...document.links]) {
+    if (way !== location && (way.pathname !== location.pathname || !way.search)) continue;
+    const query = new URLSearchParams(way.search);
+    query.delete(name);
+    if (value) query.set(name, value);
+    if (way === location) history.replaceState(null, "", `?${query}`);
+    else way.search = `${query}`;
   }
 }
 

@@ -5,9 +5,24 @@ const form = document.querySelector(".hero .composer"), area = document.querySel
 
 /** @param {string} text @param {string} model */
 function ask(text, model) {
-  sessionStorage.removeItem("yout-chat");
-  sessionStorage.setItem(QUESTION, JSON.stringify({text, model}));
-  location.replace("/chat");
+  try {
+    sessionStorage.removeItem("yout-chat");
+    sessionStorage.setItem(QUESTION, JSON.stringify({text, model}));
+    location.replace("/chat");
+  } catch {
+    stays();
+  }
+}
+
+/** The tab's storage is switched off, or has no room for the question. */
+function stays() {
+  const note = document.createElement("p"), link = document.createElement("a");
+  note.className = "note wait";
+  note.setAttribute("role", "alert");
+  Object.assign(link, {href: "/chat", target: "_blank", textContent: "the Playground"});
+  note.append("This browser could not keep your question for the next page. Copy it into ", link, ".");
+  form?.parentElement?.querySelector(".note")?.remove();
+  form?.after(note);
 }
 
 if (form instanceof HTMLFormElement && area instanceof HTMLTextAreaElement) {
@@ -20,7 +35,7 @@ if (form instanceof HTMLFormElement && area instanceof HTMLTextAreaElement) {
     send();
   });
   area.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey !== ("enterBreaks" in form.dataset) || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey !== ("enterBreaks" in form.dataset)) return;
     event.preventDefault();
     send();
   });

@@ -1,7 +1,7 @@
 // What every page of the web app has: the menu of phones, shortcuts, copying, forms that are sent once.
 
 const COPIED_MS = 1600, CHECKED_MS = 60_000;
-const UNAUTHORIZED = 401;
+const UNAUTHORIZED = 401, COMPOSED = 229;
 const FIELDS = "input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable], dialog";
 
 /** Copies the text of the element that `for` names. */
@@ -43,6 +43,11 @@ async function jump() {
   opened.jump(typed);
 }
 
+/** Keys that compose a text, as of Chinese, are the input method's own, and have this code: no other script sees them. */
+function composing() {
+  addEventListener("keydown", (event) => { if (event.keyCode === COMPOSED) event.stopImmediatePropagation(); }, true);
+}
+
 /** Jumps by Ctrl K, lists the shortcuts by `?`, and follows those of the page. */
 function shortcuts() {
   document.addEventListener("keydown", async (event) => {
@@ -63,7 +68,7 @@ function shortcuts() {
  * @param {KeyboardEvent} event
  */
 export function letter(event) {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing || event.key.length !== 1) return null;
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1) return null;
   if (event.target instanceof Element && event.target.closest(FIELDS)) return null;
   return /(?:^|; )yout-letters=off/.test(document.cookie) ? null : event.key.toLowerCase();
 }
@@ -107,17 +112,23 @@ function sheet() {
   });
 }
 
+const isAccounts = () => document.querySelector('form[action="/sign-out"]');
+
+/** Whether the session of this page has ended. Then the page says so. */
+async function hasEnded() {
+  const {call} = await import("./api.js");
+  return call("/api/auth/me/").then(() => false, ({status}) => status === UNAUTHORIZED);
+}
+
 /** A form of a page that was open for a while is sent if the session goes on. Else what was written stays, and the page says so. */
 function checkSession() {
   let checked = performance.now();
   document.addEventListener("submit", async (event) => {
     const form = event.target;
     if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== "post") return;
-    if (!document.querySelector('form[action="/sign-out"]') || performance.now() - checked < CHECKED_MS) return;
+    if (!isAccounts() || performance.now() - checked < CHECKED_MS) return;
     event.preventDefault();
-    const {call} = await import("./api.js");
-    const fault = await call("/api/auth/me/").then(() => null, (problem) => problem);
-    if (fault?.status === UNAUTHORIZED) return;
+    if (await hasEnded()) return;
     checked = performance.now();
     form.requestSubmit(event.submitter);
   });
@@ -139,17 +150,19 @@ function sayMissing() {
   });
 }
 
-/** A form is sent once, however often its button is pressed. */
+/** A form is sent once, however often its button is pressed. On the way back a page is new, unless something was written there and not sent. */
 function sentOnce() {
-  const sent = new WeakSet();
+  const sent = new Set();
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented || !(event.target instanceof HTMLFormElement)) return;
     if (sent.has(event.target)) event.preventDefault();
     sent.add(event.target);
   });
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+  const written = () => [...document.querySelectorAll("input:not([type=hidden]), textarea")].some((one) => one.value !== one.defaultValue);
+  addEventListener("pageshow", async ({persisted}) => { if (persisted && (sent.size || !written() || isAccounts() && await hasEnded())) location.reload(); });
 }
 
+composing();
 customElements.define("yout-copy", Copy);
 customElements.define("yout-jump", Jump);
 sheet();

@@ -12,6 +12,13 @@
 const CHAT = "yout-chat";
 const QUESTION = "yout-question", DRAFT = "yout-draft";
 
+/** The tab's storage. A browser in which it is switched off throws, and then nothing is remembered. */
+function tab() {
+  try {
+    return sessionStorage;
+  } catch {}
+}
+
 /** @returns {Memory} */
 export function fresh() {
   return {messages: [], settings: {}, model: "", answers: 0, charged: 0, once: "", system: ""};
@@ -33,13 +40,13 @@ export function recall() {
 export function remember(memory) {
   const owned = {...memory, owner: reader()};
   const light = (/** @type {string} */ name, /** @type {unknown} */ value) => (name === "data" ? undefined : value);
-  if (!store(CHAT, JSON.stringify(owned)) && !store(CHAT, JSON.stringify(owned, light))) sessionStorage.removeItem(CHAT);
+  if (!store(CHAT, JSON.stringify(owned)) && !store(CHAT, JSON.stringify(owned, light))) forget();
 }
 
 /** @param {string} name @param {string} text */
 function store(name, text) {
   try {
-    sessionStorage.setItem(name, text);
+    tab()?.setItem(name, text);
     return true;
   } catch {
     return false;
@@ -47,26 +54,26 @@ function store(name, text) {
 }
 
 export function forget() {
-  sessionStorage.removeItem(CHAT);
+  tab()?.removeItem(CHAT);
 }
 
 /** What is written and not sent stays over a reload, and while its writer signs in. @param {string} text */
 export function rememberDraft(text) {
-  if (text ? !store(DRAFT, JSON.stringify({text, owner: reader()})) : isOurs(read(DRAFT))) sessionStorage.removeItem(DRAFT);
+  if (text ? !store(DRAFT, JSON.stringify({text, owner: reader()})) : isOurs(read(DRAFT))) tab()?.removeItem(DRAFT);
 }
 
 /** @returns {string} */
 export function takeDraft() {
   const draft = read(DRAFT);
   if (!isOurs(draft)) return "";
-  sessionStorage.removeItem(DRAFT);
+  tab()?.removeItem(DRAFT);
   return draft?.text ?? "";
 }
 
 /** Takes the question that was asked on the first page. @returns {{text: string, model: string} | null} */
 export function takeQuestion() {
   const question = read(QUESTION);
-  sessionStorage.removeItem(QUESTION);
+  tab()?.removeItem(QUESTION);
   return question;
 }
 
@@ -78,7 +85,7 @@ export function key() {
 /** @param {string} name */
 function read(name) {
   try {
-    return JSON.parse(sessionStorage.getItem(name) ?? "null");
+    return JSON.parse(tab()?.getItem(name) ?? "null");
   } catch {
     return null;
   }

@@ -16,12 +16,6 @@ const whole = ({data = ""}) => data;
 /** For a price: the bytes of pictures are not sent. @type {Written} */
 export const priced = (file) => (file.kind === "image" ? PIXEL : whole(file));
 
-/** For a shared page, which has no pictures: it says how many parts were left out. @type {Written} */
-export const omitted = () => "data:,";
-
-/** For code that people read. @type {Written} */
-export const named = ({name, data = ""}) => `${data.slice(0, data.indexOf(",") + 1)}<base64 of ${name}>`;
-
 /** @param {Message[]} messages */
 export function files(messages) {
   return messages.flatMap((message) => ("files" in message && message.files) || []).filter(({data}) => data);

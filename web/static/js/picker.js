@@ -18,11 +18,9 @@ class Picker extends HTMLElement {
     return modelOf(this.#buttons.find((button) => button.value === this.dataset.model) ?? this.#buttons[0]);
   }
 
-  /** The models that can be asked, by how much their ids are like another. @param {string} id */
-  near(id) {
-    const pairs = (/** @type {string} */ name) => new Set([...name].map((letter, at) => letter + (name[at + 1] ?? "")));
-    const like = (/** @type {string} */ name) => [...pairs(name)].filter((pair) => pairs(id).has(pair)).length / (name.length + id.length);
-    return this.#buttons.filter((one) => !one.disabled && one.value !== id).map(modelOf).sort((a, b) => like(b.id) - like(a.id));
+  /** The models that can be asked. */
+  get models() {
+    return this.#buttons.filter((one) => !one.disabled).map(modelOf);
   }
 
   /** What people call a model. @param {string} id */

@@ -48,20 +48,6 @@ export class Quote {
   }
 }
 
-/**
- * How many tokens of an answer the balance covers, as a round number. 0: too few to be of use.
- * @param {Record<string, any>} order
- * @param {number} available
- */
-export async function affordableTokens(order, available) {
-  const quote = await (await send("/api/billing/quote/", {...order, max_credits: undefined})).json().catch(() => null);
-  const rate = Number(quote?.price.rates?.output ?? 0) / 1000, limit = quote?.bounds?.output_limit ?? 0;
-  const over = quote ? quote.credits.held - available : 0;
-  if (!rate || !limit || over <= 0) return 0;
-  const tokens = Math.floor((limit - over / rate) / 10) * 10;
-  return tokens >= 20 ? tokens : 0;
-}
-
 /** @param {Record<string, any>} quote */
 function bound({affordable, balance, credits: {held, at_most: most}, limit_source: source}) {
   const wide = (/** @type {string} */ text) => element("span", {class: "wide-only"}, text);

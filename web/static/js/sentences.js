@@ -51,8 +51,8 @@ const BY_CODE = {
 /** @type {Record<number, (refused: Refused, about: About) => Sentence>} */
 const BY_STATUS = {
   500: ({request}) => bad("Something broke on our side.", `${FREE} Tell us this number: ${request}`, ["copy", "again"]),
-  502: () => bad("The provider did not answer.", FREE, ["again", "choose"]),
-  503: (refused, about) => BY_CODE.service_unavailable(refused, about),
+  502: BY_CODE.upstream_error,
+  503: BY_CODE.service_unavailable,
 };
 
 /** @param {Refused} refused @param {About} about @returns {Sentence} */

@@ -46,6 +46,11 @@ export class Settings {
     return set;
   }
 
+  /** The first field that cannot be read. Nothing is asked with it: a limit of costs would be none. */
+  get wrong() {
+    return /** @type {HTMLElement | null} */ (this.#panel.querySelector(".field:not([hidden]) > [aria-invalid]"));
+  }
+
   /** @param {"max_tokens" | "max_credits"} name @param {number} value */
   set(name, value) {
     const field = this.#field(name);

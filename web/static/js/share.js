@@ -2,10 +2,13 @@
 
 import {button, copier, element} from "./dom.js";
 import {key} from "./memory.js";
-import {omitted, turns} from "./messages.js";
+import {turns} from "./messages.js";
 import {Failure, send} from "./stream.js";
 
 const TITLE = 200;
+
+/** A shared page has no pictures: it says how many parts were left out. @type {import("./messages.js").Written} */
+export const omitted = () => "data:,";
 
 /** @param {import("./chat.js").Chat} chat @param {import("./thread.js").Answer} [last] what comes after it is left out */
 export function share(chat, last) {

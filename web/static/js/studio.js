@@ -24,6 +24,8 @@ class Order extends HTMLElement {
     this.form = form;
     this.choose();
     for (const place of form.querySelectorAll("[data-files]")) if (place instanceof HTMLElement) this.files(place);
+    // A file that is dropped beside its place would be shown instead of this page.
+    for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => { if (/** @type {DragEvent} */ (event).dataTransfer?.types.includes("Files")) event.preventDefault(); });
     form.addEventListener("input", (event) => this.changed(event.target));
     form.addEventListener("submit", () => starting({...this.settings(), body: this.body()}));
     form.addEventListener("keydown", (event) => {
@@ -34,6 +36,12 @@ class Order extends HTMLElement {
     if (fill) this.fill(fill.fields);
     this.counts();
     this.code();
+    // On the way back the browser fills the form again, without an event.
+    addEventListener("pageshow", () => {
+      if (!this.text?.value) return;
+      this.changed(this.text);
+      this.quote();
+    });
   }
 
   get kind() {
@@ -155,15 +163,20 @@ class Order extends HTMLElement {
     const input = place.querySelector("input[type=file]"), list = place.querySelector(".sent"), drop = place.querySelector(".drop");
     if (!(input instanceof HTMLInputElement) || !list) return;
     for (const item of list.children) this.removable(item, input);
-    for (const name of ["dragenter", "dragleave", "drop"]) drop?.addEventListener(name, () => drop.classList.toggle("is-over", name === "dragenter"));
-    input.addEventListener("change", async () => {
-      const chosen = [...(input.files ?? [])], most = Number(place.dataset.most);
-      input.value = "";
+    const take = async (/** @type {File[]} */ chosen) => {
+      const most = Number(place.dataset.most);
       for (const file of chosen) {
         if (most === 1) list.replaceChildren();
         if (list.children.length >= most) return this.fault(place, `At most ${most}.`);
         if (!(await this.send(file, place, list, input))) return;
       }
+    };
+    for (const name of ["dragover", "dragleave", "drop"]) drop?.addEventListener(name, () => drop.classList.toggle("is-over", name === "dragover"));
+    drop?.addEventListener("drop", (event) => take([.../** @type {DragEvent} */ (event).dataTransfer?.files ?? []]));
+    input.addEventListener("change", () => {
+      const chosen = [...(input.files ?? [])];
+      input.value = "";
+      take(chosen);
     });
   }
 

@@ -2,13 +2,12 @@
 
 import {button, element} from "./dom.js";
 import {key} from "./memory.js";
-import {affordableTokens} from "./quote.js";
 import {get} from "./stream.js";
 
 export * from "./sentences.js";
 
 /** @typedef {import("./chat.js").Chat} Chat */
-/** @typedef {{failure?: import("./stream.js").Refused, once: string, text: string}} Case `text`: the question, when it went back into the composer. */
+/** @typedef {{failure?: import("./stream.js").Refused, once?: string, text?: string}} Case `text`: the question, when it went back into the composer. */
 
 /** @param {Chat} chat @param {import("./sentences.js").Sentence} what @param {Case} about @returns {(HTMLElement | null)[]} */
 export function ways(chat, what, about) {
@@ -24,8 +23,9 @@ const MAKE = {
   cheaper: (chat) => choose(chat, "a cheaper"),
   longer: (chat) => choose(chat, "a longer"),
   nearest: (chat) => {
-    const [first, second, third] = chat.picker?.near(chat.memory.model) ?? [];
-    return element("span", {class: "tags"}, ...[first, second, third].filter(Boolean).map(({id, name}) => button(name, () => chat.picker?.take(id))));
+    const names = element("span", {class: "tags"});
+    import("./near.js").then(({near}) => names.append(...near(chat)), () => names.remove());
+    return names;
   },
   shorten,
   raise: (chat, {failure}) => {
@@ -43,7 +43,11 @@ const MAKE = {
   online: (chat, {text}) => {
     const control = button("Send when I am back", () => {
       control.disabled = true;
-      addEventListener("online", () => (chat.draft || text ? chat.ask(chat.composer.text || text, chat.composer.files) : chat.answer()), {once: true});
+      addEventListener("online", () => {
+        if (!control.isConnected) return;
+        if (chat.draft) chat.ask(chat.composer.text, chat.composer.files);
+        else if (!text) chat.answer();
+      }, {once: true});
     });
     return control;
   },
@@ -57,18 +61,9 @@ const MAKE = {
 
 /** A shorter answer that the balance covers, if it covers one of use. @param {Chat} chat @param {Case} about */
 function shorten(chat, {failure}) {
-  const control = button("Shorten", () => {});
-  control.hidden = true;
-  affordableTokens(chat.order(), failure?.more.available ?? 0).then((tokens) => {
-    if (!tokens) return control.remove();
-    control.hidden = false;
-    control.replaceChildren(`Shorten to ${tokens.toLocaleString("en-US")} tokens`);
-    control.addEventListener("click", () => {
-      chat.settings?.set("max_tokens", tokens);
-      chat.answer();
-    });
-  }, () => control.remove());
-  return control;
+  const place = element("span", {hidden: true});
+  import("./shorten.js").then(({shorter}) => shorter(chat, failure?.more.available ?? 0)).then((control) => place.replaceWith(control ?? ""), () => place.remove());
+  return place;
 }
 
 /** Leaves out the oldest question with its answer. @param {Chat} chat */

@@ -4,10 +4,12 @@ import {test} from "node:test";
 import MarkdownIt from "../../../../web/static/vendor/markdown-it.esm.min.mjs";
 import {Aloud} from "../../../../web/static/js/aloud.js";
 import {split} from "../../../../web/static/js/blocks.js";
+import {named} from "../../../../web/static/js/code.js";
 import {parse} from "../../../../web/static/js/markdown.js";
 import {recall, remember, rememberDraft, takeDraft} from "../../../../web/static/js/memory.js";
-import {body, named, omitted, priced, turns} from "../../../../web/static/js/messages.js";
+import {body, priced, turns} from "../../../../web/static/js/messages.js";
 import {came, cut, paid, sentence, unreached} from "../../../../web/static/js/sentences.js";
+import {omitted} from "../../../../web/static/js/share.js";
 import {snippets} from "../../../../web/static/js/snippets.js";
 
 const TEXT = `# Title
