@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
 import orjson
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.types import Message, Scope
 
-from api import auth, deps, errors, uploads
+from api import auth, body, deps, errors, uploads
+from api.edge import declared_length
 from domain import json_text
 from domain.errors import CrossSite, GatewayError
+from gateway.body_budget import BodyClaim
 from web.api import Answer, Fault, Server
 
 _ASGI = ("type", "asgi", "http_version", "scheme", "client", "server", "root_path", "state", "app")
@@ -45,17 +48,25 @@ class PageCalls:
             raise Fault(403, error.message) from None
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        scope = self._scope("POST", uploads.PATH, b"", {})
-        try:
-            caller = await auth.authenticate(scope)
-            await auth.admit(scope, caller)
-            async with self._resources.inputs.turn(caller.account_id):
-                yield
-        except GatewayError as error:
-            answer = errors.of(error)
-            again = answer.headers.get("retry-after")
-            raise Fault(answer.status, answer.message, answer.code, retry_after=again) from None
+    async def large_form(self) -> AsyncIterator[FormData]:
+        with self._resources.bodies.claim() as claim:
+            try:
+                form = await self._form(claim)
+            except GatewayError as error:
+                answer = errors.of(error)
+                again = answer.headers.get("retry-after")
+                raise Fault(answer.status, answer.message, answer.code, retry_after=again) from None
+            yield form
+
+    async def _form(self, claim: BodyClaim) -> FormData:
+        request, scope = self._request, self._scope("POST", uploads.PATH, b"", {})
+        caller = await auth.authenticate(scope)
+        await auth.admit(scope, caller)
+        size = declared_length(request.scope["headers"]) or request.app.edge.max_bytes(request.scope["path"])
+        async with self._resources.inputs.turn(caller.account_id), claim.arriving() as arrival:
+            await claim.take(caller.account_id, size)
+            arrival.begin()
+            return await Request(request.scope, body.counted(request.receive, arrival)).form()
 
     async def call(
         self,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
+from starlette.datastructures import FormData
+
 _ERRORS_FROM = 400
 
 
@@ -91,8 +93,11 @@ class Api(Protocol):
     def require_same_origin(self) -> None:
         """Raise `Fault` if the request changes something and no page of this server made it."""
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
-        """Count the request, and have its account's turn to send files: one form is read at a time. Raises `Fault`."""
+    def large_form(self) -> AbstractAsyncContextManager[FormData]:
+        """Count the request, and read its form in its account's turn. The block has the memory that it takes.
+
+        Raises `Fault`.
+        """
 
     async def call(
         self,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from web import media_form
@@ -70,15 +71,15 @@ async def studio(visit: Visit) -> Response:
 async def kind(which: str, visit: Visit) -> Response:
     """The page of a kind: the form, running jobs, and the gallery."""
     if visit.request.method == "POST":
-        return await _start(which, visit)
+        async with visit.form_with_files() as form:
+            return await _start(which, visit, form)
     query = visit.request.query_params
     examples = {str(number): text for number, text in enumerate(EXAMPLES[which], 1)}
     example = examples.get(query.get("example", ""))
     return await _shown(visit, _Order(which, query.get("model", ""), example=example))
 
 
-async def _start(which: str, visit: Visit) -> Response:
-    form = await visit.form_with_files()
+async def _start(which: str, visit: Visit, form: FormData) -> Response:
     fields = media_form.written(form)
     order = _Order(which, fields.get("model", ""), fields)
     model = next((one for one in await _models(visit, which) if one["id"] == order.model), None)

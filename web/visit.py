@@ -1,6 +1,7 @@
 """One request for a page: who asks, what the API answers to them, and the page that they get."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -91,13 +92,15 @@ class Visit:
     async def form(self) -> FormData:
         return await self.request.form()
 
-    async def form_with_files(self) -> FormData:
-        """Return a form that may be large. One that is, is read in its account's turn. Raises `Fault`."""
+    @asynccontextmanager
+    async def form_with_files(self) -> AsyncIterator[FormData]:
+        """Have a form within the block. A large one is read in its account's turn. Raises `Fault`."""
         size = self.request.headers.get("content-length", "")
         if size.isdecimal() and int(size) <= MAX_FORM_BYTES:
-            return await self.form()
-        async with self.api.turn():
-            return await self.form()
+            yield await self.form()
+            return
+        async with self.api.large_form() as form:
+            yield form
 
     def render(
         self,

@@ -19,7 +19,7 @@ CHAT = "/v1/chat/completions"
 MODELS = ("hang", "plain", "broken", "words-then-cut")
 SIZES = {f"YOUT_MAX_{name}_MIB": "1" for name in ("IMAGE", "AUDIO", "VIDEO")}
 BODIES = {"YOUT_MAX_BODY_BYTES": str(2**20), "YOUT_MAX_BODIES_MIB": "4"}
-BOUNDS = SIZES | BODIES | {"YOUT_ABANDONED_STREAM_TIMEOUT": "1"}
+BOUNDS = SIZES | BODIES | {"YOUT_ABANDONED_STREAM_TIMEOUT": "1", "YOUT_EMAIL_VERIFICATION": "false"}
 PICTURE = "data:image/png;base64," + "iVBORw0KGgoAAAAN" * (950 * 64)
 """Of this size, two fit in an account's part."""
 
@@ -135,6 +135,29 @@ async def test_bodies_that_are_sent_for_minutes_keep_nobody_else_waiting(world: 
     await asyncio.gather(*slow, return_exceptions=True)
     await all_is_free(cy)
     await world.books_are_clean()
+
+
+async def test_a_form_of_a_page_counts_while_it_arrives_and_no_longer_than_until_its_answer(world: World) -> None:
+    ann, form = await world.customer(), "multipart/form-data; boundary=b"
+
+    async def begins() -> AsyncIterator[bytes]:
+        yield b'--b\r\ncontent-disposition: form-data; name="image"; filename="a"\r\n\r\n' + bytes(100_000)
+        await asyncio.Event().wait()
+
+    async def claimed() -> bool:
+        return await used(ann) == 2**20
+
+    async with httpx2.AsyncClient(base_url=world.stack.url, headers={"sec-fetch-site": "same-origin"}) as browser:
+        person = {"email": "ann@example.com", "password": "a long enough one 4 us"}
+        assert (await browser.post("/api/auth/signup/", json=person)).status_code == 201
+        headers = {"content-type": form, "content-length": str(2**20)}
+        sending = asyncio.create_task(browser.post("/studio/image", content=begins(), headers=headers))
+        await until(claimed, "the form to be claimed")
+        await left([sending])
+        await all_is_free(ann)
+        whole = await browser.post("/studio/image", data={"model": "none"}, files={"image": bytes(100_000)})
+        assert whole.status_code == 404
+        await all_is_free(ann)
 
 
 async def test_however_a_call_ends_its_bytes_are_given_back(world: World, upstream: MisbehavingServer) -> None:

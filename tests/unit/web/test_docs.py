@@ -14,6 +14,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
@@ -69,7 +70,7 @@ class Nobody:
     def require_same_origin(self) -> None:
         """A visitor only reads."""
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    def large_form(self) -> AbstractAsyncContextManager[FormData]:
         raise AssertionError
 
     async def call(self, *_: object, **__: object) -> Answer:

@@ -2,8 +2,8 @@
 
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -111,12 +111,15 @@ class CannedApi:
     server: Server = field(default_factory=lambda: Server("https://yout.example", None, 50_000))
     has_session = True
     turns: int = 0
+    request: Request | None = None
 
     def require_same_origin(self) -> None: ...
 
-    def turn(self) -> AbstractAsyncContextManager[None]:
+    @asynccontextmanager
+    async def large_form(self) -> AsyncIterator[FormData]:
         self.turns += 1
-        return nullcontext()
+        assert self.request is not None
+        yield await self.request.form()
 
     async def call(
         self,
@@ -169,7 +172,8 @@ def sending(api: CannedApi, size: int, *, chunked: bool = False) -> Visit:
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
 
-    return replace(visit(api, "/"), request=Request({"type": "http", "method": "POST", "headers": headers}, receive))
+    api.request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+    return replace(visit(api, "/"), request=api.request)
 
 
 @pytest.mark.parametrize(("size", "chunked", "turns"), [(1000, False, 0), (1000, True, 1), (3_000_000, False, 1)])
@@ -178,10 +182,11 @@ async def test_a_file_touches_no_disk_and_a_large_form_waits_for_its_turn(
 ) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", None)
     api = CannedApi([])
-    sent = (await sending(api, size, chunked=chunked).form_with_files())["image"]
-    assert isinstance(sent, UploadFile)
-    assert await sent.read() == bytes(size)
-    await sent.close()
+    async with sending(api, size, chunked=chunked).form_with_files() as form:
+        sent = form["image"]
+        assert isinstance(sent, UploadFile)
+        assert await sent.read() == bytes(size)
+        await sent.close()
     assert api.turns == turns
 
 
