@@ -13,6 +13,9 @@ FILE_LINES = 400
 FUNCTION_LINES = 70
 PARAMETERS = 5
 SUBJECT_LENGTH = 72
+LANGUAGES = ("*.py", "*.js", "*.mjs")
+"""Of scripts of the web app, the length of a file is checked alone."""
+VENDORED = "web/static/vendor"
 COMMITS = 200
 """So many of the newest commits are checked; a shallow clone may have fewer."""
 
@@ -22,7 +25,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def main() -> int:
     root = Path(__file__).resolve().parent.parent
     offenders = [
-        fault for path in python_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))
+        fault for path in our_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))
     ]
     offenders += subject_faults(newest_subjects(root))
     for fault in offenders:
@@ -30,9 +33,9 @@ def main() -> int:
     return 1 if offenders else 0
 
 
-def python_files(root: Path) -> list[Path]:
-    """The files that git tracks or would track: a new file counts before it is added."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.py"]
+def our_files(root: Path) -> list[Path]:
+    """Return the files that git tracks or would track, without those of others: a new file counts before it is added."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *LANGUAGES, f":!{VENDORED}"]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     return sorted(path for name in set(listed.split("\0")) if name and (path := root / name).is_file())
 
@@ -55,6 +58,8 @@ def faults(path: Path, source: str) -> Iterator[str]:
     lines = len(source.splitlines())
     if lines > FILE_LINES:
         yield f"{path}:1: the file has {lines} lines, at most {FILE_LINES}"
+    if path.suffix != ".py":
+        return
     tree = ast.parse(source, str(path))
     methods = {node for parent in ast.walk(tree) if isinstance(parent, ast.ClassDef) for node in parent.body}
     for node in ast.walk(tree):

@@ -122,7 +122,7 @@ async def test_a_question_stays_when_not_even_the_script_that_says_what_failed_c
     site: Stack, new_member: NewMember
 ) -> None:
     page = await (await new_member(site)).context.new_page()
-    await page.route("**/js/ways.js", lambda route: route.abort())
+    await page.route("**/js/troubles.js", lambda route: route.abort())
     await page.goto(f"{site.url}/chat?model=demo-chat")
     await expect(page.get_by_label("Your message")).to_be_focused()
     await page.context.set_offline(True)

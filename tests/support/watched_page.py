@@ -12,7 +12,7 @@ from tests.support.stack import eventually
 from web import assets
 
 SENTENCES = """
-() => import(document.querySelector("script[src*='/js/chat.js']").src.replace("chat.js", "ways.js")).then(() => null)
+() => import(document.querySelector("script[src*='/js/chat.js']").src.replace("chat", "troubles")).then(() => null)
 """
 """Waits for the script of the Playground that says what went wrong: without a network it cannot be had."""
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")

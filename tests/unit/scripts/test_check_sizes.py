@@ -42,9 +42,16 @@ def test_just_small_enough(source: str) -> None:
 
 def test_every_file_of_the_project_is_looked_at() -> None:
     root = Path(__file__).parents[3]
-    names = {path.relative_to(root).as_posix() for path in check_sizes.python_files(root)}
+    names = {path.relative_to(root).as_posix() for path in check_sizes.our_files(root)}
     assert {"settings/people.py", "domain/catalog.py", "tests/unit/scripts/test_check_sizes.py"} <= names
-    assert not [name for name in names if name.startswith(".venv")]
+    assert "web/static/js/chat.js" in names
+    assert not [name for name in names if name.startswith((".venv", "web/static/vendor"))]
+
+
+def test_a_script_of_the_web_app_has_the_limit_of_a_file_too() -> None:
+    script = Path("web/static/js/m.js")
+    assert list(check_sizes.faults(script, "let x;\n" * 401)) == [f"{script}:1: the file has 401 lines, at most 400"]
+    assert list(check_sizes.faults(script, "let x;\n" * 400)) == []
 
 
 def test_a_commit_subject_has_a_limit() -> None:

@@ -9,16 +9,15 @@ import {body, files, priced} from "./messages.js";
 import {refresh} from "./funds.js";
 import {Quote} from "./quote.js";
 import {Settings, closePanel, openPanel} from "./settings.js";
-import {AnswerView, act, begun, button, count, countdown, head, named, note, question, say, words} from "./thread.js";
+import {AnswerView, act, begun, button, count, head, named, note, question, say, words} from "./thread.js";
 import {coloured, run, settle, writing} from "./turn.js";
 
 /** @typedef {import("./thread.js").Answer} Answer */
 /** @typedef {import("./memory.js").Question} Question */
 
 /** What to say when something went wrong. It is read while the browser is idle, so that it is there without a network. */
-const troubles = () => import("./ways.js");
+const troubles = () => import("./troubles.js");
 const attachments = () => import("./attachments.js");
-const GO_ON = "Continue from where you stopped.";
 
 export class Chat extends HTMLElement {
   memory = fresh();
@@ -32,7 +31,7 @@ export class Chat extends HTMLElement {
   /** A question waits until all of the chat is shown. */
   #shown = Promise.resolve();
   /** Ends what a note does by itself. */
-  #endWait = () => {};
+  endWait = () => {};
   conversation = "";
   thread = this.#part(".thread");
   panel = this.#part(".panel");
@@ -46,7 +45,10 @@ export class Chat extends HTMLElement {
     this.quote = this.account ? new Quote(this.#part("#bound")) : null;
     const carried = takeQuestion();
     if (!this.conversation && !carried) this.memory = recall();
-    this.settings = new Settings(this.panel, this.memory.settings, () => this.#changed());
+    this.settings = new Settings(this.panel, this.memory.settings, () => {
+      this.save();
+      this.price();
+    });
     if (this.picker) this.#start(carried);
   }
 
@@ -66,7 +68,7 @@ export class Chat extends HTMLElement {
   }
 
   async #show() {
-    if (this.conversation) await this.#readChat();
+    if (this.conversation) await (await import("./saved.js")).open(this);
     await this.showAll();
   }
 
@@ -195,66 +197,29 @@ export class Chat extends HTMLElement {
     count(this.memory, 0);
     this.save();
     say("status", `Answer ${answer.ended ? "ended early" : "complete"}, ${counted(words(answer.content), "word")}${answer.free || answer.charged === null ? "" : `, ${counted(answer.charged, "credit")}`}`);
-    if (answer.ended && !this.#abort) await this.#noteCut(view);
-    else if (document.hidden) document.addEventListener("visibilitychange", () => this.#noteDone(answer), {once: true});
+    if (answer.ended && !this.#abort) (await troubles()).noteCut(this, answer);
+    else if (document.hidden) document.addEventListener("visibilitychange", async () => (await troubles()).noteDone(this, answer), {once: true});
   }
 
   /** The question has no answer, and costs nothing. @param {AnswerView} view @param {string} once */
   async #nothingCame(view, once) {
-    const {failure, answer} = view;
     this.memory.messages.pop();
     view.node.remove();
     count(this.memory, 0);
-    const {cut, sentence, unreached} = await troubles().catch((error) => {
-      this.#takeBack();
+    const {nothingCame} = await troubles().catch((error) => {
+      this.takeBack();
       this.save();
       throw error;
     });
-    if (answer.ended === "stopped") {
-      this.note({...cut("stopped"), text: "Nothing had come yet."}, [button("Ask again", () => this.answer())]);
-      say("status", "Stopped");
-    } else {
-      const what = failure ? sentence(failure, this.#about()) : unreached(navigator.onLine, this.account ?? false);
-      await this.#refused(what, failure, failure ? key() : once);
-      say("status", what.title);
-    }
+    nothingCame(this, view, once);
     this.save();
-  }
-
-  /** @param {import("./sentences.js").Sentence} what @param {import("./stream.js").Refused | undefined} failure @param {string} once */
-  async #refused(what, failure, once) {
-    const {ways} = await troubles();
-    const text = what.back ? this.#takeBack() : "";
-    const shown = this.note(what, ways(this, what, {failure, once, text}));
-    this.edits = Boolean(text && this.memory.messages.at(-1)?.old);
-    if (what.wait) this.#endWait = countdown(shown, what.wait, what.goes ?? "The question goes out again", () => this.answer(failure?.status === 409 ? once : key()));
-  }
-
-  #about() {
-    const {limit, offer = ""} = this.dataset;
-    return {model: this.picker?.model.name ?? "", account: this.account ?? false, offer, limit};
-  }
-
-  /** A tab that returns says what was charged meanwhile. @param {Answer} answer */
-  async #noteDone(answer) {
-    const {came} = await troubles();
-    if (!this.#abort) this.note(came(words(answer.content), answer));
-  }
-
-  /** @param {AnswerView} view */
-  async #noteCut(view) {
-    const {cut, paid} = await troubles(), {answer} = view, what = cut(answer.ended);
-    const money = answer.charged === null ? null : {charged: answer.charged, held: answer.held};
-    const text = answer.ended === "length" ? "" : paid(answer.ended, words(answer.content), money);
-    const acts = {continue: () => button("Continue from here", () => this.ask(GO_ON)), again: () => button("Ask again", () => this.again())};
-    this.note({...what, text}, what.ways.map((way) => acts[/** @type {"continue" | "again"} */ (way)]?.()));
   }
 
   /** Shows a note at the end of the thread, in place of the one before. @param {any} what @param {any[]} [acts] */
   note(what, acts = []) {
     this.edits = false;
-    this.#endWait();
-    this.#endWait = () => {};
+    this.endWait();
+    this.endWait = () => {};
     this.#note?.remove();
     this.#note = what && note(what, acts);
     if (this.#note) this.thread.append(this.#note);
@@ -282,12 +247,16 @@ export class Chat extends HTMLElement {
     return true;
   }
 
+  get running() {
+    return Boolean(this.#abort);
+  }
+
   stop() {
     this.#abort?.abort();
   }
 
   /** Takes the last question out of the thread, unless it has an answer. */
-  #takeBack() {
+  takeBack() {
     const {messages} = this.memory, last = messages.at(-1);
     if (last?.role !== "user") return "";
     messages.pop();
@@ -356,13 +325,6 @@ export class Chat extends HTMLElement {
     this.follow?.toEnd();
   }
 
-  async #readChat() {
-    const {readChat} = await import("./saved.js");
-    this.memory = {...this.memory, ...(await readChat(this.conversation, (id) => this.picker?.nameOf(id) ?? id))};
-    if (this.memory.model) this.picker?.take(this.memory.model);
-    this.settings?.show({system: this.memory.system});
-  }
-
   /** @param {number} credits */
   #holds(credits) {
     count(this.memory, credits);
@@ -389,11 +351,6 @@ export class Chat extends HTMLElement {
     this.#left = true;
     this.#abort?.abort();
     forget();
-  }
-
-  #changed() {
-    this.save();
-    this.price();
   }
 
   #picked() {
@@ -430,11 +387,7 @@ export class Chat extends HTMLElement {
     const text = `${left.remaining} of ${left.limit}`;
     say("bound", `${text} free today`);
     say("left", text);
-    if (left.remaining === 0) {
-      const {usedUp, ways} = await troubles();
-      const what = usedUp(left, this.#about());
-      this.note(what, ways(this, what, {}));
-    }
+    if (left.remaining === 0) (await troubles()).noteUsedUp(this, left);
   }
 
   /** @param {string} selector */

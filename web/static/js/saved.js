@@ -2,8 +2,16 @@
 
 import {Failure, get} from "./stream.js";
 
+/** Takes the messages, the model and the system prompt of a chat that was saved. @param {import("./chat.js").Chat} chat */
+export async function open(chat) {
+  const {picker, settings} = chat;
+  chat.memory = {...chat.memory, ...(await readChat(chat.conversation, (id) => picker?.nameOf(id) ?? id))};
+  if (chat.memory.model) picker?.take(chat.memory.model);
+  settings?.show({system: chat.memory.system});
+}
+
 /** @param {string} id @param {(model: string) => string} nameOf what people call a model */
-export async function readChat(id, nameOf) {
+async function readChat(id, nameOf) {
   const messages = [];
   let model = "", charged = 0, answers = 0, next = "", system = "";
   do {

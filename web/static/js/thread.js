@@ -152,23 +152,6 @@ export function note(what, ways) {
       shown.length ? element("div", {class: "tags"}, ...shown) : null));
 }
 
-/** Counts down in a note, and then acts. Returns what ends it. @param {HTMLElement} shown @param {number} seconds @param {string} title @param {() => void} act */
-export function countdown(shown, seconds, title, act) {
-  const text = shown.querySelector("p > span");
-  const until = Date.now() + seconds * 1000;
-  const before = text?.textContent ?? "";
-  const tick = () => {
-    const left = Math.ceil((until - Date.now()) / 1000);
-    if (text) text.textContent = `${before} ${left > 0 ? `${title} in ${counted(left, "second")}.` : `${title}.`}`.trim();
-    if (left > 0) return;
-    clearInterval(timer);
-    act();
-  };
-  const timer = setInterval(tick, 250);
-  tick();
-  return () => clearInterval(timer);
-}
-
 /** @param {string} id @param {string} text */
 export function say(id, text) {
   const shown = document.getElementById(id);

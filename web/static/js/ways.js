@@ -4,8 +4,6 @@ import {button, element} from "./dom.js";
 import {key} from "./memory.js";
 import {get} from "./stream.js";
 
-export * from "./sentences.js";
-
 /** @typedef {import("./chat.js").Chat} Chat */
 /** @typedef {{failure?: import("./stream.js").Refused, once?: string, text?: string}} Case `text`: the question, when it went back into the composer. */
 
