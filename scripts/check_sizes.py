@@ -24,9 +24,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def main() -> int:
     root = Path(__file__).resolve().parent.parent
-    offenders = [
-        fault for path in our_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))
-    ]
+    offenders = [fault for path in our_files(root) for fault in faults(path.relative_to(root), path.read_text("utf-8"))]
     offenders += subject_faults(newest_subjects(root))
     for fault in offenders:
         sys.stdout.write(f"{fault}\n")
@@ -34,7 +32,7 @@ def main() -> int:
 
 
 def our_files(root: Path) -> list[Path]:
-    """Return the files that git tracks or would track, without those of others: a new file counts before it is added."""
+    """Return our files that git tracks or would track: a new one counts before it is added."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *LANGUAGES, f":!{VENDORED}"]
     listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
     return sorted(path for name in set(listed.split("\0")) if name and (path := root / name).is_file())
