@@ -1,4 +1,4 @@
-// A shorter answer, where the balance does not cover a long one.
+// A shorter answer, where the balance does not cover a long one. A shorter chat, where the model cannot read a long one.
 
 import {button, credits} from "./dom.js";
 import {send} from "./stream.js";
@@ -24,4 +24,11 @@ async function affordableTokens(order, available) {
   if (!rate || !limit || over <= 0) return 0;
   const tokens = Math.floor((limit - over / rate) / 10) * 10;
   return tokens >= 20 ? tokens : 0;
+}
+
+/** Leaves out the oldest question with its answer. @param {import("./chat.js").Chat} chat */
+export function dropOldest(chat) {
+  const {messages} = chat.memory, next = messages.findIndex(({role}, at) => at > 0 && role === "user");
+  if (next > 0) messages.splice(0, next);
+  chat.showAll().then(() => chat.answer());
 }

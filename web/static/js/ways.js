@@ -33,7 +33,7 @@ const MAKE = {
       chat.answer();
     });
   },
-  drop: (chat) => (chat.conversation ? null : button("Drop the oldest messages", () => dropOldest(chat))),
+  drop: (chat) => (chat.conversation ? null : button("Drop the oldest messages", async () => (await import("./shorten.js")).dropOldest(chat))),
   stop: (chat) => button("Stop", () => chat.note(
     {kind: "", icon: "stop", title: "This question is not sent.", text: ""},
     [button("Ask again", () => chat.answer())],
@@ -62,13 +62,6 @@ function shorten(chat, {failure}) {
   const place = element("span", {hidden: true});
   import("./shorten.js").then(({shorter}) => shorter(chat, failure?.more.available ?? 0)).then((control) => place.replaceWith(control ?? ""), () => place.remove());
   return place;
-}
-
-/** Leaves out the oldest question with its answer. @param {Chat} chat */
-function dropOldest(chat) {
-  const {messages} = chat.memory, next = messages.findIndex(({role}, at) => at > 0 && role === "user");
-  if (next > 0) messages.splice(0, next);
-  chat.showAll().then(() => chat.answer());
 }
 
 /** @param {Chat} chat @param {string} which */
