@@ -81,6 +81,7 @@ async def test_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
     wire = SimpleNamespace(content_type="a/b", path="/", visitor_writer=None, key_headers=())
     endpoint = Endpoint(cast(ClientWire, wire), RequestFigures())
     resources = SimpleNamespace(bodies=BodyBudget(1000))
-    scope = {"app": SimpleNamespace(state=SimpleNamespace(resources=resources))}
+    app = SimpleNamespace(state=SimpleNamespace(resources=resources), edge=SimpleNamespace(max_bytes=lambda _: 1000))
+    scope = {"app": app, "path": "/", "headers": []}
     await endpoint._answer(cast(Exchange, SimpleNamespace(scope=scope, receive=None)))
     assert endpoint.seen == [True]
