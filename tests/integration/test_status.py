@@ -141,13 +141,13 @@ def test_live_says_that_the_database_is_away_and_ends_well(tmp_path: Path) -> No
     command = [sys.executable, "-m", "cli", "top"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
-        shown = ""
-        while "nothing listens there for the database" not in shown:
-            shown += os.read(ours, 65536).decode()
+        shown = b""
+        while b"nothing listens there for the database" not in shown:
+            shown += os.read(ours, 65536)
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(OSError):  # EIO: the other side is closed
             while part := os.read(ours, 65536):
-                shown += part.decode()
+                shown += part
         assert process.wait() == 0
     os.close(ours)
-    assert "error" not in shown
+    assert b"error" not in shown
