@@ -4,6 +4,7 @@ import fcntl
 import functools
 import gc
 import os
+import signal
 import sys
 import tempfile
 import uuid
@@ -46,6 +47,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFolde
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder that the processes of a run share. They inherit its name. Each gets ports of its own."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a shell runs in the background: all inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     ports.CANDIDATES = ports.shuffled(ports.SPAN[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))])
     if not hasattr(config, "workerinput"):

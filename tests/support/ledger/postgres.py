@@ -5,7 +5,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -157,9 +157,13 @@ class PostgresBank:
         return True
 
     async def _kill_backend(self, wire: FaultyWire) -> bool:
-        """PostgreSQL then ends all of its backends, and recovers from its log."""
+        """PostgreSQL then ends all of its backends, and recovers from its log. It has begun to when this returns."""
         if wire.backend is not None:
             os.kill(wire.backend, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                while True:
+                    os.kill(wire.backend, 0)
+                    await asyncio.sleep(0.01)
         return True
 
     async def _lose_reply(self, _: FaultyWire) -> bool:
