@@ -27,7 +27,10 @@ _SILENT = (
     "names its host and port",
 )
 _BY_SQLSTATE = {
-    "28P01": ("the database refuses the password", "mend the user or the password in YOUT_DATABASE_URL"),
+    "28P01": (
+        "the database refuses the password",
+        "mend the user or the password in YOUT_DATABASE_URL, which a process reads at its start",
+    ),
     "28000": ("the database refuses the user", "mend the user in YOUT_DATABASE_URL, or allow it in pg_hba.conf"),
     "3D000": ("the server has no such database", "create it, or mend its name in YOUT_DATABASE_URL"),
     "53300": (

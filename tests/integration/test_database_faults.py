@@ -61,7 +61,7 @@ def test_a_wrong_password_and_a_wrong_user(postgres: EmbeddedPostgres) -> None:
     assert describe(psycopg.errors.InvalidPassword(PASSWORD), "postgresql:///x") == Fault(
         "the database refuses the password",
         "local socket:5432/x",
-        "mend the user or the password in YOUT_DATABASE_URL",
+        "mend the user or the password in YOUT_DATABASE_URL, which a process reads at its start",
     )
 
 
