@@ -55,6 +55,17 @@ UNSEEN = """
   return height - without;
 }
 """
+OUTSIDE = """
+() => {
+  const framed = (one) => {
+    const {borderRightWidth, overflowX, display} = getComputedStyle(one);
+    return parseFloat(borderRightWidth) > 0 && overflowX === "visible" && !["inline", "contents"].includes(display);
+  };
+  const wider = [...document.querySelectorAll("body *")].filter((one) => one.scrollWidth > one.clientWidth + 1);
+  return wider.filter((one) => one.checkVisibility() && framed(one)).map((one) => one.outerHTML.slice(0, 120));
+}
+"""
+"""Boxes with a border, out of which something sticks at the side."""
 _UNENDING = {"eventsource", "media"}
 _ERRORS_FROM = 400
 AXE = """
@@ -193,19 +204,22 @@ class Watched:
         return faults + await self.overflow()
 
     async def overflow(self) -> list[str]:
-        """Return what is wider than the narrowest screen, or than a wide one with large text, or higher unseen.
+        """Return what is wider than its box, the narrowest screen or a wide one with large text, or higher unseen.
 
         What scrolls inside of itself may be.
         """
         await self.resize(NARROW)
-        widths = {NARROW: await self.width()}
+        widths, outside = {NARROW: await self.width()}, list(await self.page.evaluate(OUTSIDE))
         await self.resize(WIDE)
+        outside += await self.page.evaluate(OUTSIDE)
         await self.page.evaluate(SIZED, "200%")
         widths[WIDE] = await self.width()
+        outside += await self.page.evaluate(OUTSIDE)
         await self.page.evaluate(SIZED, "")
         scrolled = await self.page.evaluate(UNSEEN)
         return [
             *(f"{width} pixels wide at {limit}" for limit, width in widths.items() if width > limit),
+            *(f"sticks out of its box: {one}" for one in outside),
             *([f"scrolls by {scrolled} pixels for what nobody sees"] if scrolled else []),
         ]
 
