@@ -1,5 +1,6 @@
 """Pages for what went wrong: what happened, what it did to the money, and the ways on. They need no database."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -59,6 +60,9 @@ _SENTENCES: Mapping[int, _Sentence] = {
     429: _Sentence("That was too much at once.", "Nothing was charged."),
     503: _Sentence("We cannot reach our books, so we do not start anything.", "Nothing was charged."),
 }
+_BUSY = _Sentence("This server cannot do that just now.", "Nothing was charged.")
+_OF_BOOKS = re.compile("database|ledger")
+"""In the API's message: what is away is our books, and no other part."""
 _NOT_DONE = _Sentence("This was not done.", "The server did not take what it was sent.")
 _BROKEN = _Sentence("Something broke on our side.", "Nothing was charged for this page.")
 _PLAIN = {404, 405, 413}
@@ -90,7 +94,9 @@ def page(problem: Problem, request: Request) -> Response:
     """Return the page of a problem, in the theme of its browser, which loads one again that passes by itself."""
     ours = problem.status >= _BROKE
     sentence = _SUSPENDED if problem.suspended else _SENTENCES.get(problem.status, _BROKEN if ours else _NOT_DONE)
-    speaks = not (ours or problem.suspended or problem.status in _PLAIN)
+    if problem.status == _UNAVAILABLE and problem.message and not _OF_BOOKS.search(problem.message):
+        sentence = _BUSY
+    speaks = sentence is _BUSY or not (ours or problem.suspended or problem.status in _PLAIN)
     values = {
         "title": sentence.title,
         "text": sentence.text,
@@ -111,7 +117,7 @@ def _ways(sentence: _Sentence, path: str) -> Sequence[tuple[str, str]]:
     """Return where to go on, by name and address. A page that waits for our books has no other way."""
     if sentence is _BROKEN:
         return (("Try again", ""), *_HOME[:1])
-    return () if sentence in {_SUSPENDED, _SENTENCES[_UNAVAILABLE]} else _likeliest(path)
+    return () if sentence in {_SUSPENDED, _BUSY, _SENTENCES[_UNAVAILABLE]} else _likeliest(path)
 
 
 def _likeliest(path: str) -> Sequence[tuple[str, str]]:

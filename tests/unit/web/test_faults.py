@@ -6,6 +6,7 @@ from http import HTTPStatus
 import pytest
 from starlette.requests import Request
 
+from db.writer import _UNAVAILABLE as UNAVAILABLE
 from web import faults, templating
 from web.faults import Problem
 
@@ -45,6 +46,15 @@ def test_a_page_that_is_loaded_again_by_itself_says_when() -> None:
     assert "in 1 second." in shown(Problem(429, "", "1"))
     assert "in 14 seconds." in shown(Problem(429, "", "14"))
     assert "in 5 seconds." in shown(Problem(503, "", "1"))
+
+
+def test_what_is_away_is_our_books_or_what_the_api_says() -> None:
+    assert "We cannot reach our books" in shown(Problem(503))
+    for message in (UNAVAILABLE, "The database is away for the moment. Try again."):
+        assert "We cannot reach our books" in shown(Problem(503, message))
+    page = shown(Problem(503, "Too many large requests are under way here.", "2"))
+    assert "We cannot reach our books" not in page
+    assert "Too many large requests are under way here." in page
 
 
 def test_each_place_of_the_sidebar_is_among_those_that_are_offered() -> None:

@@ -91,6 +91,9 @@ test("every refusal says what happened, and what it did to the money", () => {
   const unknown = sentence({...refused("model_not_found", {}, 404), message: "The model 'x' does not exist or is not active here."}, about);
   assert.deepEqual([unknown.title, unknown.ways], ["This server has no model “x”.", ["nearest", "choose"]]);
   assert.equal(sentence(refused("invalid_api_key", {}, 401), about).back, true);
+  const busy = "Too many large requests are under way here. Wait a moment, and try again.";
+  assert.equal(sentence({...refused("service_unavailable", {}, 503), message: busy}, about).title, busy);
+  assert.match(sentence({...refused("service_unavailable", {}, 503), message: "The ledger is away for the moment."}, about).title, /^We cannot reach our books/);
   const ended = sentence({...refused("unsupported_parameter"), param: "Idempotency-Key"}, about);
   assert.deepEqual([ended.title, ended.ways, ended.back], ["You are signed out.", ["sign-in"], true]);
   assert.match(sentence(refused("internal_error", {}, 500), about).text, /req_1/);
