@@ -218,7 +218,7 @@ def _table(first: str, *numbers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True)
     for head in numbers:
-        table.add_column(head, justify="right")
+        table.add_column(head, justify="right", overflow="fold")  # narrow terminals: nothing is cut
     return table
 
 
