@@ -31,6 +31,10 @@ class _HeadTooLarge(Exception):
     """A head above the bound that arrived in one piece."""
 
 
+class _NotOneHost(Exception):
+    """HTTP/1.1 has exactly one Host header (RFC 9112, 3.2): with two, a proxy may have taken the other one."""
+
+
 class Http1Protocol(HttpToolsProtocol):
     max_head_seconds = 15.0
     """The time from the start of a connection, or from the first byte of a request, to the end of its head."""
@@ -109,6 +113,8 @@ class Http1Protocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _HeadTooLarge):
                 self._refuse(431, TOO_LARGE)
+            elif isinstance(error.__context__, _NotOneHost):
+                self._refuse(400, "Send one Host header.")
             else:
                 self._refuse(400, "This is not a valid HTTP/1.1 request.")
         else:
@@ -142,6 +148,8 @@ class Http1Protocol(HttpToolsProtocol):
             and len(self.url) + sum(len(n) + len(v) for n, v in self.headers) > MAX_HEAD_BYTES
         ):
             raise _HeadTooLarge
+        if [name for name, _ in self.headers].count(b"host") != 1 and self.parser.get_http_version() == "1.1":
+            raise _NotOneHost
         self._in_head = False
         self._head_bytes = 0
         if self._head_timer is not None:

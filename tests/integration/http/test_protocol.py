@@ -169,6 +169,17 @@ async def test_what_is_no_http_is_refused_in_the_envelope(server: Server, nonsen
     assert set(error) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize("hosts", [b"", b"Host: x\r\nHost: x\r\n", b"Host: x\r\nHOST: y\r\nUpgrade: h2c\r\n"])
+async def test_a_request_has_one_host(server: Server, hosts: bytes) -> None:
+    answer = await server.exchange(b"GET /headers HTTP/1.1\r\n" + hosts + b"Connection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert orjson.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"] == "Send one Host header."
+
+
+async def test_an_old_client_may_name_no_host(server: Server) -> None:
+    assert (await server.exchange(b"GET /headers HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
 async def test_who_is_answered_early_may_finish_and_ask_again(server: Server) -> None:
     async with server.connected() as (reader, writer):
         request = post("/early", body=b"x" * 300_000)
