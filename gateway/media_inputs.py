@@ -8,9 +8,10 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -34,6 +35,8 @@ MAX_FILES = 16
 PRICED_IMAGES = frozenset({"image", "reference"})
 """Roles of pictures that have a price each, where a model has one."""
 FETCH_TIMEOUT = timedelta(seconds=10)
+ALL_FETCHES_TIMEOUT = timedelta(seconds=30)
+"""Of the files of one job, which has one of few turns meanwhile."""
 UNMEASURED = (
     "The length of '{name}' cannot be measured: it has no sound, is damaged, is longer than 8 hours, takes too long to "
     "decode, or has a format that this server does not decode. Every server measures WAV (PCM), MP3, FLAC, AAC (ADTS) "
@@ -231,11 +234,11 @@ class MediaInputs:
         if len(given) > MAX_FILES:
             raise RequestInvalid(f"A job has at most {MAX_FILES} input files.", param=given[MAX_FILES].name)
         files = []
-        bytes_left = self._limits.largest
+        owner = _Owner(account_id, claim, self._limits.largest)
         for one in given:
-            resolved = await self._resolved(_Owner(account_id, claim, bytes_left), one)
-            bytes_left -= len(resolved.file.content)
-            if bytes_left < 0:
+            resolved = await self._resolved(owner, one)
+            owner.bytes_left -= len(resolved.file.content)
+            if owner.bytes_left < 0:
                 allowed = f"at most {self._limits.largest:,} bytes together"
                 raise RequestInvalid(f"The input files of a job have {allowed}.", param=one.name)
             files.append(resolved)
@@ -295,11 +298,16 @@ class MediaInputs:
                 f"'{given.name}' cannot be a URL on this server. Send a data URI, or the id of an upload.",
                 param=given.name,
             )
-        before = owner.claim.size
+        timeout = min(FETCH_TIMEOUT, owner.fetch_time_left)
+        if timeout <= timedelta(0):
+            together = f"at most {ALL_FETCHES_TIMEOUT.seconds} seconds together"
+            raise RequestInvalid(f"The URLs of a job have {together} to answer.", param=given.name)
+        before, began = owner.claim.size, monotonic()
         await owner.claim.take(owner.account_id, limit)  # how large it is, nobody knows yet
         try:
             types = given.accepted | _ALSO_NAMED
-            fetched = await self._urls.fetcher.fetch(url, max_bytes=limit, timeout=FETCH_TIMEOUT, types=types)
+            fetched = await self._urls.fetcher.fetch(url, max_bytes=limit, timeout=timeout, types=types)
+            owner.fetch_time_left -= timedelta(seconds=monotonic() - began)
             owner.claim.shrink(before + len(fetched.content))
             return fetched.content
         except self._urls.unusable:
@@ -311,7 +319,7 @@ class MediaInputs:
             ) from None
 
 
-@record
+@dataclass(slots=True)
 class _Owner:
     """Whose files of one job are read."""
 
@@ -319,6 +327,7 @@ class _Owner:
     claim: BodyClaim = field(repr=False)
     bytes_left: int
     """Of what its files may have together."""
+    fetch_time_left: timedelta = field(default_factory=lambda: ALL_FETCHES_TIMEOUT)
 
 
 def _decoded(given: GivenInput, uri: str, limit: int) -> bytes:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from domain.errors import NotFound, RequestInvalid
 from domain.media_files import FileFacts, FileLimits, MediaFile, upload_id, upload_name
 from domain.media_schema import Input, MediaSchema, Parameter, ParameterType
+from gateway import media_inputs
 from gateway.body_budget import BodyBudget
 from gateway.media_inputs import (
     MAX_FILES,
@@ -55,10 +56,12 @@ class UrlUnusable(Exception):
 class OneFetcher:
     def __init__(self) -> None:
         self.fetched: list[str] = []
+        self.timeouts: list[timedelta] = []
         self.when_fetched: Callable[[], None] = lambda: None
 
     async def fetch(self, url: str, *, max_bytes: int, timeout: timedelta, types: Collection[str]) -> Fetched:  # noqa: ASYNC109
         self.fetched.append(url)
+        self.timeouts.append(timeout)
         self.when_fetched()
         if url != URL:
             raise UrlUnusable
@@ -159,6 +162,23 @@ async def test_another_accounts_upload_is_as_none() -> None:
 async def test_a_server_without_a_guard_fetches_nothing() -> None:
     with pytest.raises(RequestInvalid, match="cannot be a URL"):
         await Inputs().resolve(ACCOUNT, [GivenInput("image", URL)])
+
+
+async def test_the_urls_of_a_job_have_a_time_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetcher, moment = OneFetcher(), [0.0]
+    monkeypatch.setattr(media_inputs, "monotonic", lambda: moment[0])
+
+    def slowly() -> None:
+        moment[0] += 9
+
+    fetcher.when_fetched = slowly
+    for _ in range(2):  # each job has its own
+        fetcher.timeouts.clear()
+        await Inputs(fetcher).resolve(ACCOUNT, [GivenInput("image", URL)] * 4)
+        assert fetcher.timeouts == [timedelta(seconds=seconds) for seconds in (10, 10, 10, 3)]
+    with pytest.raises(RequestInvalid, match="30 seconds together") as caught:
+        await Inputs(fetcher).resolve(ACCOUNT, [GivenInput("image", URL, f"image[{n}]") for n in range(5)])
+    assert caught.value.param == "image[4]"
 
 
 async def test_a_model_may_take_less_than_the_role() -> None:
