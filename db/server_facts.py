@@ -1,8 +1,9 @@
 """Reads what an operator should know of the database server, over one connection that also opens without our schema."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 
@@ -46,6 +47,8 @@ class ServerFacts:
     lacking: tuple[str, ...]
     """Rights that the application needs and the role lacks. Empty unless the schema is this program's."""
     long_locks: tuple[LongLock, ...]
+    is_shared: bool
+    """True: a pooler lends one session of the server to several connections, a transaction at a time."""
 
     @property
     def is_current(self) -> bool:
@@ -80,6 +83,7 @@ async def read(url: str) -> ServerFacts:
             excess=await roles.excess(connection, role),
             lacking=await roles.lacking(connection) if revision == max(connections.REVISIONS) else (),
             long_locks=await long_locks.read(connection),
+            is_shared=await _is_shared(opening, connection),
         )
 
 
@@ -91,6 +95,21 @@ async def _revision(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> 
             raise
         return None
     return None if row is None else str(row[0])
+
+
+async def _is_shared(opening: Mapping[str, Any], connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+    """Tell whether another client gets the session of this one, as through a pooler that lends one a transaction."""
+    ours = await _backend(connection)
+    try:
+        other = await psycopg.AsyncConnection.connect(autocommit=True, **opening)
+    except psycopg.OperationalError:  # no connection is left
+        return False
+    async with other, other.transaction():
+        return await _backend(other) == ours or await _backend(connection) != ours
+
+
+async def _backend(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> object:
+    return await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
 
 
 async def _has_room(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:

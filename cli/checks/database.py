@@ -34,6 +34,7 @@ async def check(url: str) -> list[Finding]:
         _clock(facts.clock_ahead),
         _time_zone(facts.time_zone),
         _connections(facts),
+        *_pooler(facts),
         *_locks(facts),
         *_settings(facts),
     ]
@@ -101,6 +102,13 @@ def _connections(facts: ServerFacts) -> Finding:
     if facts.connections < facts.max_connections * FULL:
         return ok("connections", what)
     return warn("connections", what, "raise max_connections, or lower YOUT_DATABASE_POOL or the number of processes")
+
+
+def _pooler(facts: ServerFacts) -> list[Finding]:
+    if not facts.is_shared:
+        return []
+    remedy = "connect to the server itself, or set pool_mode = session there (docs/production.md, PgBouncer)"
+    return [fault("pooler", "a pooler lends the database's sessions a transaction at a time: calls fail", remedy)]
 
 
 def _locks(facts: ServerFacts) -> list[Finding]:
