@@ -5,7 +5,10 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from uuid import UUID
 
@@ -192,6 +195,37 @@ def test_nobody_is_behind_nginx(alone: Nginx) -> None:
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "service_unavailable"
     assert answer.headers["retry-after"]
+    line = json.loads(alone.log.splitlines()[-1])
+    assert (line["method"], line["route"], line["status"]) == ("POST", "/v1/chat", 503)
+
+
+class _Held(BaseHTTPRequestHandler):
+    """It begins each answer, and ends that of `/v1/held` when the client has left."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"some")
+        if self.path == "/v1/held":
+            self.connection.recv(1)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_process_that_is_back_serves_at_once_and_beside_its_first_stream(alone: Nginx) -> None:
+    """nginx gives it one request until that has ended. If no other is left it gets them all."""
+    assert httpx2.get(f"{alone.url}/v1/models", timeout=60).status_code == 503
+    with ThreadingHTTPServer((alone.host("api-1"), API_PORT), _Held) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            assert httpx2.get(f"{alone.url}/v1/models", timeout=60).status_code == 200
+            with ExitStack() as streams:
+                for _ in range(8):
+                    held = streams.enter_context(httpx2.stream("GET", f"{alone.url}/v1/held", timeout=60))
+                    assert held.status_code == 200
+        finally:
+            server.shutdown()
 
 
 @in_loop

@@ -235,7 +235,8 @@ def test_the_database_is_reached_by_ours_alone() -> None:
 
 def test_nginx_knows_every_api_process_and_is_believed() -> None:
     addresses = [SERVICES[name]["networks"]["inside"]["ipv4_address"] for name in APIS]
-    assert re.findall(r"server ([\d.]+):8080 ", NGINX["api_servers.conf"]) == addresses
+    assert re.findall(r"server ([\d.]+):8080 ", NGINX["api_servers.conf"]) == [*addresses, *addresses]
+    assert _directive("proxy_next_upstream_tries") == [str(2 * len(addresses))]
     nginx = SERVICES["nginx"]["networks"]["inside"]["ipv4_address"]
     assert {_environment(name)["YOUT_TRUSTED_PROXIES"] for name in APIS} == {nginx}
     subnet = ipaddress.ip_network(COMPOSE["networks"]["inside"]["ipam"]["config"][0]["subnet"])
@@ -289,7 +290,7 @@ def test_nginx_keeps_nothing_and_repeats_nothing() -> None:
     assert _directive("keepalive") == []
     (logged,) = re.findall(r"log_format safe (.*?);", NGINX["nginx.conf"], re.DOTALL)
     assert set(re.findall(r"\$(\w+)", logged)) == {
-        *("time_iso8601", "upstream_http_x_request_id", "request_method", "route", "status", "bytes_sent"),
+        *("time_iso8601", "upstream_http_x_request_id", "method", "route", "status", "bytes_sent"),
         *("request_time", "upstream_addr", "upstream_status", "upstream_header_time"),
     }
     assert "proxy_set_header X-Forwarded-For $remote_addr;" in NGINX["proxied.conf"]
