@@ -46,10 +46,13 @@ def worker() -> None:
 @click.command()
 @as_json
 def migrate(as_json: bool) -> None:
-    """Bring the database to this version's schema. Safe to run twice, and from several machines at once."""
+    """Bring the database to this version's schema. Safe to run twice, and from several machines at once.
+
+    A schema of a later version stays as it is: this version serves from it.
+    """
     import environment
     from db.connections import REVISIONS
-    from db.migrate import upgrade
+    from db.migrate import SchemaNewer, upgrade
     from db.roles import SINGLE_ROLE, RoleUnfit
 
     owner = environment.migration_database_url()
@@ -57,6 +60,12 @@ def migrate(as_json: bool) -> None:
         restricted = with_url(lambda app_url: upgrade(owner, app_url))
     except RoleUnfit as unfit:
         fail(str(unfit))
+    except SchemaNewer as newer:
+        if as_json:
+            print_json({"schema": newer.revision, "role_owns_nothing": None})
+        else:
+            say(f"{newer}: nothing is changed, and this program may serve from it")
+        return
     if as_json:
         print_json({"schema": max(REVISIONS), "role_owns_nothing": restricted})
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -19,6 +20,16 @@ _MAX_ATTEMPTS = 10
 """Processes of the release before serve meanwhile, and take their locks in another order: a deadlock may end either."""
 
 
+class SchemaNewer(Exception):
+    """A later version of this program has migrated the schema. This one serves from it, and may not change it."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"the schema is at {revision}, newer than this program, which knows {max(connections.REVISIONS)}"
+        )
+        self.revision = revision
+
+
 def config(connection: Connection) -> Config:
     configuration = Config()
     configuration.set_main_option("script_location", str(_HERE / "migrations").replace("%", "%%"))
@@ -30,12 +41,17 @@ def upgrade(url: str, app_url: str | None = None) -> bool:
     """Upgrade to the newest revision. A second process waits for the first and then finds nothing to do.
 
     Returns True if the role of `app_url` is another one than that of `url`; it then has been granted its rights.
+    Raises `SchemaNewer`, with nothing changed: functions and rights are those of the newer version, too.
     """
     restricted = False
 
     def all_of_it(configuration: Config) -> None:
         nonlocal restricted
         connection = configuration.attributes["connection"]
+        present = MigrationContext.configure(connection).get_current_revision()
+        connection.rollback()
+        if present is not None and present not in connections.REVISIONS:
+            raise SchemaNewer(present)
         with connection.begin():  # one transaction: no process sees the tables without their functions
             command.upgrade(configuration, "head")
             connection.execute(text(_FUNCTIONS.read_text().replace(":", "\\:")))

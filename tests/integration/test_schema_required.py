@@ -22,6 +22,7 @@ from domain.errors import ServiceUnavailable
 from domain.results import Reserved
 from tests.integration.test_ledger import outcome
 from tests.support.bank import open_account, reserve
+from tests.support.command_line import invoke
 from tests.support.stack import Stack, eventually
 
 OLDER = "".join(sorted(connections.REVISIONS)[-2:-1])
@@ -92,3 +93,13 @@ def test_a_server_says_that_it_is_not_ready_before_anybody_asks(empty: str, tmp_
             assert b"\nyout_database_up 0.0\n" in shown.read()
     faults = [line for line in map(json.loads, stack.log("api").splitlines()) if line["level"] == "error"]
     assert [line["event"] for line in faults] == ["the database is not migrated"]
+
+
+def test_a_newer_schema_is_no_fault_of_a_migration(database_url: str) -> None:
+    """The way back from an upgrade: API and worker of the version before start when its `migrate` has ended well."""
+    with psycopg.connect(database_url, autocommit=True) as admin:
+        admin.execute("UPDATE alembic_version SET version_num = '9999'")
+    ran = invoke(database_url, "migrate", "--json")
+    assert ran.exit_code == 0, ran.output
+    assert json.loads(ran.stdout)["schema"] == "9999"
+    assert "newer than this program" in invoke(database_url, "migrate").stdout
