@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeGuard
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -137,6 +137,16 @@ def require_schema(row: tuple[Any, ...] | None) -> None:
     """
     if row is None or (row[0] in REVISIONS and row[0] != max(REVISIONS)):
         raise psycopg.errors.UndefinedTable
+
+
+def is_newer(revision: str | None) -> TypeGuard[str]:
+    """Tell whether a later version of this program has migrated the schema. None: there is none."""
+    return revision is not None and revision not in REVISIONS
+
+
+def newer_schema(revision: str) -> str:
+    """Return what to say of it."""
+    return f"the schema is at {revision}, newer than this program, which knows {max(REVISIONS)}"
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -24,9 +24,7 @@ class SchemaNewer(Exception):
     """A later version of this program has migrated the schema. This one serves from it, and may not change it."""
 
     def __init__(self, revision: str) -> None:
-        super().__init__(
-            f"the schema is at {revision}, newer than this program, which knows {max(connections.REVISIONS)}"
-        )
+        super().__init__(connections.newer_schema(revision))
         self.revision = revision
 
 
@@ -50,7 +48,7 @@ def upgrade(url: str, app_url: str | None = None) -> bool:
         connection = configuration.attributes["connection"]
         present = MigrationContext.configure(connection).get_current_revision()
         connection.rollback()
-        if present is not None and present not in connections.REVISIONS:
+        if connections.is_newer(present):
             raise SchemaNewer(present)
         with connection.begin():  # one transaction: no process sees the tables without their functions
             command.upgrade(configuration, "head")

@@ -1,6 +1,8 @@
 """Reads what an operator should know of the database server, over one connection that also opens without our schema."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
@@ -20,6 +22,11 @@ SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean,
        current_setting('max_connections')::int, current_user
 """
 _CLOCK: LiteralString = "SELECT clock_timestamp()"
+_SESSION: LiteralString = (
+    "SELECT pid, backend_start, clock_timestamp() FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+)
+_MAX_HELD, _WAIT_SECONDS = 8, 5.0
+"""Sessions that are held for a moment, to find out whether a pooler lends them; and how long that takes at most."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -57,7 +64,7 @@ class ServerFacts:
     @property
     def is_newer(self) -> bool:
         """Tell whether a later version of this program has migrated the schema."""
-        return self.revision is not None and self.revision not in connections.REVISIONS
+        return connections.is_newer(self.revision)
 
 
 async def read(url: str) -> ServerFacts:
@@ -83,7 +90,7 @@ async def read(url: str) -> ServerFacts:
             excess=await roles.excess(connection, role),
             lacking=await roles.lacking(connection) if revision == max(connections.REVISIONS) else (),
             long_locks=await long_locks.read(connection),
-            is_shared=await _is_shared(opening, connection),
+            is_shared=await _is_shared(connection, opening),
         )
 
 
@@ -97,19 +104,30 @@ async def _revision(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> 
     return None if row is None else str(row[0])
 
 
-async def _is_shared(opening: Mapping[str, Any], connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:
+async def _is_shared(connection: psycopg.AsyncConnection[Any], opening: Mapping[str, Any]) -> bool:
     """Tell whether another client gets the session of this one, as through a pooler that lends one a transaction."""
-    ours = await _backend(connection)
-    try:
-        other = await psycopg.AsyncConnection.connect(autocommit=True, **opening)
-    except psycopg.OperationalError:  # no connection is left
-        return False
-    async with other, other.transaction():
-        return await _backend(other) == ours or await _backend(connection) != ours
+    ours, _, now = await _session(connection)
+    with suppress(psycopg.OperationalError, TimeoutError):  # no connection is left, or the pooler lets us wait for one
+        async with asyncio.timeout(_WAIT_SECONDS), AsyncExitStack() as held:
+            for _ in range(_MAX_HELD):
+                other = await held.enter_async_context(
+                    await psycopg.AsyncConnection.connect(autocommit=True, **opening)
+                )
+                await held.enter_async_context(other.transaction())
+                theirs, began, _ = await _session(other)
+                if theirs == ours:
+                    return True
+                if began > now:  # a pooler starts one only when none is idle
+                    break
+            return (await _session(connection))[0] != ours
+    return False
 
 
-async def _backend(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> object:
-    return await (await connection.execute("SELECT pg_backend_pid()")).fetchone()
+async def _session(connection: psycopg.AsyncConnection[Any]) -> tuple[int, datetime, datetime]:
+    """Return the server's process, since when it is there, and the time."""
+    row: tuple[int, datetime, datetime] | None = await (await connection.execute(_SESSION)).fetchone()
+    assert row is not None  # noqa: S101  # a process has one row
+    return row
 
 
 async def _has_room(connection: psycopg.AsyncConnection[tuple[object, ...]]) -> bool:

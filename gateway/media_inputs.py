@@ -321,7 +321,7 @@ class MediaInputs:
 
 @dataclass(slots=True)
 class _Owner:
-    """Whose files of one job are read."""
+    """Whose files of one job are read, and how much of what they may have is left."""
 
     account_id: UUID
     claim: BodyClaim = field(repr=False)

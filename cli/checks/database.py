@@ -59,8 +59,9 @@ def _migrations(facts: ServerFacts) -> Finding:
     if facts.is_current:
         return ok("migrations", f"the schema is at {newest}, as this program needs")
     if facts.is_newer:
-        what = f"the schema is at {facts.revision}, newer than this program, which knows {newest}"
-        return warn("migrations", what, "end the upgrade: run the newer version everywhere")
+        return warn(
+            "migrations", connections.newer_schema(facts.revision), "end the upgrade: run the newer version everywhere"
+        )
     return fault("migrations", f"the schema is at {facts.revision}, and this program needs {newest}", MIGRATE)
 
 

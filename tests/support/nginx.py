@@ -4,19 +4,16 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev import ports
 from tests.support.stack import ROOT, end
-from tests.support.system_programs import required
+from tests.support.system_programs import SERVERS_PATH, required, wait_until_it_listens
 
-_PATH = f"{os.defpath}:/usr/sbin:/usr/local/sbin:/sbin"
 _NETWORK = "172.28.7."
 SERVICES = ("api-1", "api-2", "api-3")
 API_PORT = 8080
@@ -24,7 +21,7 @@ API_PORT = 8080
 
 
 def program() -> str:
-    return str(required("nginx", package="nginx-light", path=_PATH))
+    return str(required("nginx", package="nginx-light", path=SERVERS_PATH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +74,10 @@ def running(folder: Path) -> Iterator[Nginx]:
     with (folder / "nginx.log").open("wb") as log:
         process = subprocess.Popen([*command, "-g", "daemon off;"], stdout=log, stderr=log)
     try:
-        _wait(folder, process, port)
+        wait_until_it_listens(process, port, folder / "nginx.log")
         yield Nginx(folder, network, port)
     finally:
         end(process)
-
-
-def _wait(folder: Path, process: "subprocess.Popen[bytes]", port: int) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        assert process.poll() is None, (folder / "nginx.log").read_text()
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
-            return
-        assert time.monotonic() < deadline, "nginx does not start"
-        time.sleep(0.02)
 
 
 def compose_double(nginx: Nginx) -> Path:

@@ -1,11 +1,9 @@
 """The real PgBouncer, between an application and PostgreSQL."""
 
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,9 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dev import ports
 from tests.support.stack import end
-from tests.support.system_programs import required
+from tests.support.system_programs import SERVERS_PATH, required, wait_until_it_listens
 
-_PATH = f"{os.defpath}:/usr/sbin:/usr/local/sbin:/sbin"
 PoolMode = Literal["session", "transaction"]
 
 
@@ -52,19 +49,14 @@ max_client_conn = 200
 """
 
     def start(self) -> None:
-        program = required("pgbouncer", package="pgbouncer", path=_PATH)
+        program = required("pgbouncer", package="pgbouncer", path=SERVERS_PATH)
         configuration = self.folder / "pgbouncer.ini"
         configuration.write_text(self._configuration())
         as_nobody = ["-u", "nobody"] if os.geteuid() == 0 else []  # it does not run as root
-        with (self.folder / "pgbouncer.log").open("ab") as log:
-            self.process = subprocess.Popen([program, *as_nobody, str(configuration)], stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while True:
-            assert self.process.poll() is None, (self.folder / "pgbouncer.log").read_text()
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
-                return
-            assert time.monotonic() < deadline, "PgBouncer does not start"
-            time.sleep(0.02)
+        log = self.folder / "pgbouncer.log"
+        with log.open("ab") as written:
+            self.process = subprocess.Popen([program, *as_nobody, str(configuration)], stdout=written, stderr=written)
+        wait_until_it_listens(self.process, self.port, log)
 
     def kill(self) -> None:
         assert self.process is not None
